@@ -1,0 +1,258 @@
+/* engine: SQL over relations that the caller defines. The only folder that
+ * knows DuckDB.
+ *
+ * One struct engine is one in-memory database, locked down at open: no
+ * extension is ever loaded, no configuration changes, no file outside
+ * `readable_folders` can be opened. It knows nothing of datasets: a query
+ * names tables, and the caller's resolver says for each name which trusted
+ * SELECT stands for it and which version that is.
+ *
+ * Two doors:
+ *   - engine_query_*  runs text that somebody else wrote. It is parsed, judged
+ *     by the guard (one SELECT, only tables the resolver knows, only functions
+ *     and node types allowed by name), bound to one version of every table for
+ *     its whole life, and streamed.
+ *   - engine_run, engine_copy_*  run text that Tarn wrote. Never pass them
+ *     anything a user typed, except through parameters or tn_buf_put_sql_*.
+ *
+ * Threads: any thread may call any function with the same engine. A
+ * struct engine_query belongs to one thread at a time, except
+ * engine_query_cancel, which any thread may call at any moment. Several
+ * queries run side by side; each holds one pooled connection.
+ *
+ * Errors: TN_ESQL (with line, column and a suggestion for a misspelt name),
+ * TN_ESQLREFUSED (the guard; names what was refused), TN_EDATASET (from the
+ * resolver), TN_EBUSY (all slots taken), TN_ETIMEOUT, TN_ECANCELLED,
+ * TN_ENOMEM (the engine's memory limit, with the setting to raise).
+ */
+#ifndef TARN_ENGINE_ENGINE_H
+#define TARN_ENGINE_ENGINE_H
+
+#include "base/base.h"
+
+#include <stdatomic.h>
+
+struct engine;
+struct engine_query;
+struct engine_writer;
+
+struct engine_options {
+    uint64_t memory_bytes;             /* hard limit of the engine; 0: half of the machine */
+    const char *temp_folder;           /* where big sorts and joins spill; "" forbids spilling */
+    uint64_t temp_bytes;               /* how much may be spilled; 0: 10 x memory */
+    size_t threads;                    /* 0: one per CPU */
+    size_t max_queries;                /* at once, then TN_EBUSY; 0: 4 x threads, at least 16 */
+    const char *const *readable_folders; /* absolute */
+    size_t readable_count;
+};
+
+enum tn_code engine_open(const struct engine_options *options, struct engine **ret, struct tn_error *err) TN_CHECKED;
+/* All queries must have been freed. */
+void engine_close(struct engine *engine);
+TN_DEFINE_CLEANUP(struct engine, engine_close)
+/* "2.0.0" */
+const char *engine_version(void);
+
+/* ---- types ------------------------------------------------------------- */
+
+/* The kinds that cross this border as vectors. What DuckDB has beyond them
+ * (STRUCT, MAP, LIST...) stays inside and is rendered by the writers. */
+enum engine_kind {
+    ENGINE_BOOLEAN,     /* uint8_t 0 or 1 */
+    ENGINE_INTEGER,     /* int32_t */
+    ENGINE_BIGINT,      /* int64_t */
+    ENGINE_DOUBLE,      /* double */
+    ENGINE_DECIMAL,     /* int16_t, int32_t, int64_t or __int128 for width <= 4, 9, 18, 38 */
+    ENGINE_DATE,        /* int32_t days since 1970 */
+    ENGINE_TIME,        /* int64_t microseconds */
+    ENGINE_TIMESTAMP,   /* int64_t microseconds since 1970, no zone */
+    ENGINE_TIMESTAMPTZ, /* int64_t microseconds since 1970 UTC */
+    ENGINE_VARCHAR,     /* engine_vector_put_string */
+    ENGINE_BLOB,        /* engine_vector_put_string */
+    ENGINE_UUID,        /* engine_vector_put_uuid */
+    ENGINE_OTHER,       /* results only */
+};
+
+struct engine_type {
+    enum engine_kind kind;
+    uint8_t width, scale; /* ENGINE_DECIMAL */
+};
+
+struct engine_column {
+    const char *name;
+    struct engine_type type;
+    const char *type_text; /* as DuckDB names it: "DECIMAL(12,2)", "VARCHAR[]" */
+};
+
+/* ---- queries written by others ----------------------------------------- */
+
+/* A table as the text names it. */
+struct engine_table_ref {
+    const char *name;
+    enum { ENGINE_AT_NOW, ENGINE_AT_VERSION, ENGINE_AT_TIMESTAMP } at;
+    int64_t at_version;      /* snapshot id */
+    int64_t at_timestamp_us; /* UTC */
+    int line, column;        /* 1-based, in the user's text */
+};
+
+/* What stands behind it. `definition` is a trusted SELECT; two relations with
+ * the same name and version have the same definition, so it is compiled once
+ * per connection and version. */
+struct engine_relation {
+    const char *version;
+    const char *definition;
+};
+
+struct engine_resolver {
+    void *context;
+    /* TN_EDATASET for an unknown name: the engine adds position and
+     * suggestion. The relation's texts live in `arena`. */
+    enum tn_code (*resolve)(void *context, const struct engine_table_ref *ref, struct tn_arena *arena,
+                            struct engine_relation *ret, struct tn_error *err);
+    /* Names for suggestions and completion, the arena's; may be NULL. */
+    size_t (*names)(void *context, struct tn_arena *arena, const char *const **ret);
+};
+
+struct engine_query_options {
+    const char *sql;
+    size_t sql_length;
+    const json_t *params;    /* JSON array bound to $1, $2, ... or ?; or object to $name; may be NULL */
+    uint64_t timeout_ms;     /* 0: none */
+    uint64_t row_limit;      /* rows after which the result ends, marked truncated; 0: none */
+    const char *default_at;  /* "as_of" of the request for tables without AT: NULL, a snapshot id or RFC 3339 */
+    const atomic_bool *cancel; /* set by anybody to interrupt the start too; may be NULL; outlives the query */
+    struct engine_resolver resolver;
+};
+
+/* Guards, resolves, binds and starts. On success the first rows may be being
+ * computed already. Options are borrowed for the call only. */
+enum tn_code engine_query_start(struct engine *engine, const struct engine_query_options *options,
+                                struct engine_query **ret, struct tn_error *err) TN_CHECKED;
+/* Ends it wherever it is; returns its connection to the pool. */
+void engine_query_free(struct engine_query *query);
+TN_DEFINE_CLEANUP(struct engine_query, engine_query_free)
+/* Any thread, any time between start and free. */
+void engine_query_cancel(struct engine_query *query);
+
+const struct engine_column *engine_query_columns(const struct engine_query *query, size_t *ret_count);
+/* The tables it reads, with the version each is bound to. */
+struct engine_used_table {
+    const char *name;
+    const char *version;
+};
+const struct engine_used_table *engine_query_tables(const struct engine_query *query, size_t *ret_count);
+/* Rows handed out so far; whether row_limit cut the result. */
+uint64_t engine_query_rows(const struct engine_query *query);
+bool engine_query_truncated(const struct engine_query *query);
+
+enum engine_format { ENGINE_JSON_ROWS, ENGINE_NDJSON, ENGINE_CSV, ENGINE_ARROW };
+
+/* Renders a query's rows. ENGINE_JSON_ROWS writes [..],[..] without the outer
+ * brackets; NDJSON one object a line; CSV begins with the header line; Arrow is
+ * a whole IPC stream (schema, batches, end). Borrows the query. */
+struct engine_writer *engine_writer_new(struct engine_query *query, enum engine_format format) __attribute__((returns_nonnull));
+void engine_writer_free(struct engine_writer *writer);
+TN_DEFINE_CLEANUP(struct engine_writer, engine_writer_free)
+/* Appends until `out` has grown by about target_bytes or the rows have ended.
+ * Computes on the calling thread; never waits for a reader of `out`. */
+enum tn_code engine_writer_fill(struct engine_writer *writer, size_t target_bytes, struct tn_buf *out, bool *ret_done,
+                                struct tn_error *err) TN_CHECKED;
+
+/* The guarded text's whole result as a Parquet file at local_path. */
+enum tn_code engine_query_to_parquet(struct engine *engine, const struct engine_query_options *options,
+                                     const char *local_path, uint64_t *ret_rows, struct tn_error *err) TN_CHECKED;
+/* The guarded text's plan, as DuckDB draws it. */
+enum tn_code engine_explain(struct engine *engine, const struct engine_query_options *options, struct tn_buf *ret,
+                            struct tn_error *err) TN_CHECKED;
+
+/* ---- statements written by Tarn ---------------------------------------- */
+
+/* One row of text values (NULL for SQL NULL) of a trusted SELECT; return
+ * false to stop. */
+typedef bool engine_row_fn(void *context, size_t column_count, const char *const *values);
+enum tn_code engine_run(struct engine *engine, const char *sql, engine_row_fn *row, void *context,
+                        struct tn_error *err) TN_CHECKED;
+/* The columns that a trusted SELECT would have; nothing is executed. */
+enum tn_code engine_describe(struct engine *engine, const char *sql, struct tn_arena *arena,
+                             struct engine_column **ret, size_t *ret_count, struct tn_error *err) TN_CHECKED;
+
+/* Rows that Tarn reads itself (CSV, JSON), offered to the engine as a table
+ * function. Called on one thread at a time, in order; a source serves one
+ * statement once. */
+struct engine_vector {
+    void *data;         /* layout by kind, see enum engine_kind */
+    uint64_t *validity; /* bit i clear: row i is NULL; all set at the start */
+    void *handle;       /* engine's own */
+};
+struct engine_batch {
+    size_t capacity;    /* rows that fit (2048) */
+    size_t rows;        /* to be set by fill; 0 ends the source */
+    struct engine_vector *columns;
+    size_t column_count;
+};
+struct engine_source {
+    const struct engine_column *columns; /* type_text is not needed */
+    size_t column_count;
+    void *context;
+    enum tn_code (*fill)(void *context, struct engine_batch *batch, struct tn_error *err);
+};
+static inline void engine_vector_put_null(struct engine_vector *vector, size_t row)
+{
+    vector->validity[row / 64] &= ~(UINT64_C(1) << (row % 64));
+}
+/* Copies; the text must be valid UTF-8 for ENGINE_VARCHAR. */
+void engine_vector_put_string(struct engine_vector *vector, size_t row, const char *text, size_t length);
+void engine_vector_put_uuid(struct engine_vector *vector, size_t row, const unsigned char bytes[16]);
+
+/* Writes a Parquet file for an Iceberg table and says what is in it. */
+struct engine_copy {
+    const char *select;          /* trusted; with a source it reads FROM tarn_source() */
+    const struct engine_source *source; /* may be NULL */
+    const char *field_ids;       /* the text behind FIELD_IDS: {'id':1,...}; NULL for none */
+    uint64_t row_group_rows;     /* 0: the engine's default */
+    const char *local_path;
+    bool (*cancelled)(void *context); /* polled; may be NULL */
+    void *cancel_context;
+};
+struct engine_column_stats {
+    const char *path;            /* as RETURN_STATS names it: "a" or "l"."element" */
+    const char *min, *max;       /* text; NULL when unknown */
+    bool min_exact, max_exact;
+    int64_t null_count, value_count, size_bytes; /* -1 when unknown */
+    int64_t nan_count;           /* -1 when unknown or not a float */
+};
+struct engine_file_stats {
+    uint64_t rows, size_bytes;
+    struct engine_column_stats *columns;
+    size_t column_count;
+    int64_t *split_offsets;
+    size_t split_count;
+};
+/* `ret` lives in the arena. A source's own error comes back as it is. Nothing
+ * is left at local_path on failure. */
+enum tn_code engine_copy_parquet(struct engine *engine, const struct engine_copy *copy, struct tn_arena *arena,
+                                 struct engine_file_stats *ret, struct tn_error *err) TN_CHECKED;
+
+/* ---- the guard alone, for tests, completion and later doors -------------- */
+
+struct engine_statement {
+    struct engine_table_ref *tables;
+    size_t table_count;
+};
+/* Parses and judges; resolves nothing. */
+enum tn_code engine_guard(struct engine *engine, const char *sql, size_t length, struct tn_arena *arena,
+                          struct engine_statement *ret, struct tn_error *err) TN_CHECKED;
+/* A predicate over one table's columns ("status = 'active' AND rate < 90"),
+ * judged as a WHERE clause would be; *ret is text that is safe to splice
+ * between parentheses. */
+enum tn_code engine_guard_predicate(struct engine *engine, const char *predicate, size_t length, struct tn_arena *arena,
+                                    const char **ret, struct tn_error *err) TN_CHECKED;
+
+/* Figures for /metrics and /system. */
+struct engine_usage {
+    uint64_t memory_bytes, memory_limit_bytes, temp_bytes;
+    size_t running, connections;
+};
+void engine_usage(struct engine *engine, struct engine_usage *ret);
+
+#endif
