@@ -12,6 +12,7 @@
  *   fs.h      files, durability fault.h  named crash points
  *   json.h    strict JSON in, streamed JSON out
  *   config.h  tarn.yaml, environment, flags
+ *   machine.h memory of this machine
  */
 #ifndef TARN_BASE_BASE_H
 #define TARN_BASE_BASE_H
@@ -26,6 +27,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/machine.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/str.h"
