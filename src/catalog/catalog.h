@@ -34,6 +34,8 @@ struct store *catalog_store(struct catalog *catalog);
 /* Letters, digits and underscores, not beginning with a digit, at most
  * CATALOG_NAME_MAX bytes, lower case; no name that SQL or Tarn reserves. */
 enum tn_code catalog_check_name(const char *name, struct tn_error *err) TN_CHECKED;
+/* The one spelling under which a dataset is kept, of a name in any case. */
+void catalog_exact_name(const char *name, char out[CATALOG_NAME_MAX + 1]);
 /* The nearest valid name for any text ("Q3 Hours (final).csv" becomes
  * q3_hours_final); the arena's. */
 char *catalog_name_from(struct tn_arena *arena, const char *text) __attribute__((returns_nonnull));
@@ -54,9 +56,17 @@ TN_DEFINE_CLEANUP(struct catalog_lock, catalog_unlock)
 /* Makes a version that was just committed the one that catalog_load gives.
  * Takes a reference of its own. */
 void catalog_publish(struct catalog *catalog, const char *name, struct iceberg_metadata *metadata);
+/* catalog_load for whoever holds the dataset's lock, with its exact name:
+ * *ret is NULL when there is no such table. */
+enum tn_code catalog_load_locked(struct catalog *catalog, const char *name, struct iceberg_metadata **ret,
+                                 struct tn_error *err) TN_CHECKED;
 /* Forgets the dataset; its files and history stay and catalog_undrop brings
  * it back as it was. */
 enum tn_code catalog_drop(struct catalog *catalog, const char *name, struct tn_error *err) TN_CHECKED;
+enum tn_code catalog_undrop(struct catalog *catalog, const char *name, struct tn_error *err) TN_CHECKED;
+/* Where the dataset lies, for the functions of iceberg.h; the prefix is the
+ * arena's. */
+struct iceberg_table catalog_table(struct catalog *catalog, struct tn_arena *arena, const char *name);
 
 /* "datasets/<name>", the arena's. */
 char *catalog_prefix(struct tn_arena *arena, const char *name) __attribute__((returns_nonnull));
@@ -82,6 +92,7 @@ char *catalog_prefix(struct tn_arena *arena, const char *name) __attribute__((re
 #define CATALOG_S_REQUEST "tarn.request-id"
 #define CATALOG_S_STARTED "tarn.started-at"
 #define CATALOG_S_TOOK_MS "tarn.took-ms"
+#define CATALOG_S_MODE "tarn.mode"              /* "replace" where the commit replaced everything */
 
 /* Writes the dataset's description as one JSON object: name, rows, bytes,
  * files, schema with types and original names, owner, description, tags,
@@ -96,6 +107,11 @@ enum tn_code catalog_snapshots(struct catalog *catalog, const char *name, struct
  * sensitivity}}; null removes. Unknown fields are refused. One commit. */
 enum tn_code catalog_patch(struct catalog *catalog, const char *name, const json_t *patch, struct tn_error *err) TN_CHECKED;
 
+/* The type that a table uses for a column of DuckDB's type `text`: the nearest
+ * one that holds every value (HUGEINT: decimal(38,0); ENUM, JSON, INTERVAL:
+ * text). TN_EUNSUPPORTED for what has no such type. */
+enum tn_code catalog_type_from_sql(struct tn_arena *arena, const char *text, const struct iceberg_type **ret,
+                                   struct tn_error *err) TN_CHECKED;
 /* DuckDB's name of an Iceberg type ("DECIMAL(12,2)", "VARCHAR[]"); the arena's. */
 const char *catalog_sql_type(struct tn_arena *arena, const struct iceberg_type *type) __attribute__((returns_nonnull));
 

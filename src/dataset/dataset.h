@@ -25,7 +25,14 @@ struct lake {
     struct engine *engine;
     struct tn_pool *pool;
     const struct tn_config *config;
+    struct dataset_relations *relations; /* may be NULL: nothing is remembered then */
 };
+
+/* SELECTs for snapshots, remembered because a busy dataset is asked for the
+ * same one thousands of times a second. Thread-safe. */
+struct dataset_relations *dataset_relations_new(void) __attribute__((returns_nonnull));
+void dataset_relations_free(struct dataset_relations *relations);
+TN_DEFINE_CLEANUP(struct dataset_relations, dataset_relations_free)
 
 /* ---- reading ----------------------------------------------------------- */
 
@@ -74,8 +81,9 @@ enum tn_code dataset_write_begin(struct lake *lake, const char *name, enum datas
 void dataset_write_free(struct dataset_write *write);
 TN_DEFINE_CLEANUP(struct dataset_write, dataset_write_free)
 
-/* Writes one data file from a source whose columns are those of begin, in that
- * order. `order` places the file among the others: rows read back in that
+/* Writes one data file from a source whose columns are those of begin, by name.
+ * A source column may be of a narrower type than begin said: it is cast, and
+ * JSON text is parsed where begin said a list, struct or map. `order` places the file among the others: rows read back in that
  * order. A source without rows adds no file. Several threads may call this at
  * once. With from_sql instead of source, the rows of that trusted SELECT. */
 enum tn_code dataset_write_file(struct dataset_write *write, size_t order, const struct engine_source *source,
@@ -83,7 +91,8 @@ enum tn_code dataset_write_file(struct dataset_write *write, size_t order, const
                                 struct tn_error *err) TN_CHECKED;
 uint64_t dataset_write_rows(const struct dataset_write *write);
 
-/* One commit, retried against other writers of the dataset. When lineage has
+/* One commit on top of whatever others have committed meanwhile. TN_ECONFLICT
+ * when one of them gave this write's new columns another shape: begin again. When lineage has
  * a content hash and the dataset already holds the same content with the same
  * options (see dataset_find_content), nothing is written: ret->unchanged. */
 enum tn_code dataset_write_commit(struct dataset_write *write, const struct dataset_lineage *lineage,
@@ -91,14 +100,15 @@ enum tn_code dataset_write_commit(struct dataset_write *write, const struct data
 
 /* Whether a live ingest brought these bytes with these options: its snapshot
  * id, rows and rejected rows, or TN_ENOTFOUND. Content from before the newest
- * replace no longer counts. */
+ * replace no longer counts; for a replace, only content that is the whole
+ * dataset does. */
 struct dataset_known {
     int64_t snapshot_id;
     uint64_t rows, rejected_rows;
     char ingest_id[TN_UUID_TEXT];
 };
-enum tn_code dataset_find_content(struct lake *lake, const char *name, const char *content_hash, const char *options_hash,
-                                  struct dataset_known *ret, struct tn_error *err) TN_CHECKED;
+enum tn_code dataset_find_content(struct lake *lake, const char *name, enum dataset_mode mode, const char *content_hash,
+                                  const char *options_hash, struct dataset_known *ret, struct tn_error *err) TN_CHECKED;
 
 /* The dataset's columns as begin would compare them; the arena's. */
 enum tn_code dataset_columns(struct lake *lake, const char *name, struct tn_arena *arena, struct dataset_column **ret,

@@ -1,0 +1,35 @@
+/* Inside dataset. */
+#ifndef TARN_DATASET_DATASET_INTERNAL_H
+#define TARN_DATASET_DATASET_INTERNAL_H
+
+#include "dataset/dataset.h"
+
+/* Files that Tarn wrote end in this, with the id of the schema that they hold
+ * completely and in order: they need no mapping when that schema is read. */
+#define DATASET_FILE_SUFFIX "-tarn-s%d.parquet"
+
+/* read_sql.c: a SELECT over the plan's files with deletes applied, giving the
+ * columns of `schema` in its order. */
+enum tn_code dataset_read_sql(struct lake *lake, const struct iceberg_plan *plan, const struct iceberg_schema *schema,
+                              struct tn_buf *out, struct tn_error *err) TN_CHECKED;
+
+/* stats.c: what the engine says of a written file, in Iceberg's terms. The
+ * path is set by the caller. */
+void dataset_file_stats(struct tn_arena *arena, const struct iceberg_schema *schema,
+                        const struct engine_file_stats *written, struct iceberg_file *ret);
+
+/* schema_plan.c: what a write of `columns` means for the table. */
+struct schema_plan {
+    const struct iceberg_schema *target;    /* all columns of the table after the write */
+    const struct iceberg_schema *incoming;  /* the columns of the write, without ids */
+};
+enum tn_code dataset_plan_schema(struct tn_arena *arena, const struct iceberg_metadata *base, enum dataset_mode mode,
+                                 const struct dataset_column *columns, size_t count, struct schema_plan *ret,
+                                 struct tn_error *err) TN_CHECKED;
+/* known.c */
+bool dataset_find_in(const struct iceberg_metadata *metadata, enum dataset_mode mode, const char *content_hash,
+                     const char *options_hash, struct dataset_known *ret);
+/* FIELD_IDS text for a COPY of the schema's columns; the arena's. */
+const char *dataset_field_ids(struct tn_arena *arena, const struct iceberg_schema *schema);
+
+#endif

@@ -1,0 +1,209 @@
+/* The SELECT that stands for one snapshot of a dataset.
+ *
+ * Files are read by field id, so renamed and added columns come out right.
+ * Files that Tarn wrote with exactly the wanted schema need no mapping and
+ * skip it: that is the common case and a little faster. The three kinds of
+ * files (as they are, mapped, with deletes) are united in that order; nothing
+ * depends on it, but rows of one ingest stay in their order.
+ *
+ * Position deletes name (file, row) pairs. The delete file says the path; the
+ * reader says file_index, the place in the list. VALUES join the two, one row
+ * for each pair of a delete file and a data file that it applies to, because
+ * the same delete file may apply to an older file and not to a newer one.
+ */
+#include "dataset/dataset_internal.h"
+
+#include <string.h>
+
+enum file_class { FILE_AS_IS, FILE_MAPPED, FILE_DELETED, FILE_CLASSES };
+
+struct reader {
+    struct lake *lake;
+    struct tn_arena *arena;
+    const struct iceberg_plan *plan;
+    const struct iceberg_schema *schema;
+    struct tn_buf *out;
+};
+
+static bool file_is_as_is(const struct iceberg_file *file, int32_t schema_id)
+{
+    char suffix[48];
+    snprintf(suffix, sizeof suffix, DATASET_FILE_SUFFIX, schema_id);
+    return tn_str_ends_with(file->path, suffix);
+}
+
+static enum file_class classify(const struct reader *reader, const struct iceberg_plan_file *file)
+{
+    if (file->delete_count > 0)
+        return FILE_DELETED;
+    return file_is_as_is(file->file, reader->schema->id) ? FILE_AS_IS : FILE_MAPPED;
+}
+
+static void put_columns(const struct reader *reader, const char *prefix)
+{
+    for (size_t i = 0; i < reader->schema->field_count; i++) {
+        tn_buf_puts(reader->out, i ? ", " : "");
+        tn_buf_puts(reader->out, prefix);
+        tn_buf_put_sql_name(reader->out, reader->schema->fields[i].name);
+    }
+}
+
+static enum tn_code put_path(const struct reader *reader, const char *key, struct tn_error *err)
+{
+    char *path;
+    TN_TRY(store_local_path(reader->lake->store, reader->arena, key, &path, err));
+    tn_buf_put_sql_string(reader->out, path);
+    return TN_OK;
+}
+
+static enum tn_code put_paths(const struct reader *reader, enum file_class class, struct tn_error *err)
+{
+    bool comma = false;
+    tn_buf_putc(reader->out, '[');
+    for (size_t i = 0; i < reader->plan->file_count; i++) {
+        if (classify(reader, &reader->plan->files[i]) != class)
+            continue;
+        tn_buf_puts(reader->out, comma ? ", " : "");
+        TN_TRY(put_path(reader, reader->plan->files[i].key, err));
+        comma = true;
+    }
+    tn_buf_putc(reader->out, ']');
+    return TN_OK;
+}
+
+static void put_mapping(const struct reader *reader)
+{
+    tn_buf_puts(reader->out, ", schema = MAP {");
+    for (size_t i = 0; i < reader->schema->field_count; i++) {
+        const struct iceberg_field *field = &reader->schema->fields[i];
+        tn_buf_printf(reader->out, "%s%d: {'name': ", i ? ", " : "", field->id);
+        tn_buf_put_sql_string(reader->out, field->name);
+        tn_buf_puts(reader->out, ", 'type': ");
+        tn_buf_put_sql_string(reader->out, catalog_sql_type(reader->arena, field->type));
+        tn_buf_puts(reader->out, ", 'default_value': NULL}");
+    }
+    tn_buf_putc(reader->out, '}');
+}
+
+static enum tn_code put_simple(const struct reader *reader, enum file_class class, struct tn_error *err)
+{
+    tn_buf_puts(reader->out, "SELECT ");
+    put_columns(reader, "");
+    tn_buf_puts(reader->out, " FROM read_parquet(");
+    TN_TRY(put_paths(reader, class, err));
+    if (class == FILE_MAPPED)
+        put_mapping(reader);
+    tn_buf_putc(reader->out, ')');
+    return TN_OK;
+}
+
+/* The delete files of the plan, each once. */
+static size_t collect_deletes(const struct reader *reader, const char **ret_keys)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < reader->plan->file_count; i++) {
+        const struct iceberg_plan_file *file = &reader->plan->files[i];
+        for (size_t d = 0; d < file->delete_count; d++) {
+            size_t at = 0;
+            while (at < count && !tn_streq(ret_keys[at], file->delete_keys[d]))
+                at++;
+            if (at == count)
+                ret_keys[count++] = file->delete_keys[d];
+        }
+    }
+    return count;
+}
+
+/* (data file's index, delete file's index, data file's path) */
+static void put_delete_pairs(const struct reader *reader, const char *const *keys, size_t key_count)
+{
+    size_t index = 0;
+    bool comma = false;
+    for (size_t i = 0; i < reader->plan->file_count; i++) {
+        const struct iceberg_plan_file *file = &reader->plan->files[i];
+        if (file->delete_count == 0)
+            continue;
+        for (size_t d = 0; d < file->delete_count; d++) {
+            size_t at = 0;
+            while (at < key_count && !tn_streq(keys[at], file->delete_keys[d]))
+                at++;
+            tn_buf_printf(reader->out, "%s(%zu::UBIGINT, %zu::UBIGINT, ", comma ? ", " : "", index, at);
+            tn_buf_put_sql_string(reader->out, file->file->path);
+            tn_buf_putc(reader->out, ')');
+            comma = true;
+        }
+        index++;
+    }
+}
+
+static enum tn_code put_deleted(const struct reader *reader, struct tn_error *err)
+{
+    size_t pairs = 0;
+    for (size_t i = 0; i < reader->plan->file_count; i++)
+        pairs += reader->plan->files[i].delete_count;
+    const char **keys = TN_ARENA_ARRAY(reader->arena, const char *, pairs);
+    size_t key_count = collect_deletes(reader, keys);
+
+    tn_buf_puts(reader->out, "SELECT ");
+    put_columns(reader, "r.");
+    tn_buf_puts(reader->out, " FROM read_parquet(");
+    TN_TRY(put_paths(reader, FILE_DELETED, err));
+    put_mapping(reader);
+    tn_buf_puts(reader->out, ") r WHERE NOT EXISTS (SELECT 1 FROM read_parquet([");
+    for (size_t i = 0; i < key_count; i++) {
+        tn_buf_puts(reader->out, i ? ", " : "");
+        TN_TRY(put_path(reader, keys[i], err));
+    }
+    tn_buf_puts(reader->out, "]) d JOIN (VALUES ");
+    put_delete_pairs(reader, keys, key_count);
+    tn_buf_puts(reader->out, ") f(data_index, delete_index, path) ON d.file_index = f.delete_index AND d.file_path = f.path "
+                             "WHERE f.data_index = r.file_index AND d.pos = r.file_row_number)");
+    return TN_OK;
+}
+
+static void put_empty(const struct reader *reader)
+{
+    tn_buf_puts(reader->out, "SELECT ");
+    for (size_t i = 0; i < reader->schema->field_count; i++) {
+        const struct iceberg_field *field = &reader->schema->fields[i];
+        tn_buf_printf(reader->out, "%sCAST(NULL AS %s) AS ", i ? ", " : "", catalog_sql_type(reader->arena, field->type));
+        tn_buf_put_sql_name(reader->out, field->name);
+    }
+    tn_buf_puts(reader->out, " WHERE false");
+}
+
+static enum tn_code check_types(const struct iceberg_schema *schema, struct tn_error *err)
+{
+    for (size_t i = 0; i < schema->field_count; i++)
+        if (schema->fields[i].type->kind == ICEBERG_UNSUPPORTED)
+            return tn_fail(err, TN_EUNSUPPORTED, "column \"%s\" has the type %s, which Tarn does not read yet",
+                           schema->fields[i].name, schema->fields[i].type->text);
+    return TN_OK;
+}
+
+enum tn_code dataset_read_sql(struct lake *lake, const struct iceberg_plan *plan, const struct iceberg_schema *schema,
+                              struct tn_buf *out, struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    struct reader reader = {.lake = lake, .arena = arena, .plan = plan, .schema = schema, .out = out};
+    TN_TRY(check_types(schema, err));
+    size_t counts[FILE_CLASSES] = {0};
+    for (size_t i = 0; i < plan->file_count; i++)
+        counts[classify(&reader, &plan->files[i])]++;
+    if (plan->file_count == 0) {
+        put_empty(&reader);
+        return TN_OK;
+    }
+    bool united = false;
+    for (enum file_class class = FILE_AS_IS; class < FILE_CLASSES; class++) {
+        if (counts[class] == 0)
+            continue;
+        tn_buf_puts(out, united ? " UNION ALL " : "");
+        united = true;
+        if (class == FILE_DELETED)
+            TN_TRY(put_deleted(&reader, err));
+        else
+            TN_TRY(put_simple(&reader, class, err));
+    }
+    return TN_OK;
+}

@@ -1,0 +1,193 @@
+/* From a table's name in a query to the SELECT of one snapshot.
+ *
+ * Planning reads manifests and the text names every file, so the result is
+ * remembered by dataset and version. A version never changes what it means,
+ * so nothing here goes stale; the least recently used are forgotten.
+ */
+#include "dataset/dataset_internal.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <string.h>
+
+#define RELATIONS_MAX 512
+#define RELATIONS_MAX_BYTES ((size_t)32 << 20)
+
+struct remembered {
+    char *name, *version, *sql;
+    size_t bytes;
+    uint64_t used; /* the clock at its last use */
+};
+
+struct dataset_relations {
+    pthread_mutex_t mutex;
+    struct remembered items[RELATIONS_MAX];
+    size_t count, bytes;
+    uint64_t clock;
+};
+
+struct dataset_relations *dataset_relations_new(void)
+{
+    struct dataset_relations *relations = tn_calloc(1, sizeof *relations);
+    pthread_mutex_init(&relations->mutex, NULL);
+    return relations;
+}
+
+static void forget(struct dataset_relations *relations, size_t at)
+{
+    struct remembered *item = &relations->items[at];
+    relations->bytes -= item->bytes;
+    free(item->name);
+    free(item->version);
+    free(item->sql);
+    *item = relations->items[--relations->count];
+}
+
+void dataset_relations_free(struct dataset_relations *relations)
+{
+    if (!relations)
+        return;
+    while (relations->count > 0)
+        forget(relations, relations->count - 1);
+    pthread_mutex_destroy(&relations->mutex);
+    free(relations);
+}
+
+/* A copy in the arena, or NULL. */
+static const char *recall(struct dataset_relations *relations, const char *name, const char *version, struct tn_arena *arena)
+{
+    if (!relations)
+        return NULL;
+    const char *sql = NULL;
+    pthread_mutex_lock(&relations->mutex);
+    for (size_t i = 0; i < relations->count && !sql; i++) {
+        struct remembered *item = &relations->items[i];
+        if (tn_streq(item->name, name) && tn_streq(item->version, version)) {
+            item->used = ++relations->clock;
+            sql = tn_arena_strdup(arena, item->sql);
+        }
+    }
+    pthread_mutex_unlock(&relations->mutex);
+    return sql;
+}
+
+static void remember(struct dataset_relations *relations, const char *name, const char *version, const char *sql)
+{
+    size_t bytes = strlen(sql);
+    if (!relations || bytes > RELATIONS_MAX_BYTES / 4)
+        return;
+    pthread_mutex_lock(&relations->mutex);
+    while (relations->count == RELATIONS_MAX || (relations->count > 0 && relations->bytes + bytes > RELATIONS_MAX_BYTES)) {
+        size_t oldest = 0;
+        for (size_t i = 1; i < relations->count; i++)
+            if (relations->items[i].used < relations->items[oldest].used)
+                oldest = i;
+        forget(relations, oldest);
+    }
+    relations->items[relations->count++] = (struct remembered){
+        .name = tn_strdup(name), .version = tn_strdup(version), .sql = tn_strdup(sql), .bytes = bytes, .used = ++relations->clock};
+    relations->bytes += bytes;
+    pthread_mutex_unlock(&relations->mutex);
+}
+
+static enum tn_code find_snapshot(const struct iceberg_metadata *metadata, const struct engine_table_ref *ref,
+                                  const struct iceberg_snapshot **ret, struct tn_error *err)
+{
+    char time[TN_TIME_TEXT];
+    switch (ref->at) {
+    case ENGINE_AT_NOW:
+        *ret = metadata->current;
+        return TN_OK;
+    case ENGINE_AT_VERSION:
+        *ret = iceberg_metadata_snapshot(metadata, ref->at_version);
+        if (*ret)
+            return TN_OK;
+        tn_fail(err, TN_ESNAPSHOT, "dataset \"%s\" has no snapshot %" PRId64, ref->name, ref->at_version);
+        break;
+    case ENGINE_AT_TIMESTAMP:
+        *ret = iceberg_metadata_as_of(metadata, ref->at_timestamp_us / 1000);
+        if (*ret)
+            return TN_OK;
+        tn_fail(err, TN_ESNAPSHOT, "dataset \"%s\" did not exist yet at %s", ref->name, tn_time_format(ref->at_timestamp_us, time));
+        break;
+    }
+    tn_error_hint(err, "`tarn snapshots %s` lists its versions", ref->name);
+    return TN_ESNAPSHOT;
+}
+
+/* The snapshot's id; with the schema's where it is not the snapshot's own. */
+static const char *version_text(struct tn_arena *arena, const struct iceberg_snapshot *snapshot, const struct iceberg_schema *schema)
+{
+    if (!snapshot)
+        return tn_arena_printf(arena, "0+%d", schema->id);
+    if (snapshot->schema_id == schema->id || snapshot->schema_id == ICEBERG_NONE)
+        return tn_arena_printf(arena, "%" PRId64, snapshot->id);
+    return tn_arena_printf(arena, "%" PRId64 "+%d", snapshot->id, schema->id);
+}
+
+static enum tn_code resolve(void *context, const struct engine_table_ref *ref, struct tn_arena *arena,
+                            struct engine_relation *ret, struct tn_error *err)
+{
+    struct lake *lake = context;
+    ICEBERG_AUTO_METADATA *metadata = NULL;
+    TN_TRY(catalog_load(lake->catalog, ref->name, &metadata, err));
+    const struct iceberg_snapshot *snapshot;
+    TN_TRY(find_snapshot(metadata, ref, &snapshot, err));
+    const struct iceberg_schema *schema =
+        ref->at == ENGINE_AT_NOW ? metadata->schema : iceberg_metadata_schema_at(metadata, snapshot);
+
+    char name[CATALOG_NAME_MAX + 1];
+    catalog_exact_name(ref->name, name);
+    const char *version = version_text(arena, snapshot, schema);
+    /* A dropped and remade table may meet the same number again: the uuid tells them apart. */
+    const char *key = tn_arena_printf(arena, "%s@%s", metadata->uuid, version);
+    const char *sql = recall(lake->relations, name, key, arena);
+    if (!sql) {
+        struct iceberg_table table = catalog_table(lake->catalog, arena, name);
+        ICEBERG_AUTO_PLAN *plan = NULL;
+        TN_AUTO_BUF text = {0};
+        enum tn_code code = iceberg_plan_new(&table, metadata, snapshot, NULL, 0, &plan, err);
+        if (code == TN_OK)
+            code = dataset_read_sql(lake, plan, schema, &text, err);
+        if (code != TN_OK) {
+            tn_error_context(err, "dataset \"%s\"", name);
+            return code;
+        }
+        sql = tn_arena_strndup(arena, text.data, text.len);
+        remember(lake->relations, name, key, sql);
+    }
+    ret->version = version;
+    ret->definition = sql;
+    return TN_OK;
+}
+
+static size_t list_names(void *context, struct tn_arena *arena, const char *const **ret)
+{
+    struct lake *lake = context;
+    size_t count = 0;
+    if (catalog_list(lake->catalog, arena, ret, &count, NULL) != TN_OK)
+        return 0;
+    return count;
+}
+
+struct engine_resolver dataset_resolver(struct lake *lake)
+{
+    return (struct engine_resolver){.context = lake, .resolve = resolve, .names = list_names};
+}
+
+enum tn_code dataset_columns(struct lake *lake, const char *name, struct tn_arena *arena, struct dataset_column **ret,
+                             size_t *ret_count, struct tn_error *err)
+{
+    ICEBERG_AUTO_METADATA *metadata = NULL;
+    TN_TRY(catalog_load(lake->catalog, name, &metadata, err));
+    const struct iceberg_schema *schema = metadata->schema;
+    struct dataset_column *columns = TN_ARENA_ARRAY(arena, struct dataset_column, schema->field_count + 1);
+    for (size_t i = 0; i < schema->field_count; i++) {
+        columns[i].name = tn_arena_strdup(arena, schema->fields[i].name);
+        columns[i].original_name = columns[i].name;
+        columns[i].sql_type = catalog_sql_type(arena, schema->fields[i].type);
+    }
+    *ret = columns;
+    *ret_count = schema->field_count;
+    return TN_OK;
+}
