@@ -125,6 +125,13 @@ typedef enum tn_code store_list_fn(void *context, const struct store_object *obj
 enum tn_code store_list(struct store *store, const char *prefix, store_list_fn *callback, void *context,
                         struct tn_error *err) TN_CHECKED;
 
+/* The names of the folders directly below the folder `key` (S3: common prefixes
+ * with the delimiter '/'), in no order; a missing folder has none. Returning
+ * false ends the listing. */
+typedef bool store_folder_fn(void *context, const char *name);
+enum tn_code store_list_folders(struct store *store, const char *key, store_folder_fn *callback, void *context,
+                                struct tn_error *err) TN_CHECKED;
+
 /* A missing object is fine. Folders that become empty go too. Not durable by
  * itself: after a power failure the object may be back. */
 enum tn_code store_delete(struct store *store, const char *key, struct tn_error *err) TN_CHECKED;
