@@ -19,11 +19,11 @@ struct catalog_lock {
 };
 
 struct entry {
-    struct catalog_lock lock;         /* first member: catalog_unlock gets its address */
+    struct catalog_lock lock; /* first member: catalog_unlock gets its address */
     char *name;
     char *prefix;
-    struct iceberg_metadata *newest;  /* NULL: not read yet, or absent */
-    bool absent;                      /* looked, and there is no such table */
+    struct iceberg_metadata *newest; /* NULL: not read yet, or absent */
+    bool absent;                     /* looked, and there is no such table */
 };
 
 struct catalog {
@@ -112,13 +112,20 @@ void catalog_close(struct catalog *catalog)
     free(catalog);
 }
 
-struct store *catalog_store(struct catalog *catalog) { return catalog->store; }
+struct store *catalog_store(struct catalog *catalog)
+{
+    return catalog->store;
+}
 
-char *catalog_prefix(struct tn_arena *arena, const char *name) { return tn_arena_printf(arena, "datasets/%s", name); }
+char *catalog_prefix(struct tn_arena *arena, const char *name)
+{
+    return tn_arena_printf(arena, "datasets/%s", name);
+}
 
 struct iceberg_table catalog_table(struct catalog *catalog, struct tn_arena *arena, const char *name)
 {
-    return (struct iceberg_table){.store = catalog->store, .prefix = catalog_prefix(arena, name), .cache = catalog->manifests};
+    return (struct iceberg_table){
+        .store = catalog->store, .prefix = catalog_prefix(arena, name), .cache = catalog->manifests};
 }
 
 /* The cached version with a reference, or NULL; says whether the answer is final. */
@@ -196,7 +203,8 @@ static enum tn_code fail_unknown(struct catalog *catalog, const char *name, stru
     return TN_EDATASET;
 }
 
-enum tn_code catalog_load(struct catalog *catalog, const char *name, struct iceberg_metadata **ret, struct tn_error *err)
+enum tn_code catalog_load(struct catalog *catalog, const char *name, struct iceberg_metadata **ret,
+                          struct tn_error *err)
 {
     char lower[CATALOG_NAME_MAX + 1];
     catalog_exact_name(name, lower);

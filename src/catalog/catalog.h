@@ -74,38 +74,42 @@ char *catalog_prefix(struct tn_arena *arena, const char *name) __attribute__((re
 /* ---- what is known beside the rows ------------------------------------- */
 
 /* Properties of the table and keys of a snapshot's summary. */
-#define CATALOG_P_OWNER "tarn.owner"
+#define CATALOG_P_OWNER       "tarn.owner"
 #define CATALOG_P_DESCRIPTION "tarn.description"
-#define CATALOG_P_TAGS "tarn.tags"               /* JSON array of strings */
+#define CATALOG_P_TAGS        "tarn.tags"        /* JSON array of strings */
 #define CATALOG_P_SENSITIVITY "tarn.sensitivity" /* public internal financial pii phi */
-#define CATALOG_P_COLUMNS "tarn.columns"         /* {"<field id>":{"original_name","sensitivity","description"}} */
+#define CATALOG_P_COLUMNS     "tarn.columns"     /* {"<field id>":{"original_name","sensitivity","description"}} */
 
-#define CATALOG_S_INGEST "tarn.ingest-id"
-#define CATALOG_S_SOURCE "tarn.source"
-#define CATALOG_S_HASH "tarn.content-hash"
-#define CATALOG_S_OPTIONS "tarn.options-hash"
-#define CATALOG_S_BYTES "tarn.source-bytes"
-#define CATALOG_S_ROWS "tarn.rows"
+#define CATALOG_S_INGEST   "tarn.ingest-id"
+#define CATALOG_S_SOURCE   "tarn.source"
+#define CATALOG_S_HASH     "tarn.content-hash"
+#define CATALOG_S_OPTIONS  "tarn.options-hash"
+#define CATALOG_S_BYTES    "tarn.source-bytes"
+#define CATALOG_S_ROWS     "tarn.rows"
 #define CATALOG_S_REJECTED "tarn.rejected-rows"
-#define CATALOG_S_ACTOR "tarn.actor"
-#define CATALOG_S_REASON "tarn.reason"
-#define CATALOG_S_REQUEST "tarn.request-id"
-#define CATALOG_S_STARTED "tarn.started-at"
-#define CATALOG_S_TOOK_MS "tarn.took-ms"
-#define CATALOG_S_MODE "tarn.mode"              /* "replace" where the commit replaced everything */
+#define CATALOG_S_ACTOR    "tarn.actor"
+#define CATALOG_S_REASON   "tarn.reason"
+#define CATALOG_S_REQUEST  "tarn.request-id"
+#define CATALOG_S_STARTED  "tarn.started-at"
+#define CATALOG_S_TOOK_MS  "tarn.took-ms"
+#define CATALOG_S_MODE     "tarn.mode" /* "replace" where the commit replaced everything */
 
 /* Writes the dataset's description as one JSON object: name, rows, bytes,
  * files, schema with types and original names, owner, description, tags,
  * sensitivity, key, lineage (newest first), snapshot, created and updated. */
-enum tn_code catalog_describe(struct catalog *catalog, const char *name, struct tn_json *out, struct tn_error *err) TN_CHECKED;
+enum tn_code catalog_describe(struct catalog *catalog, const char *name, struct tn_json *out,
+                              struct tn_error *err) TN_CHECKED;
 /* The same in one line's worth of fields, for lists. */
-enum tn_code catalog_summarize(struct catalog *catalog, const char *name, struct tn_json *out, struct tn_error *err) TN_CHECKED;
+enum tn_code catalog_summarize(struct catalog *catalog, const char *name, struct tn_json *out,
+                               struct tn_error *err) TN_CHECKED;
 /* The snapshots as a JSON array, newest first. */
-enum tn_code catalog_snapshots(struct catalog *catalog, const char *name, struct tn_json *out, struct tn_error *err) TN_CHECKED;
+enum tn_code catalog_snapshots(struct catalog *catalog, const char *name, struct tn_json *out,
+                               struct tn_error *err) TN_CHECKED;
 
 /* PATCH: owner, description, tags, sensitivity, columns {name: {description,
  * sensitivity}}; null removes. Unknown fields are refused. One commit. */
-enum tn_code catalog_patch(struct catalog *catalog, const char *name, const json_t *patch, struct tn_error *err) TN_CHECKED;
+enum tn_code catalog_patch(struct catalog *catalog, const char *name, const json_t *patch,
+                           struct tn_error *err) TN_CHECKED;
 
 /* The type that a table uses for a column of DuckDB's type `text`: the nearest
  * one that holds every value (HUGEINT: decimal(38,0); ENUM, JSON, INTERVAL:
@@ -113,6 +117,7 @@ enum tn_code catalog_patch(struct catalog *catalog, const char *name, const json
 enum tn_code catalog_type_from_sql(struct tn_arena *arena, const char *text, const struct iceberg_type **ret,
                                    struct tn_error *err) TN_CHECKED;
 /* DuckDB's name of an Iceberg type ("DECIMAL(12,2)", "VARCHAR[]"); the arena's. */
-const char *catalog_sql_type(struct tn_arena *arena, const struct iceberg_type *type) __attribute__((returns_nonnull));
+const char *catalog_sql_type(struct tn_arena *arena, const struct iceberg_type *type)
+    __attribute__((returns_nonnull));
 
 #endif

@@ -6,15 +6,16 @@
 /* Words that a query could not use as a bare table name, and names that Tarn
  * keeps for its own tables. */
 static const char *const reserved[] = {
-    "all",       "analyse",  "analyze",   "and",      "any",     "array",     "as",      "asc",        "asymmetric",
-    "both",      "case",     "cast",      "check",    "collate", "column",    "constraint", "create",  "default",
-    "deferrable", "desc",    "describe",  "distinct", "do",      "else",      "end",     "except",     "false",
-    "fetch",     "for",      "foreign",   "from",     "group",   "having",    "history", "in",         "initially",
-    "intersect", "into",     "journal",   "lambda",   "lateral", "leading",   "limit",   "not",        "null",
-    "offset",    "on",       "only",      "or",       "order",   "pivot",     "pivot_longer", "pivot_wider", "placing",
-    "primary",   "qualify",  "references", "returning", "select", "show",     "some",    "summarize",  "symmetric",
-    "table",     "then",     "to",        "trailing", "trials",  "true",      "union",   "unique",     "unpivot",
-    "using",     "variadic", "when",      "where",    "window",  "with",
+    "all",        "analyse",   "analyze",    "and",          "any",         "array",     "as",        "asc",
+    "asymmetric", "both",      "case",       "cast",         "check",       "collate",   "column",    "constraint",
+    "create",     "default",   "deferrable", "desc",         "describe",    "distinct",  "do",        "else",
+    "end",        "except",    "false",      "fetch",        "for",         "foreign",   "from",      "group",
+    "having",     "history",   "in",         "initially",    "intersect",   "into",      "journal",   "lambda",
+    "lateral",    "leading",   "limit",      "not",          "null",        "offset",    "on",        "only",
+    "or",         "order",     "pivot",      "pivot_longer", "pivot_wider", "placing",   "primary",   "qualify",
+    "references", "returning", "select",     "show",         "some",        "summarize", "symmetric", "table",
+    "then",       "to",        "trailing",   "trials",       "true",        "union",     "unique",    "unpivot",
+    "using",      "variadic",  "when",       "where",        "window",      "with",
 };
 
 static bool name_is_reserved(const char *name)
@@ -25,7 +26,10 @@ static bool name_is_reserved(const char *name)
     return false;
 }
 
-static bool name_char(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; }
+static bool name_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+}
 
 enum tn_code catalog_check_name(const char *name, struct tn_error *err)
 {
@@ -41,8 +45,9 @@ enum tn_code catalog_check_name(const char *name, struct tn_error *err)
         code = tn_fail(err, TN_EREQUEST, "\"%s\" is a word of SQL or of Tarn and cannot name a dataset", name);
     for (size_t i = 0; code == TN_OK && i < length; i++)
         if (!name_char(name[i]))
-            code = tn_fail(err, TN_EREQUEST, "the dataset's name \"%.140s\" has a character that is not allowed (byte %zu)",
-                           name, i + 1);
+            code =
+                tn_fail(err, TN_EREQUEST,
+                        "the dataset's name \"%.140s\" has a character that is not allowed (byte %zu)", name, i + 1);
     if (code != TN_OK) {
         TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
         tn_error_hint(err, "use lower-case letters, digits and underscores, for example \"%s\"",
@@ -54,7 +59,8 @@ enum tn_code catalog_check_name(const char *name, struct tn_error *err)
 /* Without folders and without the endings that say how the file is packed. */
 static size_t name_strip_endings(const char *text, size_t length)
 {
-    static const char *const endings[] = {".gz", ".zst", ".csv", ".tsv", ".txt", ".psv", ".tab", ".json", ".ndjson", ".jsonl", ".parquet"};
+    static const char *const endings[] = {".gz",  ".zst",  ".csv",    ".tsv",   ".txt",    ".psv",
+                                          ".tab", ".json", ".ndjson", ".jsonl", ".parquet"};
     for (bool again = true; again;) {
         again = false;
         for (size_t i = 0; i < TN_COUNT(endings); i++) {

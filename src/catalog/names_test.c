@@ -15,9 +15,9 @@ static void test_check(void **state)
         const char *name;
         bool good;
     } cases[] = {
-        {"calls", true},    {"_a1", true},      {"q3_hours", true}, {"", false},        {"1st", false},
-        {"Calls", false},   {"a-b", false},     {"a b", false},     {"a.b", false},     {"..", false},
-        {"a/b", false},     {"select", false},  {"journal", false}, {"\xc3\xa9", false}, {"a\"b", false},
+        {"calls", true},  {"_a1", true},     {"q3_hours", true}, {"", false},         {"1st", false},
+        {"Calls", false}, {"a-b", false},    {"a b", false},     {"a.b", false},      {"..", false},
+        {"a/b", false},   {"select", false}, {"journal", false}, {"\xc3\xa9", false}, {"a\"b", false},
     };
     for (size_t i = 0; i < TN_COUNT(cases); i++) {
         struct tn_error err = {0};

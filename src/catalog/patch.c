@@ -54,7 +54,8 @@ static enum tn_code put_tags(struct iceberg_tx *tx, const json_t *value, struct 
 }
 
 /* One column's {description, sensitivity} laid over its notes. */
-static enum tn_code merge_column(json_t *notes, const struct iceberg_field *field, const json_t *patch, struct tn_error *err)
+static enum tn_code merge_column(json_t *notes, const struct iceberg_field *field, const json_t *patch,
+                                 struct tn_error *err)
 {
     char id[16];
     snprintf(id, sizeof id, "%d", field->id);

@@ -55,8 +55,9 @@ static enum tn_code scan_name(struct scanner *s, const char **ret)
             return scan_fail(s, "a quote is not closed");
         s->at++;
     } else {
-        while (s->at < s->end && (*s->at == '_' || (*s->at >= '0' && *s->at <= '9') ||
-                                  (tn_ascii_lower(*s->at) >= 'a' && tn_ascii_lower(*s->at) <= 'z') || (*s->at & 0x80)))
+        while (s->at < s->end &&
+               (*s->at == '_' || (*s->at >= '0' && *s->at <= '9') ||
+                (tn_ascii_lower(*s->at) >= 'a' && tn_ascii_lower(*s->at) <= 'z') || (*s->at & 0x80)))
             tn_buf_putc(&name, *s->at++);
     }
     if (name.len == 0)
@@ -82,17 +83,39 @@ static const struct {
     const char *word;
     enum iceberg_kind kind;
 } words[] = {
-    {"BOOLEAN", ICEBERG_BOOLEAN},     {"BOOL", ICEBERG_BOOLEAN},      {"TINYINT", ICEBERG_INT},
-    {"SMALLINT", ICEBERG_INT},        {"INTEGER", ICEBERG_INT},       {"INT", ICEBERG_INT},
-    {"UTINYINT", ICEBERG_INT},        {"USMALLINT", ICEBERG_INT},     {"UINTEGER", ICEBERG_LONG},
-    {"BIGINT", ICEBERG_LONG},         {"FLOAT", ICEBERG_FLOAT},       {"REAL", ICEBERG_FLOAT},
-    {"DOUBLE", ICEBERG_DOUBLE},       {"DATE", ICEBERG_DATE},         {"TIME", ICEBERG_TIME},
-    {"TIMESTAMP", ICEBERG_TIMESTAMP}, {"DATETIME", ICEBERG_TIMESTAMP}, {"TIMESTAMP_S", ICEBERG_TIMESTAMP},
-    {"TIMESTAMP_MS", ICEBERG_TIMESTAMP}, {"TIMESTAMP_NS", ICEBERG_TIMESTAMP}, {"TIMESTAMPTZ", ICEBERG_TIMESTAMPTZ},
-    {"VARCHAR", ICEBERG_STRING},      {"TEXT", ICEBERG_STRING},       {"UUID", ICEBERG_UUID},
-    {"BLOB", ICEBERG_BINARY},         {"BYTEA", ICEBERG_BINARY},      {"JSON", ICEBERG_STRING},
-    {"INTERVAL", ICEBERG_STRING},     {"BIT", ICEBERG_STRING},        {"TIMETZ", ICEBERG_STRING},
-    {"TIME_NS", ICEBERG_TIME},        {"BIGNUM", ICEBERG_STRING},     {"VARINT", ICEBERG_STRING},
+    {"BOOLEAN", ICEBERG_BOOLEAN},
+    {"BOOL", ICEBERG_BOOLEAN},
+    {"TINYINT", ICEBERG_INT},
+    {"SMALLINT", ICEBERG_INT},
+    {"INTEGER", ICEBERG_INT},
+    {"INT", ICEBERG_INT},
+    {"UTINYINT", ICEBERG_INT},
+    {"USMALLINT", ICEBERG_INT},
+    {"UINTEGER", ICEBERG_LONG},
+    {"BIGINT", ICEBERG_LONG},
+    {"FLOAT", ICEBERG_FLOAT},
+    {"REAL", ICEBERG_FLOAT},
+    {"DOUBLE", ICEBERG_DOUBLE},
+    {"DATE", ICEBERG_DATE},
+    {"TIME", ICEBERG_TIME},
+    {"TIMESTAMP", ICEBERG_TIMESTAMP},
+    {"DATETIME", ICEBERG_TIMESTAMP},
+    {"TIMESTAMP_S", ICEBERG_TIMESTAMP},
+    {"TIMESTAMP_MS", ICEBERG_TIMESTAMP},
+    {"TIMESTAMP_NS", ICEBERG_TIMESTAMP},
+    {"TIMESTAMPTZ", ICEBERG_TIMESTAMPTZ},
+    {"VARCHAR", ICEBERG_STRING},
+    {"TEXT", ICEBERG_STRING},
+    {"UUID", ICEBERG_UUID},
+    {"BLOB", ICEBERG_BINARY},
+    {"BYTEA", ICEBERG_BINARY},
+    {"JSON", ICEBERG_STRING},
+    {"INTERVAL", ICEBERG_STRING},
+    {"BIT", ICEBERG_STRING},
+    {"TIMETZ", ICEBERG_STRING},
+    {"TIME_NS", ICEBERG_TIME},
+    {"BIGNUM", ICEBERG_STRING},
+    {"VARINT", ICEBERG_STRING},
 };
 
 /* STRUCT(a BIGINT, "b c" VARCHAR) and MAP(K, V), after the word. */
@@ -178,7 +201,8 @@ static enum tn_code scan_plain(struct scanner *s, const struct iceberg_type **re
     TN_TRY(scan_name(s, &word));
     if (tn_str_equal_nocase(word, "DECIMAL") || tn_str_equal_nocase(word, "NUMERIC"))
         return scan_decimal(s, ret);
-    if (tn_str_equal_nocase(word, "UBIGINT") || tn_str_equal_nocase(word, "HUGEINT") || tn_str_equal_nocase(word, "UHUGEINT")) {
+    if (tn_str_equal_nocase(word, "UBIGINT") || tn_str_equal_nocase(word, "HUGEINT") ||
+        tn_str_equal_nocase(word, "UHUGEINT")) {
         *ret = iceberg_type_decimal(s->arena, tn_str_equal_nocase(word, "UBIGINT") ? 20 : 38, 0);
         return TN_OK;
     }
@@ -242,11 +266,20 @@ enum tn_code catalog_type_from_sql(struct tn_arena *arena, const char *text, con
 static void put_sql_type(const struct iceberg_type *type, struct tn_buf *out)
 {
     static const char *const names[] = {
-        [ICEBERG_BOOLEAN] = "BOOLEAN", [ICEBERG_INT] = "INTEGER",     [ICEBERG_LONG] = "BIGINT",
-        [ICEBERG_FLOAT] = "FLOAT",     [ICEBERG_DOUBLE] = "DOUBLE",   [ICEBERG_DATE] = "DATE",
-        [ICEBERG_TIME] = "TIME",       [ICEBERG_TIMESTAMP] = "TIMESTAMP", [ICEBERG_TIMESTAMPTZ] = "TIMESTAMP WITH TIME ZONE",
-        [ICEBERG_STRING] = "VARCHAR",  [ICEBERG_UUID] = "UUID",       [ICEBERG_FIXED] = "BLOB",
-        [ICEBERG_BINARY] = "BLOB",     [ICEBERG_UNSUPPORTED] = "VARCHAR",
+        [ICEBERG_BOOLEAN] = "BOOLEAN",
+        [ICEBERG_INT] = "INTEGER",
+        [ICEBERG_LONG] = "BIGINT",
+        [ICEBERG_FLOAT] = "FLOAT",
+        [ICEBERG_DOUBLE] = "DOUBLE",
+        [ICEBERG_DATE] = "DATE",
+        [ICEBERG_TIME] = "TIME",
+        [ICEBERG_TIMESTAMP] = "TIMESTAMP",
+        [ICEBERG_TIMESTAMPTZ] = "TIMESTAMP WITH TIME ZONE",
+        [ICEBERG_STRING] = "VARCHAR",
+        [ICEBERG_UUID] = "UUID",
+        [ICEBERG_FIXED] = "BLOB",
+        [ICEBERG_BINARY] = "BLOB",
+        [ICEBERG_UNSUPPORTED] = "VARCHAR",
     };
     switch (type->kind) {
     case ICEBERG_DECIMAL:

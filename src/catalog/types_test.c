@@ -58,7 +58,8 @@ static void test_refused(void **state)
     (void)state;
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
     static const char *const cases[] = {
-        "", "UNION(a INT)", "GEOMETRY", "DECIMAL(40,2)", "DECIMAL(3,5)", "STRUCT(a", "STRUCT(\"a INT)", "BIGINT[", "MAP(INT)", "INT x", "ENUM('a'",
+        "",        "UNION(a INT)", "GEOMETRY", "DECIMAL(40,2)", "DECIMAL(3,5)", "STRUCT(a", "STRUCT(\"a INT)",
+        "BIGINT[", "MAP(INT)",     "INT x",    "ENUM('a'",
     };
     for (size_t i = 0; i < TN_COUNT(cases); i++) {
         const struct iceberg_type *type = (const struct iceberg_type *)&cases;

@@ -52,11 +52,11 @@ enum dataset_mode { DATASET_APPEND, DATASET_REPLACE };
 /* Who did it and from what; texts are borrowed for the call. */
 struct dataset_lineage {
     const char *ingest_id;
-    const char *source;        /* file name, "rows", ... */
-    const char *content_hash;  /* hex; NULL when there is none */
+    const char *source;       /* file name, "rows", ... */
+    const char *content_hash; /* hex; NULL when there is none */
     const char *options_hash;
     const char *actor;
-    const char *reason;        /* may be NULL */
+    const char *reason; /* may be NULL */
     const char *request_id;
     uint64_t source_bytes;
     uint64_t rejected_rows;
@@ -65,8 +65,8 @@ struct dataset_lineage {
 
 struct dataset_commit {
     int64_t snapshot_id;
-    uint64_t rows;             /* written by this commit */
-    bool unchanged;            /* somebody committed the same content meanwhile: nothing was written */
+    uint64_t rows;  /* written by this commit */
+    bool unchanged; /* somebody committed the same content meanwhile: nothing was written */
 };
 
 struct dataset_write;
@@ -83,9 +83,9 @@ TN_DEFINE_CLEANUP(struct dataset_write, dataset_write_free)
 
 /* Writes one data file from a source whose columns are those of begin, by name.
  * A source column may be of a narrower type than begin said: it is cast, and
- * JSON text is parsed where begin said a list, struct or map. `order` places the file among the others: rows read back in that
- * order. A source without rows adds no file. Several threads may call this at
- * once. With from_sql instead of source, the rows of that trusted SELECT. */
+ * JSON text is parsed where begin said a list, struct or map. `order` places the file among the others: rows read
+ * back in that order. A source without rows adds no file. Several threads may call this at once. With from_sql
+ * instead of source, the rows of that trusted SELECT. */
 enum tn_code dataset_write_file(struct dataset_write *write, size_t order, const struct engine_source *source,
                                 const char *from_sql, bool (*cancelled)(void *), void *cancel_context,
                                 struct tn_error *err) TN_CHECKED;
@@ -107,8 +107,9 @@ struct dataset_known {
     uint64_t rows, rejected_rows;
     char ingest_id[TN_UUID_TEXT];
 };
-enum tn_code dataset_find_content(struct lake *lake, const char *name, enum dataset_mode mode, const char *content_hash,
-                                  const char *options_hash, struct dataset_known *ret, struct tn_error *err) TN_CHECKED;
+enum tn_code dataset_find_content(struct lake *lake, const char *name, enum dataset_mode mode,
+                                  const char *content_hash, const char *options_hash, struct dataset_known *ret,
+                                  struct tn_error *err) TN_CHECKED;
 
 /* The dataset's columns as begin would compare them; the arena's. */
 enum tn_code dataset_columns(struct lake *lake, const char *name, struct tn_arena *arena, struct dataset_column **ret,

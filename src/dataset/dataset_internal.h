@@ -20,8 +20,8 @@ void dataset_file_stats(struct tn_arena *arena, const struct iceberg_schema *sch
 
 /* schema_plan.c: what a write of `columns` means for the table. */
 struct schema_plan {
-    const struct iceberg_schema *target;    /* all columns of the table after the write */
-    const struct iceberg_schema *incoming;  /* the columns of the write, without ids */
+    const struct iceberg_schema *target;   /* all columns of the table after the write */
+    const struct iceberg_schema *incoming; /* the columns of the write, without ids */
 };
 enum tn_code dataset_plan_schema(struct tn_arena *arena, const struct iceberg_metadata *base, enum dataset_mode mode,
                                  const struct dataset_column *columns, size_t count, struct schema_plan *ret,

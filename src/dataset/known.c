@@ -11,7 +11,10 @@ static bool summary_is(const struct iceberg_snapshot *snapshot, const char *key,
     return value && want && tn_streq(value, want);
 }
 
-static bool is_replace(const struct iceberg_snapshot *snapshot) { return summary_is(snapshot, CATALOG_S_MODE, "replace"); }
+static bool is_replace(const struct iceberg_snapshot *snapshot)
+{
+    return summary_is(snapshot, CATALOG_S_MODE, "replace");
+}
 
 static void fill_known(const struct iceberg_snapshot *snapshot, struct dataset_known *ret)
 {
@@ -38,13 +41,15 @@ bool dataset_find_in(const struct iceberg_metadata *metadata, enum dataset_mode 
         }
         if (mode == DATASET_REPLACE || is_replace(snapshot))
             return false;
-        snapshot = snapshot->parent_id == ICEBERG_NONE ? NULL : iceberg_metadata_snapshot(metadata, snapshot->parent_id);
+        snapshot =
+            snapshot->parent_id == ICEBERG_NONE ? NULL : iceberg_metadata_snapshot(metadata, snapshot->parent_id);
     }
     return false;
 }
 
-enum tn_code dataset_find_content(struct lake *lake, const char *name, enum dataset_mode mode, const char *content_hash,
-                                  const char *options_hash, struct dataset_known *ret, struct tn_error *err)
+enum tn_code dataset_find_content(struct lake *lake, const char *name, enum dataset_mode mode,
+                                  const char *content_hash, const char *options_hash, struct dataset_known *ret,
+                                  struct tn_error *err)
 {
     ICEBERG_AUTO_METADATA *metadata = NULL;
     enum tn_code code = catalog_load(lake->catalog, name, &metadata, err);

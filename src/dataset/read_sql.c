@@ -156,8 +156,9 @@ static enum tn_code put_deleted(const struct reader *reader, struct tn_error *er
     }
     tn_buf_puts(reader->out, "]) d JOIN (VALUES ");
     put_delete_pairs(reader, keys, key_count);
-    tn_buf_puts(reader->out, ") f(data_index, delete_index, path) ON d.file_index = f.delete_index AND d.file_path = f.path "
-                             "WHERE f.data_index = r.file_index AND d.pos = r.file_row_number)");
+    tn_buf_puts(reader->out,
+                ") f(data_index, delete_index, path) ON d.file_index = f.delete_index AND d.file_path = f.path "
+                "WHERE f.data_index = r.file_index AND d.pos = r.file_row_number)");
     return TN_OK;
 }
 
@@ -166,7 +167,8 @@ static void put_empty(const struct reader *reader)
     tn_buf_puts(reader->out, "SELECT ");
     for (size_t i = 0; i < reader->schema->field_count; i++) {
         const struct iceberg_field *field = &reader->schema->fields[i];
-        tn_buf_printf(reader->out, "%sCAST(NULL AS %s) AS ", i ? ", " : "", catalog_sql_type(reader->arena, field->type));
+        tn_buf_printf(reader->out, "%sCAST(NULL AS %s) AS ", i ? ", " : "",
+                      catalog_sql_type(reader->arena, field->type));
         tn_buf_put_sql_name(reader->out, field->name);
     }
     tn_buf_puts(reader->out, " WHERE false");
@@ -195,7 +197,7 @@ enum tn_code dataset_read_sql(struct lake *lake, const struct iceberg_plan *plan
         return TN_OK;
     }
     bool united = false;
-    for (enum file_class class = FILE_AS_IS; class < FILE_CLASSES; class++) {
+    for (enum file_class class = FILE_AS_IS; class < FILE_CLASSES; class ++) {
         if (counts[class] == 0)
             continue;
         tn_buf_puts(out, united ? " UNION ALL " : "");

@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#define RELATIONS_MAX 512
+#define RELATIONS_MAX       512
 #define RELATIONS_MAX_BYTES ((size_t)32 << 20)
 
 struct remembered {
@@ -54,7 +54,8 @@ void dataset_relations_free(struct dataset_relations *relations)
 }
 
 /* A copy in the arena, or NULL. */
-static const char *recall(struct dataset_relations *relations, const char *name, const char *version, struct tn_arena *arena)
+static const char *recall(struct dataset_relations *relations, const char *name, const char *version,
+                          struct tn_arena *arena)
 {
     if (!relations)
         return NULL;
@@ -77,15 +78,19 @@ static void remember(struct dataset_relations *relations, const char *name, cons
     if (!relations || bytes > RELATIONS_MAX_BYTES / 4)
         return;
     pthread_mutex_lock(&relations->mutex);
-    while (relations->count == RELATIONS_MAX || (relations->count > 0 && relations->bytes + bytes > RELATIONS_MAX_BYTES)) {
+    while (relations->count == RELATIONS_MAX ||
+           (relations->count > 0 && relations->bytes + bytes > RELATIONS_MAX_BYTES)) {
         size_t oldest = 0;
         for (size_t i = 1; i < relations->count; i++)
             if (relations->items[i].used < relations->items[oldest].used)
                 oldest = i;
         forget(relations, oldest);
     }
-    relations->items[relations->count++] = (struct remembered){
-        .name = tn_strdup(name), .version = tn_strdup(version), .sql = tn_strdup(sql), .bytes = bytes, .used = ++relations->clock};
+    relations->items[relations->count++] = (struct remembered){.name = tn_strdup(name),
+                                                               .version = tn_strdup(version),
+                                                               .sql = tn_strdup(sql),
+                                                               .bytes = bytes,
+                                                               .used = ++relations->clock};
     relations->bytes += bytes;
     pthread_mutex_unlock(&relations->mutex);
 }
@@ -108,7 +113,8 @@ static enum tn_code find_snapshot(const struct iceberg_metadata *metadata, const
         *ret = iceberg_metadata_as_of(metadata, ref->at_timestamp_us / 1000);
         if (*ret)
             return TN_OK;
-        tn_fail(err, TN_ESNAPSHOT, "dataset \"%s\" did not exist yet at %s", ref->name, tn_time_format(ref->at_timestamp_us, time));
+        tn_fail(err, TN_ESNAPSHOT, "dataset \"%s\" did not exist yet at %s", ref->name,
+                tn_time_format(ref->at_timestamp_us, time));
         break;
     }
     tn_error_hint(err, "`tarn snapshots %s` lists its versions", ref->name);
@@ -116,7 +122,8 @@ static enum tn_code find_snapshot(const struct iceberg_metadata *metadata, const
 }
 
 /* The snapshot's id; with the schema's where it is not the snapshot's own. */
-static const char *version_text(struct tn_arena *arena, const struct iceberg_snapshot *snapshot, const struct iceberg_schema *schema)
+static const char *version_text(struct tn_arena *arena, const struct iceberg_snapshot *snapshot,
+                                const struct iceberg_schema *schema)
 {
     if (!snapshot)
         return tn_arena_printf(arena, "0+%d", schema->id);

@@ -46,8 +46,9 @@ static const struct iceberg_schema *columns_kept(struct tn_arena *arena, const s
     for (size_t i = 0; i < now->field_count; i++) {
         const struct iceberg_field *match = iceberg_schema_find(incoming, now->fields[i].name, true);
         const struct iceberg_schema *evolved;
-        if (match && iceberg_schema_evolve(arena, schema_of_one(arena, now, &now->fields[i]), schema_of_one(arena, incoming, match),
-                                           base->last_column_id, &evolved, NULL) == TN_OK)
+        if (match && iceberg_schema_evolve(arena, schema_of_one(arena, now, &now->fields[i]),
+                                           schema_of_one(arena, incoming, match), base->last_column_id, &evolved,
+                                           NULL) == TN_OK)
             fields[count++] = now->fields[i];
     }
     struct iceberg_schema *kept = tn_arena_alloc(arena, sizeof *kept);
@@ -73,7 +74,8 @@ enum tn_code dataset_plan_schema(struct tn_arena *arena, const struct iceberg_me
         int32_t last;
         TN_TRY(iceberg_schema_assign_ids(arena, incoming, 1, &target, &last, err));
     } else {
-        const struct iceberg_schema *from = mode == DATASET_REPLACE ? columns_kept(arena, base, incoming) : base->schema;
+        const struct iceberg_schema *from =
+            mode == DATASET_REPLACE ? columns_kept(arena, base, incoming) : base->schema;
         enum tn_code code = iceberg_schema_evolve(arena, from, incoming, base->last_column_id, &target, err);
         if (code == TN_ESCHEMA)
             return refuse_unevolvable(err);

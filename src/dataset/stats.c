@@ -39,7 +39,8 @@ static const struct iceberg_field *field_in(const struct iceberg_field *fields, 
 }
 
 /* Maps are written as a list "key_value" of pairs: that level has no field. */
-static const struct iceberg_field *field_at_path(struct tn_arena *arena, const struct iceberg_schema *schema, const char *path)
+static const struct iceberg_field *field_at_path(struct tn_arena *arena, const struct iceberg_schema *schema,
+                                                 const char *path)
 {
     const struct iceberg_field *field = NULL;
     while (*path) {
@@ -56,14 +57,20 @@ static const struct iceberg_field *field_at_path(struct tn_arena *arena, const s
     return field;
 }
 
-static bool is_float(const struct iceberg_type *type) { return type->kind == ICEBERG_FLOAT || type->kind == ICEBERG_DOUBLE; }
+static bool is_float(const struct iceberg_type *type)
+{
+    return type->kind == ICEBERG_FLOAT || type->kind == ICEBERG_DOUBLE;
+}
 
 /* The engine sorts NaN above all numbers, so a NaN hides the largest one; a
  * blob's text is cut in ways that are not worth following. */
-static bool bounds_usable(const struct iceberg_type *type) { return type->kind != ICEBERG_BINARY && type->kind != ICEBERG_FIXED; }
+static bool bounds_usable(const struct iceberg_type *type)
+{
+    return type->kind != ICEBERG_BINARY && type->kind != ICEBERG_FIXED;
+}
 
-static void put_bounds(struct tn_arena *arena, const struct iceberg_type *type, const struct engine_column_stats *from,
-                       struct iceberg_stats *to)
+static void put_bounds(struct tn_arena *arena, const struct iceberg_type *type,
+                       const struct engine_column_stats *from, struct iceberg_stats *to)
 {
     if (!bounds_usable(type))
         return;
@@ -71,7 +78,8 @@ static void put_bounds(struct tn_arena *arena, const struct iceberg_type *type, 
     if (from->min && iceberg_value_parse(arena, type, from->min, strlen(from->min), &value, NULL) == TN_OK)
         to->lower = iceberg_bound_lower(arena, type, value);
     bool nan_hides_max = is_float(type) && from->nan_count != 0;
-    if (from->max && !nan_hides_max && iceberg_value_parse(arena, type, from->max, strlen(from->max), &value, NULL) == TN_OK)
+    if (from->max && !nan_hides_max &&
+        iceberg_value_parse(arena, type, from->max, strlen(from->max), &value, NULL) == TN_OK)
         to->upper = iceberg_bound_upper(arena, type, value);
 }
 

@@ -86,7 +86,10 @@ void dataset_write_free(struct dataset_write *write)
     free(write);
 }
 
-uint64_t dataset_write_rows(const struct dataset_write *write) { return write->rows; }
+uint64_t dataset_write_rows(const struct dataset_write *write)
+{
+    return write->rows;
+}
 
 /* ---- one file ------------------------------------------------------------ */
 
@@ -101,8 +104,8 @@ static bool source_gives_text(const struct engine_source *source, const char *na
 /* Every column of the table, in its order: what the write brings, cast to the
  * column's type (through JSON where text stands for something nested), and
  * NULL for the rest, so that the file is complete for its schema. */
-static const char *select_text(struct dataset_write *write, struct tn_arena *arena, const struct engine_source *source,
-                               const char *from_sql)
+static const char *select_text(struct dataset_write *write, struct tn_arena *arena,
+                               const struct engine_source *source, const char *from_sql)
 {
     TN_AUTO_BUF sql = {0};
     tn_buf_puts(&sql, "SELECT ");
@@ -171,15 +174,16 @@ enum tn_code dataset_write_file(struct dataset_write *write, size_t order, const
 /* Others may have changed the schema while the files were written. Planned
  * anew, every column of the files must still have the id and type it has
  * there, or reading them by id would give the wrong column. */
-static enum tn_code replan(struct dataset_write *write, const struct iceberg_metadata *newest, struct schema_plan *ret,
-                           struct tn_error *err)
+static enum tn_code replan(struct dataset_write *write, const struct iceberg_metadata *newest,
+                           struct schema_plan *ret, struct tn_error *err)
 {
     TN_TRY(dataset_plan_schema(write->arena, newest, write->mode, write->columns, write->column_count, ret, err));
     for (size_t i = 0; i < write->column_count; i++) {
         const struct iceberg_field *then = iceberg_schema_find(write->plan.target, write->columns[i].name, true);
         const struct iceberg_field *now = iceberg_schema_find(ret->target, write->columns[i].name, true);
         if (!then || !now || then->id != now->id || !iceberg_type_equal(then->type, now->type)) {
-            tn_fail(err, TN_ECONFLICT, "column \"%s\" of dataset \"%s\" was given another shape by somebody else meanwhile",
+            tn_fail(err, TN_ECONFLICT,
+                    "column \"%s\" of dataset \"%s\" was given another shape by somebody else meanwhile",
                     write->columns[i].name, write->name);
             tn_error_hint(err, "send it again");
             return TN_ECONFLICT;
@@ -194,7 +198,8 @@ static int by_order(const void *a, const void *b)
     return (x->order > y->order) - (x->order < y->order);
 }
 
-static enum tn_code add_files(struct dataset_write *write, struct iceberg_tx *tx, int32_t schema_id, struct tn_error *err)
+static enum tn_code add_files(struct dataset_write *write, struct iceberg_tx *tx, int32_t schema_id,
+                              struct tn_error *err)
 {
     char suffix[48];
     snprintf(suffix, sizeof suffix, DATASET_FILE_SUFFIX, schema_id);
@@ -218,14 +223,15 @@ static void set_number(struct iceberg_tx *tx, const char *key, uint64_t value)
     iceberg_tx_set_summary(tx, key, text);
 }
 
-static void set_lineage(const struct dataset_write *write, const struct dataset_lineage *lineage, struct iceberg_tx *tx)
+static void set_lineage(const struct dataset_write *write, const struct dataset_lineage *lineage,
+                        struct iceberg_tx *tx)
 {
     const struct {
         const char *key, *value;
     } texts[] = {
-        {CATALOG_S_INGEST, lineage->ingest_id},       {CATALOG_S_SOURCE, lineage->source},
-        {CATALOG_S_HASH, lineage->content_hash},      {CATALOG_S_OPTIONS, lineage->options_hash},
-        {CATALOG_S_ACTOR, lineage->actor},            {CATALOG_S_REASON, lineage->reason},
+        {CATALOG_S_INGEST, lineage->ingest_id},   {CATALOG_S_SOURCE, lineage->source},
+        {CATALOG_S_HASH, lineage->content_hash},  {CATALOG_S_OPTIONS, lineage->options_hash},
+        {CATALOG_S_ACTOR, lineage->actor},        {CATALOG_S_REASON, lineage->reason},
         {CATALOG_S_REQUEST, lineage->request_id},
     };
     for (size_t i = 0; i < TN_COUNT(texts); i++)
@@ -278,7 +284,8 @@ static void set_original_names(const struct dataset_write *write, const struct i
 /* The newest version, locked; a new dataset has none and starts with this
  * commit, so that a crash cannot leave an empty one behind. */
 static enum tn_code commit_locked(struct dataset_write *write, const struct iceberg_metadata *newest,
-                                  const struct dataset_lineage *lineage, struct dataset_commit *ret, struct tn_error *err)
+                                  const struct dataset_lineage *lineage, struct dataset_commit *ret,
+                                  struct tn_error *err)
 {
     struct schema_plan plan;
     TN_TRY(replan(write, newest, &plan, err));
