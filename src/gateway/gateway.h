@@ -27,17 +27,18 @@ struct gateway;
 struct tn_config_table gateway_config_table(void);
 
 struct gateway_options {
-    const char *lake;              /* folder */
+    const char *lake;               /* folder */
     const struct tn_config *config; /* outlives the gateway */
-    bool create;                   /* make the folder's skeleton when it is not a lake yet */
-    bool embedded;                 /* inside another command: free loopback port, one-off token, no run file */
-    const char *ready_file;        /* {"url","token","pid"} goes here, 0600, once it answers; may be NULL */
+    bool create;                    /* make the folder's skeleton when it is not a lake yet */
+    bool embedded;                  /* inside another command: free loopback port, one-off token, no run file */
+    const char *ready_file;         /* {"url","token","pid"} goes here, 0600, once it answers; may be NULL */
 };
 
 /* Errors: TN_ELOCKED names the process that serves the lake already;
  * TN_ENOTFOUND when `lake` is none and create is off; TN_ECONFIG. */
-enum tn_code gateway_open(const struct gateway_options *options, struct gateway **ret, struct tn_error *err) TN_CHECKED;
-const char *gateway_url(const struct gateway *gateway);   /* "http://127.0.0.1:7341" */
+enum tn_code gateway_open(const struct gateway_options *options, struct gateway **ret,
+                          struct tn_error *err) TN_CHECKED;
+const char *gateway_url(const struct gateway *gateway); /* "http://127.0.0.1:7341" */
 /* A token that works: the first one ever made (else NULL: the owner has it),
  * or the one-off token of an embedded gateway. */
 const char *gateway_token(const struct gateway *gateway);
