@@ -1,0 +1,393 @@
+/* Batches of the local store: every write goes through here.
+ *
+ * Objects are written under staging names when they are added, and get their
+ * keys in local_batch_finish; the order there is the order that store.h
+ * promises, and the fault points stand between its steps.
+ */
+#include "base/fault.h"
+#include "base/fs.h"
+#include "base/str.h"
+#include "store/local_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* More files than this are opened again for their fsync. */
+enum { MOST_OPEN = 64, MOST_TRIES = 16, COPY_BYTES = 1 << 20 };
+
+struct item {
+    char *key;
+    char *path;   /* what will be renamed to the key; NULL once it was */
+    char *source; /* a file on another file system, removed in the end */
+    int fd;       /* of path, or -1 */
+};
+
+struct local_batch {
+    struct store_batch base;
+    struct item *items;
+    size_t count, capacity;
+    size_t open_count;
+    bool keep_files; /* on failure files that came by path stay */
+};
+
+static struct local_batch *batch_of(struct store_batch *batch)
+{
+    return (struct local_batch *)(void *)batch;
+}
+
+struct store_batch *local_batch_new(struct store *store)
+{
+    struct local_batch *batch = tn_calloc(1, sizeof *batch);
+    batch->base.store = store;
+    return &batch->base;
+}
+
+static void release_item(struct item *item)
+{
+    if (item->fd >= 0)
+        (void)close(item->fd);
+    free(item->key);
+    free(item->path);
+    free(item->source);
+}
+
+static void clear(struct local_batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        release_item(&batch->items[i]);
+    batch->count = 0;
+    batch->open_count = 0;
+}
+
+void local_batch_free(struct store_batch *base)
+{
+    struct local_batch *batch = batch_of(base);
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct item *item = &batch->items[i];
+        if (item->path)
+            (void)unlink(item->path);
+        if (item->source && !batch->keep_files)
+            (void)unlink(item->source);
+    }
+    clear(batch);
+    free(batch->items);
+    free(batch);
+}
+
+/* Takes path, source and fd. */
+static void add_item(struct local_batch *batch, const char *key, char *path, char *source, int fd)
+{
+    /* Start the write-out now, so that the disk works while more is added.
+     * Errors of it come back from fsync. */
+    (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+    if (batch->open_count >= MOST_OPEN) {
+        (void)close(fd);
+        fd = -1;
+    } else {
+        batch->open_count++;
+    }
+    TN_GROW(batch->items, batch->count, batch->capacity);
+    batch->items[batch->count++] = (struct item){.key = tn_strdup(key), .path = path, .source = source, .fd = fd};
+}
+
+static int open_new(struct local_store *local, const char *path, struct tn_error *err)
+{
+    for (int tries = 0;; tries++) {
+        int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd >= 0)
+            return fd;
+        if (errno != ENOENT || tries > 0) {
+            (void)tn_fail_errno(err, errno, "cannot create %s", path);
+            return -1;
+        }
+        if (local_need_staging(local, err) != TN_OK)
+            return -1;
+    }
+}
+
+/* Writes through the fault hook: a full disk takes a part of the bytes. */
+static enum tn_code write_bytes(struct local_store *local, int fd, const char *key, const void *bytes, size_t count,
+                                const char *path, struct tn_error *err)
+{
+    int injected = local_injected(local, LOCAL_WRITE, key);
+    TN_TRY(tn_write_all(fd, bytes, injected ? count / 2 : count, path, err));
+    return injected ? tn_fail_errno(err, injected, "cannot write %s", path) : TN_OK;
+}
+
+static enum tn_code write_staged(struct local_store *local, const char *key, const void *bytes, size_t count,
+                                 char **ret_path, int *ret_fd, struct tn_error *err)
+{
+    TN_AUTO_FREE char *path = local_staging_name(local, "");
+    struct tn_error problem = {0};
+    TN_AUTO_CLOSE int fd = open_new(local, path, &problem);
+    enum tn_code code = fd < 0 ? problem.code : write_bytes(local, fd, key, bytes, count, path, &problem);
+    if (code != TN_OK) {
+        if (fd >= 0)
+            (void)unlink(path);
+        tn_error_context(&problem, "cannot store \"%s\"", key);
+        if (err)
+            *err = problem;
+        return code;
+    }
+    *ret_path = TN_TAKE(path);
+    *ret_fd = fd;
+    fd = -1;
+    return TN_OK;
+}
+
+enum tn_code local_batch_put(struct store_batch *base, const char *key, const void *bytes, size_t count,
+                             struct tn_error *err)
+{
+    char *path = NULL;
+    int fd = -1;
+    TN_TRY(write_staged(local_of(base->store), key, bytes, count, &path, &fd, err));
+    add_item(batch_of(base), key, path, NULL, fd);
+    return TN_OK;
+}
+
+static enum tn_code copy_bytes(struct local_store *local, int from, int to, const char *key, const char *from_path,
+                               const char *to_path, struct tn_error *err)
+{
+    TN_AUTO_FREE char *block = tn_malloc(COPY_BYTES);
+    for (;;) {
+        ssize_t got = read(from, block, COPY_BYTES);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return tn_fail_errno(err, errno, "cannot read %s", from_path);
+        if (got == 0)
+            return TN_OK;
+        TN_TRY(write_bytes(local, to, key, block, (size_t)got, to_path, err));
+        STORE_COUNT(&local->base, bytes_written, got);
+    }
+}
+
+static enum tn_code add_copy(struct local_batch *batch, const char *key, int from, const char *local_path,
+                             struct tn_error *err)
+{
+    struct local_store *local = local_of(batch->base.store);
+    TN_AUTO_FREE char *path = local_staging_name(local, "");
+    TN_AUTO_CLOSE int to = -1;
+    struct tn_error problem = {0};
+    to = open_new(local, path, &problem);
+    enum tn_code code = to < 0 ? problem.code : copy_bytes(local, from, to, key, local_path, path, &problem);
+    if (code != TN_OK) {
+        if (to >= 0)
+            (void)unlink(path);
+        if (err)
+            *err = problem;
+        return code;
+    }
+    add_item(batch, key, TN_TAKE(path), tn_strdup(local_path), to);
+    to = -1;
+    return TN_OK;
+}
+
+enum tn_code local_batch_put_file(struct store_batch *base, const char *key, const char *local_path,
+                                  struct tn_error *err)
+{
+    struct local_store *local = local_of(base->store);
+    TN_AUTO_CLOSE int fd = open(local_path, O_RDONLY | O_CLOEXEC);
+    struct stat info;
+    if (fd < 0 || fstat(fd, &info) != 0)
+        return tn_fail_errno(err, errno, "cannot open %s", local_path);
+    if (!S_ISREG(info.st_mode))
+        return tn_fail(err, TN_EREQUEST, "%s is not a regular file", local_path);
+    if ((uint64_t)info.st_dev != local->device)
+        return add_copy(batch_of(base), key, fd, local_path, err);
+    int injected = local_injected(local, LOCAL_WRITE, key);
+    if (injected)
+        return tn_fail_errno(err, injected, "cannot write %s", local_path);
+    STORE_COUNT(base->store, bytes_written, info.st_size);
+    add_item(batch_of(base), key, tn_strdup(local_path), NULL, fd);
+    fd = -1;
+    return TN_OK;
+}
+
+enum tn_code local_put_file(struct store *store, const char *key, const char *local_path, struct tn_error *err)
+{
+    TN_CLEANUP(store_batch_free_p) struct store_batch *base = local_batch_new(store);
+    struct local_batch *batch = batch_of(base);
+    batch->keep_files = true;
+    TN_TRY(local_batch_put_file(base, key, local_path, err));
+    enum tn_code code = local_batch_finish(base, NULL, NULL, 0, err);
+    /* Not renamed and not a copy: it is the caller's own file still. */
+    if (code != TN_OK && batch->items[0].path && !batch->items[0].source) {
+        free(batch->items[0].path);
+        batch->items[0].path = NULL;
+    }
+    return code;
+}
+
+static enum tn_code fsync_item(struct local_store *local, struct item *item, struct tn_error *err)
+{
+    TN_AUTO_CLOSE int reopened = -1;
+    int fd = item->fd;
+    if (fd < 0) {
+        fd = reopened = open(item->path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            return tn_fail_errno(err, errno, "cannot open %s", item->path);
+    }
+    STORE_COUNT(&local->base, fsyncs, 1);
+    int injected = local_injected(local, LOCAL_FSYNC, item->key);
+    if (injected)
+        return tn_fail_errno(err, injected, "cannot make %s durable", item->path);
+    return tn_fsync_fd(fd, item->path, err);
+}
+
+static enum tn_code fail_rename(const struct item *item, int failure, const char *target, struct tn_error *err)
+{
+    switch (failure) {
+    case EISDIR:
+    case ENOTEMPTY:
+    case EEXIST:
+        (void)tn_fail(err, TN_ECONFLICT, "\"%s\" is a folder of objects, so it cannot be an object", item->key);
+        tn_error_hint(err, "choose another key, or delete what is below it");
+        return TN_ECONFLICT;
+    case ENOENT:
+        (void)tn_fail(err, TN_EIO, "%s vanished before it could become %s", item->path, target);
+        tn_error_hint(err, "something else removes files from the lake; only Tarn may write there");
+        return TN_EIO;
+    case EXDEV:
+        (void)tn_fail(err, TN_EIO, "%s lies on another file system than the store", target);
+        tn_error_hint(err, "keep the whole bucket on one file system (no links to other disks inside)");
+        return TN_EIO;
+    default:
+        return tn_fail_errno(err, failure, "cannot create %s", target);
+    }
+}
+
+/* rename or link (`pointer`) to the key; *ret_errno 0 on success. A folder
+ * that a concurrent delete has just removed is made again. */
+static enum tn_code name_item(struct local_store *local, const struct item *item, bool pointer, const char *target,
+                              int *ret_errno, struct tn_error *err)
+{
+    for (int tries = 0; tries < MOST_TRIES; tries++) {
+        int failure = local_injected(local, pointer ? LOCAL_LINK : LOCAL_RENAME, item->key);
+        if (failure == 0) {
+            int result = pointer ? link(item->path, target) : rename(item->path, target);
+            failure = result == 0 ? 0 : errno;
+        }
+        /* Some file systems have no links; this is as atomic there. */
+        if (pointer && (failure == EPERM || failure == EOPNOTSUPP || failure == ENOSYS)) {
+            int result = renameat2(AT_FDCWD, item->path, AT_FDCWD, target, RENAME_NOREPLACE);
+            failure = result == 0 ? 0 : errno;
+        }
+        *ret_errno = failure;
+        if (failure != ENOENT || access(item->path, F_OK) != 0)
+            return TN_OK;
+        local_forget_folders(local);
+        TN_TRY(local_need_folder(local, item->key, err));
+    }
+    return TN_OK;
+}
+
+static enum tn_code rename_item(struct local_store *local, struct item *item, struct tn_error *err)
+{
+    TN_AUTO_FREE char *target = local_path_of(local, item->key);
+    int failure = 0;
+    TN_FAULT("store.put.before_rename");
+    TN_TRY(name_item(local, item, false, target, &failure, err));
+    TN_FAULT("store.put.after_rename");
+    if (failure)
+        return fail_rename(item, failure, target, err);
+    free(item->path);
+    item->path = NULL;
+    return TN_OK;
+}
+
+/* fsyncs each folder of the items once. The distinct ones are few. */
+static enum tn_code fsync_folders(struct local_store *local, const struct local_batch *batch, struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    TN_AUTO_FREE const char **done = tn_calloc(batch->count, sizeof *done);
+    size_t done_count = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        const char *key = batch->items[i].key;
+        const char *slash = strrchr(key, '/');
+        char *folder = tn_arena_strndup(arena, key, slash ? (size_t)(slash - key) : 0);
+        bool known = false;
+        for (size_t d = done_count; d > 0 && !known; d--)
+            known = tn_streq(done[d - 1], folder);
+        if (known)
+            continue;
+        TN_AUTO_FREE char *path = local_path_of(local, folder);
+        TN_TRY(local_fsync_folder(local, path, key, err));
+        done[done_count++] = folder;
+    }
+    return TN_OK;
+}
+
+static enum tn_code fail_taken(const char *key, const char *target, struct tn_error *err)
+{
+    struct stat info;
+    if (stat(target, &info) == 0 && S_ISDIR(info.st_mode))
+        return tn_fail(err, TN_ECONFLICT, "\"%s\" is a folder of objects, so it cannot be an object", key);
+    (void)tn_fail(err, TN_EEXISTS, "\"%s\" exists already", key);
+    tn_error_hint(err, "somebody else was first: read what is there now, then try again");
+    return TN_EEXISTS;
+}
+
+static enum tn_code link_pointer(struct local_store *local, const struct item *pointer, struct tn_error *err)
+{
+    TN_AUTO_FREE char *target = local_path_of(local, pointer->key);
+    int failure = 0;
+    TN_FAULT("store.create.before_link");
+    TN_TRY(name_item(local, pointer, true, target, &failure, err));
+    TN_FAULT("store.create.after_link");
+    if (failure == EEXIST)
+        return fail_taken(pointer->key, target, err);
+    if (failure)
+        return fail_rename(pointer, failure, target, err);
+    TN_AUTO_FREE char *folder = tn_strndup(target, (size_t)(strrchr(target, '/') - target));
+    TN_TRY(local_fsync_folder(local, *folder ? folder : "/", pointer->key, err));
+    TN_FAULT("store.create.after_folder_sync");
+    return TN_OK;
+}
+
+static enum tn_code finish_objects(struct local_store *local, struct local_batch *batch, struct item *pointer,
+                                   struct tn_error *err)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        TN_TRY(local_need_folder(local, batch->items[i].key, err));
+    if (pointer)
+        TN_TRY(local_need_folder(local, pointer->key, err));
+    TN_FAULT("store.put.before_fsync");
+    for (size_t i = 0; i < batch->count; i++)
+        TN_TRY(fsync_item(local, &batch->items[i], err));
+    if (pointer)
+        TN_TRY(fsync_item(local, pointer, err));
+    for (size_t i = 0; i < batch->count; i++)
+        TN_TRY(rename_item(local, &batch->items[i], err));
+    TN_TRY(fsync_folders(local, batch, err));
+    TN_FAULT("store.put.after_folder_sync");
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->items[i].source)
+            (void)unlink(batch->items[i].source);
+    }
+    clear(batch);
+    return TN_OK;
+}
+
+enum tn_code local_batch_finish(struct store_batch *base, const char *pointer_key, const void *bytes, size_t count,
+                                struct tn_error *err)
+{
+    struct local_store *local = local_of(base->store);
+    struct local_batch *batch = batch_of(base);
+    if (!pointer_key)
+        return finish_objects(local, batch, NULL, err);
+    struct item pointer = {.key = tn_strdup(pointer_key), .fd = -1};
+    enum tn_code code = write_staged(local, pointer_key, bytes, count, &pointer.path, &pointer.fd, err);
+    if (code == TN_OK)
+        code = finish_objects(local, batch, &pointer, err);
+    if (code == TN_OK)
+        code = link_pointer(local, &pointer, err);
+    if (pointer.path)
+        (void)unlink(pointer.path);
+    release_item(&pointer);
+    return code;
+}

@@ -1,0 +1,139 @@
+/* Folders of the local store.
+ *
+ * A name is durable when the folder it stands in was fsynced after it was
+ * made. For an object that is done on every put. For folders it is done on
+ * their first use by this process (also when they exist already: a crash may
+ * have come between their making and the fsync), and remembered.
+ */
+#include "base/fs.h"
+#include "base/hash.h"
+#include "base/str.h"
+#include "store/local_internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { DURABLE_SLOTS = 4096, DURABLE_MOST = 3072 };
+
+/* The slot of `folder`, or the empty one where it would go. */
+static char **find_slot(struct local_store *local, const char *folder)
+{
+    size_t mask = local->durable_size - 1;
+    size_t slot = (size_t)tn_hash64(folder, strlen(folder), 0) & mask;
+    while (local->durable[slot] && !tn_streq(local->durable[slot], folder))
+        slot = (slot + 1) & mask;
+    return &local->durable[slot];
+}
+
+static void forget_all(struct local_store *local)
+{
+    for (size_t i = 0; i < local->durable_size; i++) {
+        free(local->durable[i]);
+        local->durable[i] = NULL;
+    }
+    local->durable_count = 0;
+}
+
+void local_forget_folders(struct local_store *local)
+{
+    (void)pthread_mutex_lock(&local->lock);
+    forget_all(local);
+    (void)pthread_mutex_unlock(&local->lock);
+}
+
+static bool is_durable(struct local_store *local, const char *folder)
+{
+    return local->durable_size > 0 && *find_slot(local, folder) != NULL;
+}
+
+static void remember(struct local_store *local, const char *folder)
+{
+    if (local->durable_size == 0) {
+        local->durable = tn_calloc(DURABLE_SLOTS, sizeof *local->durable);
+        local->durable_size = DURABLE_SLOTS;
+    }
+    if (local->durable_count >= DURABLE_MOST)
+        forget_all(local); /* costs an fsync each on their next use, no more */
+    char **slot = find_slot(local, folder);
+    if (!*slot) {
+        *slot = tn_strdup(folder);
+        local->durable_count++;
+    }
+}
+
+static enum tn_code fail_object_in_the_way(const char *folder, struct tn_error *err)
+{
+    (void)tn_fail(err, TN_ECONFLICT, "\"%s\" is an object, so nothing can be stored below it", folder);
+    tn_error_hint(err, "delete or rename that object, or choose another key");
+    return TN_ECONFLICT;
+}
+
+/* `folder` is a key; those above it are there. The lock is held. */
+static enum tn_code make_folder(struct local_store *local, const char *folder, struct tn_error *err)
+{
+    TN_AUTO_FREE char *path = local_path_of(local, folder);
+    if (mkdir(path, 0777) != 0) {
+        int failure = errno;
+        struct stat info;
+        if (failure == ENOTDIR)
+            return fail_object_in_the_way(folder, err);
+        if (failure != EEXIST)
+            return tn_fail_errno(err, failure, "cannot create folder %s", path);
+        if (stat(path, &info) != 0)
+            return tn_fail_errno(err, errno, "cannot look at folder %s", path);
+        if (!S_ISDIR(info.st_mode))
+            return fail_object_in_the_way(folder, err);
+    }
+    char *slash = strrchr(path, '/');
+    *slash = '\0';
+    return local_fsync_folder(local, *path ? path : "/", folder, err);
+}
+
+static enum tn_code make_folders(struct local_store *local, char *folder, struct tn_error *err)
+{
+    for (char *p = folder;; p++) {
+        if (*p && *p != '/')
+            continue;
+        char stop = *p;
+        *p = '\0';
+        if (!is_durable(local, folder)) {
+            TN_TRY(make_folder(local, folder, err));
+            remember(local, folder);
+        }
+        *p = stop;
+        if (!stop)
+            return TN_OK;
+    }
+}
+
+enum tn_code local_need_folder(struct local_store *local, const char *key, struct tn_error *err)
+{
+    const char *slash = strrchr(key, '/');
+    if (!slash)
+        return TN_OK;
+    TN_AUTO_FREE char *folder = tn_strndup(key, (size_t)(slash - key));
+    (void)pthread_mutex_lock(&local->lock);
+    enum tn_code code = is_durable(local, folder) ? TN_OK : make_folders(local, folder, err);
+    (void)pthread_mutex_unlock(&local->lock);
+    return code;
+}
+
+void local_prune_folders(struct local_store *local, const char *key)
+{
+    TN_AUTO_FREE char *folder = tn_strdup(key);
+    bool removed = false;
+    (void)pthread_mutex_lock(&local->lock);
+    for (char *slash = strrchr(folder, '/'); slash; slash = strrchr(folder, '/')) {
+        *slash = '\0';
+        TN_AUTO_FREE char *path = local_path_of(local, folder);
+        if (rmdir(path) != 0)
+            break; /* not empty, or not ours to remove: both are fine */
+        removed = true;
+    }
+    /* Open addressing does not like holes; removals of folders are rare. */
+    if (removed)
+        forget_all(local);
+    (void)pthread_mutex_unlock(&local->lock);
+}

@@ -1,0 +1,69 @@
+/* The parts of the local store: folders, faults, batches, listing. */
+#ifndef TARN_STORE_LOCAL_INTERNAL_H
+#define TARN_STORE_LOCAL_INTERNAL_H
+
+#include "store/store_internal.h"
+
+#include <pthread.h>
+
+enum local_step { LOCAL_WRITE, LOCAL_FSYNC, LOCAL_RENAME, LOCAL_LINK, LOCAL_FOLDER };
+
+/* TARN_STORE_FAULT; error_number 0 when there is none. */
+struct local_fault {
+    int error_number;
+    enum local_step step;
+    char key_part[128];
+};
+
+struct local_store {
+    struct store base;
+    char *root;    /* absolute, no symbolic links, no '/' behind ("" is "/") */
+    char *staging; /* root/.staging */
+    uint64_t device;
+    struct local_fault fault;
+    /* Guards `durable` and the making and removing of folders. */
+    pthread_mutex_t lock;
+    char **durable; /* hash set: folders whose name is known to be on disk */
+    size_t durable_count, durable_size;
+};
+
+static inline struct local_store *local_of(struct store *store)
+{
+    return (struct local_store *)(void *)store;
+}
+
+/* root/key; free() it. */
+char *local_path_of(const struct local_store *local, const char *key);
+/* Where a new staging file would lie; free() it. */
+char *local_staging_name(const struct local_store *local, const char *suffix);
+/* Makes the staging folder when it is missing. */
+enum tn_code local_need_staging(struct local_store *local, struct tn_error *err) TN_CHECKED;
+/* The errno to fail with at this step, or 0. */
+int local_injected(const struct local_store *local, enum local_step step, const char *key);
+enum tn_code local_fsync_folder(struct local_store *local, const char *path, const char *key,
+                                struct tn_error *err) TN_CHECKED;
+/* Not found, with a text about the key instead of errno's. */
+enum tn_code local_fail_absent(const struct local_store *local, const char *key, struct tn_error *err);
+
+/* The folder that `key` lies in, made with all above it, durably. */
+enum tn_code local_need_folder(struct local_store *local, const char *key, struct tn_error *err) TN_CHECKED;
+/* Somebody removed folders behind our back: look again. */
+void local_forget_folders(struct local_store *local);
+/* Removes the folders above `key` that are empty. */
+void local_prune_folders(struct local_store *local, const char *key);
+
+enum tn_code local_list(struct store *store, const char *prefix, store_list_fn *callback, void *context,
+                        struct tn_error *err);
+
+struct store_batch *local_batch_new(struct store *store);
+enum tn_code local_batch_put(struct store_batch *batch, const char *key, const void *bytes, size_t count,
+                             struct tn_error *err);
+enum tn_code local_batch_put_file(struct store_batch *batch, const char *key, const char *local_path,
+                                  struct tn_error *err);
+enum tn_code local_batch_finish(struct store_batch *batch, const char *pointer_key, const void *bytes, size_t count,
+                                struct tn_error *err);
+void local_batch_free(struct store_batch *batch);
+/* A single put of a file: on failure the file stays the caller's. */
+enum tn_code local_put_file(struct store *store, const char *key, const char *local_path, struct tn_error *err);
+
+#endif
