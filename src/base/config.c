@@ -166,7 +166,7 @@ static void put_bound(struct tn_buf *out, const struct tn_config_key *key, int64
 static enum tn_code check_value(const struct tn_config_key *key, const char *text, struct config_place place,
                                 int64_t *ret, struct tn_error *err)
 {
-    int64_t number;
+    int64_t number = 0;
     const char *expected = "";
     if (!parse_value(key, text, &number, &expected)) {
         TN_AUTO_BUF wanted = {0};
@@ -196,7 +196,7 @@ enum tn_code config_set(struct tn_config *config, const char *key, const char *v
     const struct tn_config_key *known = find_key(config, key);
     if (!known)
         return config_fail_unknown(config, key, place, err);
-    int64_t number;
+    int64_t number = 0;
     TN_TRY(check_value(known, value, place, &number, err));
     struct value *slot = &config->values[known - config->table.keys];
     slot->text = tn_arena_strdup(config->arena, value);
