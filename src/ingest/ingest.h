@@ -27,16 +27,16 @@ enum ingest_format { INGEST_AUTO, INGEST_CSV, INGEST_JSON, INGEST_PARQUET };
 
 /* All text is copied. NULL where not given. */
 struct ingest_options {
-    const char *dataset;      /* NULL: from the source's name */
-    const char *source;       /* name to show: "calls.csv", "upload", "stdin" */
-    const char *format;       /* auto csv tsv json ndjson parquet */
-    const char *types;        /* "zip:text,hired:date:%d/%m/%Y" */
-    const char *delimiter;    /* one character or "tab" */
-    const char *header;       /* auto yes no */
-    const char *encoding;     /* auto utf-8 utf-16 latin-1 windows-1252 */
-    const char *key;          /* "id" or "a,b"; recorded, unique keys are checked by later work */
+    const char *dataset;   /* NULL: from the source's name */
+    const char *source;    /* name to show: "calls.csv", "upload", "stdin" */
+    const char *format;    /* auto csv tsv json ndjson parquet */
+    const char *types;     /* "zip:text,hired:date:%d/%m/%Y" */
+    const char *delimiter; /* one character or "tab" */
+    const char *header;    /* auto yes no */
+    const char *encoding;  /* auto utf-8 utf-16 latin-1 windows-1252 */
+    const char *key;       /* "id" or "a,b"; recorded, unique keys are checked by later work */
     enum dataset_mode mode;
-    int64_t max_rejects;      /* -1: default (0) */
+    int64_t max_rejects; /* -1: default (0) */
     const char *actor, *reason, *request_id;
 };
 
@@ -63,17 +63,18 @@ enum tn_code ingest_preview(struct ingest *ingest, struct tn_json *out, struct t
 
 void ingest_cancel(struct ingest *ingest);
 struct ingest_progress {
-    uint64_t bytes_in;     /* received */
+    uint64_t bytes_in; /* received */
     uint64_t rows_loaded;
-    uint64_t rows_total;   /* 0 until known */
-    const char *phase;     /* "reading" "loading" "committing" "done" */
+    uint64_t rows_total; /* 0 until known */
+    const char *phase;   /* "reading" "loading" "committing" "done" */
 };
 void ingest_progress(const struct ingest *ingest, struct ingest_progress *ret);
 const char *ingest_id(const struct ingest *ingest); /* UUIDv7 text */
 
 /* The rejected rows of an ingest (kept with the lake) as NDJSON objects
  * {"line","column","value","reason","record"}, streamed. TN_ENOTFOUND. */
-enum tn_code ingest_rejects(struct lake *lake, const char *ingest_id, enum tn_code (*write)(void *, const char *, size_t),
-                            void *context, struct tn_error *err) TN_CHECKED;
+enum tn_code ingest_rejects(struct lake *lake, const char *ingest_id,
+                            enum tn_code (*write)(void *, const char *, size_t), void *context,
+                            struct tn_error *err) TN_CHECKED;
 
 #endif
