@@ -98,12 +98,39 @@ static void stops_and_deletes(void **state)
     assert_int_equal(none.count, 0);
 }
 
+static bool note_folder(void *context, const char *name)
+{
+    struct seen *seen = context;
+    tn_buf_printf(&seen->text, "%s%s", seen->count ? " " : "", name);
+    return ++seen->count != seen->stop_after;
+}
+
+static void folders(void **state)
+{
+    struct fixture *f = *state;
+    put_all(f, some_keys, 2);
+    put_all(f, some_keys + 3, TN_COUNT(some_keys) - 3);
+    static const struct {
+        const char *key, *want;
+        size_t stop_after;
+    } cases[] = {{"", "a-b a b ä", 0}, {"b", "1", 0},  {"b/1", "", 0},
+                 {"nothing", "", 0},   {"a.c", "", 0}, {"", "a-b a", 2}};
+    for (size_t i = 0; i < TN_COUNT(cases); i++) {
+        struct seen seen = {.stop_after = cases[i].stop_after};
+        assert_ok(store_list_folders(f->store, cases[i].key, note_folder, &seen, &test_err));
+        assert_string_equal(seen.text.data ? seen.text.data : "", cases[i].want);
+        tn_buf_release(&seen.text);
+    }
+    assert_int_equal(store_list_folders(f->store, "../x", note_folder, NULL, NULL), TN_EREQUEST);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         STORE_TEST(prefixes),
         STORE_TEST(strays_are_not_shown),
         STORE_TEST(stops_and_deletes),
+        STORE_TEST(folders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,6 +54,8 @@ void local_prune_folders(struct local_store *local, const char *key);
 
 enum tn_code local_list(struct store *store, const char *prefix, store_list_fn *callback, void *context,
                         struct tn_error *err);
+enum tn_code local_list_folders(struct store *store, const char *key, store_folder_fn *callback, void *context,
+                                struct tn_error *err);
 
 struct store_batch *local_batch_new(struct store *store);
 enum tn_code local_batch_put(struct store_batch *batch, const char *key, const void *bytes, size_t count,

@@ -147,3 +147,23 @@ enum tn_code local_list(struct store *store, const char *prefix, store_list_fn *
     tn_buf_append(&listing.key, prefix, (size_t)(begin - prefix));
     return list_folder(&listing, begin, err);
 }
+
+enum tn_code local_list_folders(struct store *store, const char *key, store_folder_fn *callback, void *context,
+                                struct tn_error *err)
+{
+    TN_CLEANUP(release_listing) struct listing listing = {.local = local_of(store)};
+    TN_CLEANUP(release_names) struct names names = {.arena = tn_arena_new()};
+    TN_AUTO_FREE char *path = local_path_of(listing.local, key);
+    if (*key)
+        tn_buf_printf(&listing.key, "%s/", key);
+    TN_TRY(read_names(&listing, path, "", &names, err));
+    for (size_t i = 0; i < names.count; i++) {
+        size_t length = strlen(names.items[i]);
+        if (names.items[i][length - 1] != '/')
+            continue;
+        names.items[i][length - 1] = '\0';
+        if (!callback(context, names.items[i]))
+            break;
+    }
+    return TN_OK;
+}

@@ -170,6 +170,15 @@ enum tn_code store_list(struct store *store, const char *prefix, store_list_fn *
     return store->ops->list(store, prefix, callback, context, err);
 }
 
+enum tn_code store_list_folders(struct store *store, const char *key, store_folder_fn *callback, void *context,
+                                struct tn_error *err)
+{
+    if (*key)
+        TN_TRY(store_check_key(key, err));
+    STORE_COUNT(store, lists, 1);
+    return store->ops->list_folders(store, key, callback, context, err);
+}
+
 enum tn_code store_delete(struct store *store, const char *key, struct tn_error *err)
 {
     TN_TRY(store_check_key(key, err));

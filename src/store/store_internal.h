@@ -28,6 +28,8 @@ struct store_ops {
                                struct tn_error *err);
     enum tn_code (*list)(struct store *store, const char *prefix, store_list_fn *callback, void *context,
                          struct tn_error *err);
+    enum tn_code (*list_folders)(struct store *store, const char *key, store_folder_fn *callback, void *context,
+                                 struct tn_error *err);
     enum tn_code (*remove)(struct store *store, const char *key, struct tn_error *err);
     enum tn_code (*clean_staging)(struct store *store, uint64_t older_than_ms, uint64_t *ret_removed,
                                   struct tn_error *err);

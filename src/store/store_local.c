@@ -272,6 +272,7 @@ static const struct store_ops local_ops = {
     .head = local_head,
     .local_path = local_local_path,
     .list = local_list,
+    .list_folders = local_list_folders,
     .remove = local_remove,
     .clean_staging = local_clean_staging,
     .batch_new = local_batch_new,
