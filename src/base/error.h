@@ -36,6 +36,7 @@
     X(TN_ELOCKED,            "lake_in_use",              409, 1, "Lake in use")                   \
     X(TN_EPRECONDITION,      "precondition_failed",      412, 1, "Precondition failed")           \
     X(TN_ETOOLARGE,          "too_large",                413, 1, "Too large")                     \
+    X(TN_EHEADERS,           "headers_too_large",        431, 1, "Headers too large")             \
     X(TN_EMEDIA,             "unsupported_media_type",   415, 1, "Unsupported media type")        \
     X(TN_EREFUSED,           "refused",                  422, 1, "Refused")                       \
     X(TN_ESQLREFUSED,        "sql_refused",              422, 1, "SQL refused")                   \
