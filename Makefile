@@ -1,0 +1,87 @@
+# Thin verbs over CMake presets and the tools. "make help" lists them.
+.DEFAULT_GOAL := help
+.PHONY: help build run test conformance bench bench-vector asan tsan fuzz test-arm64 \
+        format format-check tidy install clean setup-build engine
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+DEMO ?=
+FUZZ_SECONDS ?= 60
+RELEASE := build/release
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup-build:
+	@tools/setup.sh build
+
+engine: setup-build
+	@tools/fetch_engine.sh
+
+# Configuring again costs a second and changes nothing: Ninja does it by itself
+# when a CMake file changed.
+$(RELEASE)/build.ninja: | engine
+	@cmake --preset release --log-level=NOTICE
+
+build: engine $(RELEASE)/build.ninja ## build/release/tarn and tarn-vector, installing what is missing
+	@ninja -C $(RELEASE) --quiet
+
+run: build ## make ./demo-lake, load the staffing workload, serve it and print the link
+	@exec $(RELEASE)/tarn demo $(DEMO)
+
+test: build ## every test but the heavy clients; ends with one total
+	@tools/setup.sh test
+	@python3 tools/run_tests.py unit system light
+
+conformance: build ## the heavy clients (ClickHouse and others) against our tables
+	@tools/setup.sh test
+	@python3 tools/run_tests.py heavy
+
+bench: build ## the figures of docs/benchmarks.md, peers in the same run
+	@tools/setup.sh bench
+	@tools/venv.sh bench
+	@build/venv-bench/bin/python tests/bench/bench_lake.py $(BENCH)
+
+bench-vector: build ## the vector engine against its peers
+	@tools/setup.sh bench
+	@tools/venv.sh bench-vector
+	@build/venv-bench-vector/bin/python tests/bench/bench_vector.py $(BENCH)
+
+asan: engine ## unit tests and corpora under AddressSanitizer and UBSan
+	@cmake --preset asan --log-level=NOTICE && ninja -C build/asan --quiet
+	@tools/setup.sh test && python3 tools/run_tests.py --build build/asan unit
+
+tsan: engine ## unit tests under ThreadSanitizer
+	@cmake --preset tsan --log-level=NOTICE && ninja -C build/tsan --quiet
+	@tools/setup.sh test && TSAN_OPTIONS="suppressions=$(CURDIR)/tests/support/tsan.supp $$TSAN_OPTIONS" \
+	    python3 tools/run_tests.py --build build/tsan unit
+
+fuzz: engine ## every fuzz target for FUZZ_SECONDS (60)
+	@tools/setup.sh clang
+	@cmake --preset fuzz --log-level=NOTICE && ninja -C build/fuzz --quiet
+	@tools/fuzz.sh $(FUZZ_SECONDS) $(FUZZ)
+
+test-arm64: ## base and vector, cross-compiled, under emulation
+	@tools/setup.sh build arm64
+	@cmake --preset arm64 --log-level=NOTICE && ninja -C build/arm64 --quiet src/base/all src/vector/all
+	@ctest --test-dir build/arm64 -j 2 --output-on-failure -R '^(base|vector)/'
+
+format: ## clang-format over the C files
+	@tools/setup.sh clang
+	@git ls-files '*.c' '*.h' | xargs clang-format-14 -i
+
+format-check: ## complain about files that clang-format would change
+	@tools/setup.sh clang
+	@git ls-files '*.c' '*.h' | xargs clang-format-14 --dry-run --Werror
+
+tidy: engine ## clang-tidy over src
+	@tools/setup.sh clang
+	@cmake --preset clang --log-level=NOTICE
+	@run-clang-tidy-14 -quiet -p build/clang '$(CURDIR)/src/.*\.c$$' 2>/dev/null
+
+install: build ## the programs, the engine, man page, completions, systemd unit under PREFIX
+	@DESTDIR=$(DESTDIR) cmake --install $(RELEASE) --prefix $(PREFIX) --strip >/dev/null
+	@echo "installed under $(DESTDIR)$(PREFIX)"
+
+clean: ## remove what was built; the fetched engine stays
+	@find build -mindepth 1 -maxdepth 1 ! -name engine -exec rm -rf {} +
