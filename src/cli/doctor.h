@@ -1,0 +1,27 @@
+/* cli: what `tarn doctor` finds. */
+#ifndef TARN_CLI_DOCTOR_H
+#define TARN_CLI_DOCTOR_H
+
+#include "cli/cli.h"
+
+enum doctor_level { DOCTOR_OK, DOCTOR_NOTE, DOCTOR_WARNING, DOCTOR_ERROR };
+
+struct doctor {
+    struct cli *cli;
+    json_t *findings;
+    size_t errors, warnings;
+};
+
+/* `what` is the check's short name; `advice` says what to do (NULL: nothing). */
+void doctor_find(struct doctor *doctor, enum doctor_level level, const char *what, const char *advice,
+                 const char *format, ...) TN_PRINTF(5, 6);
+/* An error that a check met, with its own hint. */
+void doctor_find_error(struct doctor *doctor, const char *what, const struct tn_error *error);
+
+/* The tables as they lie: metadata strictly checked, files that nobody refers
+ * to, staging files, times in the future (doctor_tables.c). */
+void doctor_check_tables(struct doctor *doctor, const char *bucket, bool served);
+/* Each table read through the engine: it answers and its rows add up. */
+void doctor_check_reading(struct doctor *doctor);
+
+#endif
