@@ -37,11 +37,11 @@ struct engine_query;
 struct engine_writer;
 
 struct engine_options {
-    uint64_t memory_bytes;             /* hard limit of the engine; 0: half of the machine */
-    const char *temp_folder;           /* where big sorts and joins spill; "" forbids spilling */
-    uint64_t temp_bytes;               /* how much may be spilled; 0: 10 x memory */
-    size_t threads;                    /* 0: one per CPU */
-    size_t max_queries;                /* at once, then TN_EBUSY; 0: 4 x threads, at least 16 */
+    uint64_t memory_bytes;               /* hard limit of the engine; 0: half of the machine */
+    const char *temp_folder;             /* where big sorts and joins spill; "" forbids spilling */
+    uint64_t temp_bytes;                 /* how much may be spilled; 0: 10 x memory */
+    size_t threads;                      /* 0: one per CPU */
+    size_t max_queries;                  /* at once, then TN_EBUSY; 0: 4 x threads, at least 16 */
     const char *const *readable_folders; /* absolute */
     size_t readable_count;
 };
@@ -116,10 +116,10 @@ struct engine_resolver {
 struct engine_query_options {
     const char *sql;
     size_t sql_length;
-    const json_t *params;    /* JSON array bound to $1, $2, ... or ?; or object to $name; may be NULL */
-    uint64_t timeout_ms;     /* 0: none */
-    uint64_t row_limit;      /* rows after which the result ends, marked truncated; 0: none */
-    const char *default_at;  /* "as_of" of the request for tables without AT: NULL, a snapshot id or RFC 3339 */
+    const json_t *params;      /* JSON array bound to $1, $2, ... or ?; or object to $name; may be NULL */
+    uint64_t timeout_ms;       /* 0: none */
+    uint64_t row_limit;        /* rows after which the result ends, marked truncated; 0: none */
+    const char *default_at;    /* "as_of" of the request for tables without AT: NULL, a snapshot id or RFC 3339 */
     const atomic_bool *cancel; /* set by anybody to interrupt the start too; may be NULL; outlives the query */
     struct engine_resolver resolver;
 };
@@ -150,7 +150,8 @@ enum engine_format { ENGINE_JSON_ROWS, ENGINE_NDJSON, ENGINE_CSV, ENGINE_ARROW }
 /* Renders a query's rows. ENGINE_JSON_ROWS writes [..],[..] without the outer
  * brackets; NDJSON one object a line; CSV begins with the header line; Arrow is
  * a whole IPC stream (schema, batches, end). Borrows the query. */
-struct engine_writer *engine_writer_new(struct engine_query *query, enum engine_format format) __attribute__((returns_nonnull));
+struct engine_writer *engine_writer_new(struct engine_query *query, enum engine_format format)
+    __attribute__((returns_nonnull));
 void engine_writer_free(struct engine_writer *writer);
 TN_DEFINE_CLEANUP(struct engine_writer, engine_writer_free)
 /* Appends until `out` has grown by about target_bytes or the rows have ended.
@@ -185,8 +186,8 @@ struct engine_vector {
     void *handle;       /* engine's own */
 };
 struct engine_batch {
-    size_t capacity;    /* rows that fit (2048) */
-    size_t rows;        /* to be set by fill; 0 ends the source */
+    size_t capacity; /* rows that fit (2048) */
+    size_t rows;     /* to be set by fill; 0 ends the source */
     struct engine_vector *columns;
     size_t column_count;
 };
@@ -206,20 +207,20 @@ void engine_vector_put_uuid(struct engine_vector *vector, size_t row, const unsi
 
 /* Writes a Parquet file for an Iceberg table and says what is in it. */
 struct engine_copy {
-    const char *select;          /* trusted; with a source it reads FROM tarn_source() */
+    const char *select;                 /* trusted; with a source it reads FROM tarn_source() */
     const struct engine_source *source; /* may be NULL */
-    const char *field_ids;       /* the text behind FIELD_IDS: {'id':1,...}; NULL for none */
-    uint64_t row_group_rows;     /* 0: the engine's default */
+    const char *field_ids;              /* the text behind FIELD_IDS: {'id':1,...}; NULL for none */
+    uint64_t row_group_rows;            /* 0: the engine's default */
     const char *local_path;
     bool (*cancelled)(void *context); /* polled; may be NULL */
     void *cancel_context;
 };
 struct engine_column_stats {
-    const char *path;            /* as RETURN_STATS names it: "a" or "l"."element" */
-    const char *min, *max;       /* text; NULL when unknown */
+    const char *path;      /* as RETURN_STATS names it: "a" or "l"."element" */
+    const char *min, *max; /* text; NULL when unknown */
     bool min_exact, max_exact;
     int64_t null_count, value_count, size_bytes; /* -1 when unknown */
-    int64_t nan_count;           /* -1 when unknown or not a float */
+    int64_t nan_count;                           /* -1 when unknown or not a float */
 };
 struct engine_file_stats {
     uint64_t rows, size_bytes;
@@ -245,8 +246,8 @@ enum tn_code engine_guard(struct engine *engine, const char *sql, size_t length,
 /* A predicate over one table's columns ("status = 'active' AND rate < 90"),
  * judged as a WHERE clause would be; *ret is text that is safe to splice
  * between parentheses. */
-enum tn_code engine_guard_predicate(struct engine *engine, const char *predicate, size_t length, struct tn_arena *arena,
-                                    const char **ret, struct tn_error *err) TN_CHECKED;
+enum tn_code engine_guard_predicate(struct engine *engine, const char *predicate, size_t length,
+                                    struct tn_arena *arena, const char **ret, struct tn_error *err) TN_CHECKED;
 
 /* Figures for /metrics and /system. */
 struct engine_usage {

@@ -1,0 +1,126 @@
+/* Analyses by exact text, least recently used out first.
+ *
+ * Parsing and judging costs a fraction of a millisecond, as much as a trivial
+ * query itself; services send the same texts again and again. A small open
+ * hash table with a doubly linked list through the entries.
+ */
+#include "engine/engine_internal.h"
+
+#define BUCKETS 2048
+
+struct cache_entry {
+    struct guard_analysis *analysis;
+    uint64_t hash;
+    size_t bytes;
+    struct cache_entry *bucket_next;
+    struct cache_entry *newer, *older;
+};
+
+struct guard_cache {
+    pthread_mutex_t lock;
+    struct cache_entry *buckets[BUCKETS];
+    struct cache_entry *newest, *oldest;
+    size_t count, bytes, max_entries, max_bytes;
+};
+
+/* FNV-1a: a collision costs a comparison, nothing more. */
+static uint64_t hash_text(const char *sql, size_t length)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ (unsigned char)sql[i]) * UINT64_C(1099511628211);
+    return hash;
+}
+
+struct guard_cache *guard_cache_new(size_t max_entries, size_t max_bytes)
+{
+    struct guard_cache *cache = tn_calloc(1, sizeof *cache);
+    pthread_mutex_init(&cache->lock, NULL);
+    cache->max_entries = max_entries;
+    cache->max_bytes = max_bytes;
+    return cache;
+}
+
+static void unlink_age(struct guard_cache *cache, struct cache_entry *entry)
+{
+    *(entry->newer ? &entry->newer->older : &cache->newest) = entry->older;
+    *(entry->older ? &entry->older->newer : &cache->oldest) = entry->newer;
+}
+
+static void link_newest(struct guard_cache *cache, struct cache_entry *entry)
+{
+    entry->newer = NULL;
+    entry->older = cache->newest;
+    *(cache->newest ? &cache->newest->newer : &cache->oldest) = entry;
+    cache->newest = entry;
+}
+
+static void evict(struct guard_cache *cache, struct cache_entry *entry)
+{
+    struct cache_entry **slot = &cache->buckets[entry->hash % BUCKETS];
+    while (*slot != entry)
+        slot = &(*slot)->bucket_next;
+    *slot = entry->bucket_next;
+    unlink_age(cache, entry);
+    cache->count--;
+    cache->bytes -= entry->bytes;
+    guard_analysis_free(entry->analysis);
+    free(entry);
+}
+
+static struct cache_entry *find(struct guard_cache *cache, const char *sql, size_t length, uint64_t hash)
+{
+    struct cache_entry *entry = cache->buckets[hash % BUCKETS];
+    while (entry && (entry->hash != hash || entry->analysis->length != length ||
+                     memcmp(entry->analysis->sql, sql, length) != 0))
+        entry = entry->bucket_next;
+    return entry;
+}
+
+struct guard_analysis *guard_cache_get(struct guard_cache *cache, const char *sql, size_t length)
+{
+    uint64_t hash = hash_text(sql, length);
+    struct guard_analysis *analysis = NULL;
+    pthread_mutex_lock(&cache->lock);
+    struct cache_entry *entry = find(cache, sql, length, hash);
+    if (entry) {
+        unlink_age(cache, entry);
+        link_newest(cache, entry);
+        analysis = entry->analysis;
+        atomic_fetch_add(&analysis->references, 1);
+    }
+    pthread_mutex_unlock(&cache->lock);
+    return analysis;
+}
+
+void guard_cache_put(struct guard_cache *cache, struct guard_analysis *analysis)
+{
+    size_t bytes = tn_arena_used(analysis->arena) + sizeof(struct cache_entry);
+    if (bytes > cache->max_bytes / 4)
+        return;
+    uint64_t hash = hash_text(analysis->sql, analysis->length);
+    pthread_mutex_lock(&cache->lock);
+    if (!find(cache, analysis->sql, analysis->length, hash)) {
+        struct cache_entry *entry = tn_calloc(1, sizeof *entry);
+        *entry = (struct cache_entry){.analysis = analysis, .hash = hash, .bytes = bytes};
+        atomic_fetch_add(&analysis->references, 1);
+        entry->bucket_next = cache->buckets[hash % BUCKETS];
+        cache->buckets[hash % BUCKETS] = entry;
+        link_newest(cache, entry);
+        cache->count++;
+        cache->bytes += bytes;
+    }
+    while (cache->count > cache->max_entries || cache->bytes > cache->max_bytes)
+        evict(cache, cache->oldest);
+    pthread_mutex_unlock(&cache->lock);
+}
+
+void guard_cache_free(struct guard_cache *cache)
+{
+    if (!cache)
+        return;
+    while (cache->oldest)
+        evict(cache, cache->oldest);
+    pthread_mutex_destroy(&cache->lock);
+    free(cache);
+}
