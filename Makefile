@@ -8,6 +8,9 @@ DESTDIR ?=
 DEMO ?=
 FUZZ_SECONDS ?= 60
 RELEASE := build/release
+# One moving line on a terminal, silence in a log.
+NINJA := ninja $(if $(MAKE_TERMOUT),,--quiet)
+CONFIGURE := cmake --log-level=NOTICE >/dev/null --preset
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -21,10 +24,10 @@ engine: setup-build
 # Configuring again costs a second and changes nothing: Ninja does it by itself
 # when a CMake file changed.
 $(RELEASE)/build.ninja: | engine
-	@cmake --preset release --log-level=NOTICE
+	@$(CONFIGURE) release
 
 build: engine $(RELEASE)/build.ninja ## build/release/tarn and tarn-vector, installing what is missing
-	@ninja -C $(RELEASE) --quiet
+	@$(NINJA) -C $(RELEASE)
 
 run: build ## make ./demo-lake, load the staffing workload, serve it and print the link
 	@exec $(RELEASE)/tarn demo $(DEMO)
@@ -48,22 +51,22 @@ bench-vector: build ## the vector engine against its peers
 	@build/venv-bench-vector/bin/python tests/bench/bench_vector.py $(BENCH)
 
 asan: engine ## unit tests and corpora under AddressSanitizer and UBSan
-	@cmake --preset asan --log-level=NOTICE && ninja -C build/asan --quiet
+	@$(CONFIGURE) asan && $(NINJA) -C build/asan
 	@tools/setup.sh test && python3 tools/run_tests.py --build build/asan unit
 
 tsan: engine ## unit tests under ThreadSanitizer
-	@cmake --preset tsan --log-level=NOTICE && ninja -C build/tsan --quiet
+	@$(CONFIGURE) tsan && $(NINJA) -C build/tsan
 	@tools/setup.sh test && TSAN_OPTIONS="suppressions=$(CURDIR)/tests/support/tsan.supp $$TSAN_OPTIONS" \
 	    python3 tools/run_tests.py --build build/tsan unit
 
 fuzz: engine ## every fuzz target for FUZZ_SECONDS (60)
 	@tools/setup.sh clang
-	@cmake --preset fuzz --log-level=NOTICE && ninja -C build/fuzz --quiet
+	@$(CONFIGURE) fuzz && $(NINJA) -C build/fuzz
 	@tools/fuzz.sh $(FUZZ_SECONDS) $(FUZZ)
 
 test-arm64: ## base and vector, cross-compiled, under emulation
 	@tools/setup.sh build arm64
-	@cmake --preset arm64 --log-level=NOTICE && ninja -C build/arm64 --quiet src/base/all src/vector/all
+	@$(CONFIGURE) arm64 && $(NINJA) -C build/arm64 src/base/all src/vector/all
 	@ctest --test-dir build/arm64 -j 2 --output-on-failure -R '^(base|vector)/'
 
 format: ## clang-format over the C files
@@ -76,7 +79,7 @@ format-check: ## complain about files that clang-format would change
 
 tidy: engine ## clang-tidy over src
 	@tools/setup.sh clang
-	@cmake --preset clang --log-level=NOTICE
+	@$(CONFIGURE) clang
 	@run-clang-tidy-14 -quiet -p build/clang '$(CURDIR)/src/.*\.c$$' 2>/dev/null
 
 install: build ## the programs, the engine, man page, completions, systemd unit under PREFIX

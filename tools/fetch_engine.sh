@@ -55,8 +55,8 @@ if ! is "$cache/$library" "$library_sha256" || ! is "$cache/duckdb.h" "$HEADER_S
         tools/setup.sh fetch
         work=$(mktemp -d "$cache/fetch.XXXXXX")
         echo "fetch_engine: fetching $ENGINE_MAVEN"
-        mvn -q -B -Dstyle.color=never "$MAVEN_COPY" -Dartifact="$ENGINE_MAVEN" -DoutputDirectory="$work" -Dmdep.useBaseVersion=true \
-            </dev/null
+        mvn -q -B "$MAVEN_COPY" -Dartifact="$ENGINE_MAVEN" -DoutputDirectory="$work" -Dmdep.useBaseVersion=true \
+            </dev/null >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
         must_be "$work/$ENGINE_JAR" "$ENGINE_JAR_SHA256"
         unzip -q -o "$work/$ENGINE_JAR" "$library" -d "$work"
         echo "fetch_engine: fetching the header of $HEADER_NPM"

@@ -1,0 +1,40 @@
+"""Fixtures of the system and the conformance tests."""
+import pytest
+
+from tests.support import tarn
+
+
+@pytest.fixture(scope="session", autouse=True)
+def binary():
+    """The program under test; nothing makes sense without it."""
+    if not tarn.BINARY.is_file():
+        pytest.exit(f"{tarn.BINARY} is missing: run make build", returncode=1)
+    return tarn.BINARY
+
+
+@pytest.fixture
+def lake(tmp_path):
+    """Where a lake may be made."""
+    return tmp_path / "lake"
+
+
+@pytest.fixture
+def server(lake):
+    """A server on an empty lake of its own."""
+    with tarn.Server(lake) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def staffing_lake(tmp_path_factory, binary):
+    """A lake with the staffing workload at scale 0.01: treat it as read-only."""
+    folder = tmp_path_factory.mktemp("staffing") / "lake"
+    tarn.run("--lake", folder, "demo", "staffing", "--scale", "0.01", "--no-serve", timeout=300)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def staffing(staffing_lake):
+    """A server on that lake, shared by all tests that only read."""
+    with tarn.Server(staffing_lake) as running:
+        yield running
