@@ -42,6 +42,7 @@
 
 struct store;
 struct store_batch;
+struct store_batch;
 
 /* --- Types and schemas --------------------------------------------------- */
 
@@ -95,7 +96,8 @@ struct iceberg_schema {
 
 /* The type of a primitive word: "long", "decimal(10, 2)", "fixed[16]"; words of
  * later formats become ICEBERG_UNSUPPORTED. Never NULL. */
-const struct iceberg_type *iceberg_type_parse(struct tn_arena *arena, const char *word) __attribute__((returns_nonnull));
+const struct iceberg_type *iceberg_type_parse(struct tn_arena *arena, const char *word)
+    __attribute__((returns_nonnull));
 /* A type without parameters; static. */
 const struct iceberg_type *iceberg_type_of(enum iceberg_kind kind) __attribute__((returns_nonnull));
 const struct iceberg_type *iceberg_type_decimal(struct tn_arena *arena, int precision, int scale)
@@ -164,8 +166,10 @@ int iceberg_value_compare(const struct iceberg_type *type, struct iceberg_bytes 
  * cut to 16 code points or bytes (upper ones incremented), -0.0 and +0.0
  * widened. {NULL} when there can be no bound: NaN, an upper string that cannot
  * be incremented, a nested type. */
-struct iceberg_bytes iceberg_bound_lower(struct tn_arena *arena, const struct iceberg_type *type, struct iceberg_bytes value);
-struct iceberg_bytes iceberg_bound_upper(struct tn_arena *arena, const struct iceberg_type *type, struct iceberg_bytes value);
+struct iceberg_bytes iceberg_bound_lower(struct tn_arena *arena, const struct iceberg_type *type,
+                                         struct iceberg_bytes value);
+struct iceberg_bytes iceberg_bound_upper(struct tn_arena *arena, const struct iceberg_type *type,
+                                         struct iceberg_bytes value);
 
 /* --- Files --------------------------------------------------------------- */
 
@@ -188,12 +192,12 @@ struct iceberg_file {
     const char *path;   /* a URI, byte for byte as the table has it */
     const char *format; /* "PARQUET"; NULL means that */
     int64_t record_count;
-    int64_t size_bytes; /* exact */
+    int64_t size_bytes;                /* exact */
     const struct iceberg_stats *stats; /* sorted by field_id */
     size_t stats_count;
     const int64_t *split_offsets; /* where row groups start, ascending */
     size_t split_count;
-    int32_t sort_order_id; /* ICEBERG_NONE = unknown */
+    int32_t sort_order_id;            /* ICEBERG_NONE = unknown */
     const char *referenced_data_file; /* position deletes of one data file: its path; else NULL */
     const int32_t *equality_ids;
     size_t equality_count;
@@ -223,9 +227,9 @@ struct iceberg_snapshot {
     int64_t parent_id; /* ICEBERG_NONE = none */
     int64_t sequence_number;
     int64_t timestamp_ms;
-    const char *manifest_list; /* URI; NULL in some v1 tables */
-    const char *operation;     /* "append", "replace", "overwrite", "delete"; "" when absent */
-    int32_t schema_id;         /* ICEBERG_NONE = not said */
+    const char *manifest_list;          /* URI; NULL in some v1 tables */
+    const char *operation;              /* "append", "replace", "overwrite", "delete"; "" when absent */
+    int32_t schema_id;                  /* ICEBERG_NONE = not said */
     const struct iceberg_pair *summary; /* without "operation" */
     size_t summary_count;
     const char *json; /* this snapshot's object, byte for byte */
@@ -260,9 +264,9 @@ struct iceberg_log_entry {
 
 /* Immutable. Everything it points to lives as long as the object. */
 struct iceberg_metadata {
-    int64_t version;  /* N of the pointer commits/<N>; 0 when not loaded through one */
-    const char *key;  /* where the JSON lies in the store; NULL when parsed from memory */
-    const char *uri;  /* the same as a URI: "metadata-location" */
+    int64_t version; /* N of the pointer commits/<N>; 0 when not loaded through one */
+    const char *key; /* where the JSON lies in the store; NULL when parsed from memory */
+    const char *uri; /* the same as a URI: "metadata-location" */
     int format_version;
     const char *uuid;
     const char *location;
@@ -278,7 +282,7 @@ struct iceberg_metadata {
     int32_t default_sort_order_id;
     const struct iceberg_pair *properties;
     size_t property_count;
-    const struct iceberg_snapshot *current; /* NULL: no data yet */
+    const struct iceberg_snapshot *current;          /* NULL: no data yet */
     const struct iceberg_snapshot *const *snapshots; /* in the file's order: oldest first in ours */
     size_t snapshot_count;
     const struct iceberg_ref *refs;
@@ -289,7 +293,8 @@ struct iceberg_metadata {
     size_t metadata_log_count;
 };
 
-struct iceberg_metadata *iceberg_metadata_ref(const struct iceberg_metadata *metadata) __attribute__((returns_nonnull));
+struct iceberg_metadata *iceberg_metadata_ref(const struct iceberg_metadata *metadata)
+    __attribute__((returns_nonnull));
 void iceberg_metadata_unref(struct iceberg_metadata *metadata);
 TN_DEFINE_CLEANUP(struct iceberg_metadata, iceberg_metadata_unref)
 #define ICEBERG_AUTO_METADATA TN_CLEANUP(iceberg_metadata_unref_p) struct iceberg_metadata
@@ -303,7 +308,8 @@ enum tn_code iceberg_metadata_parse(const char *json, size_t length, const char 
 const char *iceberg_metadata_json(const struct iceberg_metadata *metadata, size_t *ret_length);
 
 /* NULL when there is none. */
-const struct iceberg_snapshot *iceberg_metadata_snapshot(const struct iceberg_metadata *metadata, int64_t snapshot_id);
+const struct iceberg_snapshot *iceberg_metadata_snapshot(const struct iceberg_metadata *metadata,
+                                                         int64_t snapshot_id);
 const struct iceberg_ref *iceberg_metadata_ref_named(const struct iceberg_metadata *metadata, const char *name);
 /* The snapshot that was current at that time; NULL before the first one. */
 const struct iceberg_snapshot *iceberg_metadata_as_of(const struct iceberg_metadata *metadata, int64_t timestamp_ms);
@@ -376,9 +382,10 @@ enum tn_code iceberg_resolve(struct tn_arena *arena, const struct iceberg_table 
 /* --- Transactions -------------------------------------------------------- */
 
 /* Collects changes on top of `base` (referenced) and commits them as one new
- * version. Values passed in are copied. Nothing touches the store before
- * commit; data files must have been written by then (store_put lazily is
- * enough: commit flushes the store before it publishes). */
+ * version. Values passed in are copied. Nothing becomes visible before the
+ * commit. Data files either lie in the store by then, or, better, were put into
+ * the transaction's own batch, and become durable with everything else in one
+ * round of fsyncs. */
 struct iceberg_tx;
 struct iceberg_tx *iceberg_tx_new(const struct iceberg_table *table, const struct iceberg_metadata *base)
     __attribute__((returns_nonnull));
@@ -392,8 +399,8 @@ enum tn_code iceberg_tx_new_table(const struct iceberg_table *table, const struc
  * the same few fsyncs as the manifests (store_batch_put_file). Borrowed. */
 struct store_batch *iceberg_tx_batch(struct iceberg_tx *tx) __attribute__((returns_nonnull));
 /* As iceberg_new_file_uri, also for a table that is only being made. */
-const char *iceberg_tx_new_file(struct iceberg_tx *tx, struct tn_arena *arena, const char *suffix, const char **ret_key)
-    __attribute__((returns_nonnull));
+const char *iceberg_tx_new_file(struct iceberg_tx *tx, struct tn_arena *arena, const char *suffix,
+                                const char **ret_key) __attribute__((returns_nonnull));
 /* The id that the schema of this commit has or will have (after set_schema). */
 int32_t iceberg_tx_schema_id(const struct iceberg_tx *tx);
 /* A snapshot is made even when no file changes (a file with only a header):
@@ -401,13 +408,21 @@ int32_t iceberg_tx_schema_id(const struct iceberg_tx *tx);
  * without this call the operation follows from the changes. */
 void iceberg_tx_set_operation(struct iceberg_tx *tx, const char *operation);
 /* Frees it. Manifests and metadata of an attempt that was not published are
- * deleted; data files are the caller's. NULL is fine. */
+ * deleted. Data files are not: those that reached the store (after a lost race
+ * they have) are the caller's to delete, or iceberg_table_orphans finds them.
+ * NULL is fine. */
 void iceberg_tx_free(struct iceberg_tx *tx);
 TN_DEFINE_CLEANUP(struct iceberg_tx, iceberg_tx_free)
 
+/* The batch that the commit flushes: put data files, and whatever else must
+ * become durable with the commit, into it (store_batch_put_file). The tx's. */
+struct store_batch *iceberg_tx_batch(struct iceberg_tx *tx) __attribute__((returns_nonnull));
+
 /* Adds a data or position-delete file, as `content` says. Files without rows
- * are refused, as are equality deletes. */
-enum tn_code iceberg_tx_add_file(struct iceberg_tx *tx, const struct iceberg_file *file, struct tn_error *err) TN_CHECKED;
+ * are refused, as are equality deletes. Statistics need not be sorted; those of
+ * the two columns of a delete file for one data file are completed. */
+enum tn_code iceberg_tx_add_file(struct iceberg_tx *tx, const struct iceberg_file *file,
+                                 struct tn_error *err) TN_CHECKED;
 /* Takes a live file out, and delete files that belong to it alone. Commit fails
  * with TN_ECONFLICT when it is not live. */
 void iceberg_tx_remove_file(struct iceberg_tx *tx, const char *path);
@@ -434,8 +449,9 @@ void iceberg_tx_set_time(struct iceberg_tx *tx, int64_t timestamp_ms);
  * carry it in their names. */
 int64_t iceberg_tx_snapshot_id(const struct iceberg_tx *tx);
 
-/* prepare: manifests, list, metadata, store_flush. publish: the pointer. A
- * commit is both; two tables commit together by preparing both first.
+/* prepare: manifests, list and metadata, durable. publish: the pointer. A
+ * commit is both with fewer fsyncs; two tables commit together by preparing
+ * both first. With nothing to change, commit returns the base.
  *
  * TN_ECONFLICT from publish or commit means that somebody else was first, and
  * nothing of this transaction is visible. Retry:
@@ -448,14 +464,16 @@ int64_t iceberg_tx_snapshot_id(const struct iceberg_tx *tx);
  * Any other failure of publish leaves the outcome unknown when the store could
  * not say (the error's text tells); the files then stay. */
 enum tn_code iceberg_tx_prepare(struct iceberg_tx *tx, struct tn_error *err) TN_CHECKED;
-enum tn_code iceberg_tx_publish(struct iceberg_tx *tx, struct iceberg_metadata **ret, struct tn_error *err) TN_CHECKED;
+enum tn_code iceberg_tx_publish(struct iceberg_tx *tx, struct iceberg_metadata **ret,
+                                struct tn_error *err) TN_CHECKED;
 enum tn_code iceberg_tx_commit(struct iceberg_tx *tx, struct iceberg_metadata **ret, struct tn_error *err) TN_CHECKED;
 /* Puts the same changes on a newer base. Appends always rebase. A removal
  * rebases when its file is still live and no newer delete file touches it;
  * position deletes when their data file is still live; a schema when the
  * current one has not changed. TN_ECONFLICT names what is in the way: build a
  * new transaction then. */
-enum tn_code iceberg_tx_rebase(struct iceberg_tx *tx, const struct iceberg_metadata *newest, struct tn_error *err) TN_CHECKED;
+enum tn_code iceberg_tx_rebase(struct iceberg_tx *tx, const struct iceberg_metadata *newest,
+                               struct tn_error *err) TN_CHECKED;
 
 /* --- Planning ------------------------------------------------------------ */
 
@@ -494,8 +512,8 @@ struct iceberg_plan {
     const struct iceberg_schema *schema;     /* in force at the snapshot */
     const struct iceberg_plan_file *files;   /* in order of sequence number, then path */
     size_t file_count;
-    size_t pruned_count;   /* data files left out by the predicates */
-    int64_t record_count;  /* rows in `files`, before deletes */
+    size_t pruned_count;  /* data files left out by the predicates */
+    int64_t record_count; /* rows in `files`, before deletes */
     int64_t size_bytes;
     size_t deleted_file_count; /* of `files`, how many have deletes */
 };

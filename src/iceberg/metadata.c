@@ -1,0 +1,124 @@
+/* Versions of a table: life and look-up. */
+#include "base/str.h"
+#include "iceberg/metadata_internal.h"
+
+struct iceberg_metadata *iceberg_metadata_ref(const struct iceberg_metadata *metadata)
+{
+    struct metadata *inner = metadata_of(metadata);
+    (void)atomic_fetch_add_explicit(&inner->refs, 1, memory_order_relaxed);
+    return &inner->shown;
+}
+
+void iceberg_metadata_unref(struct iceberg_metadata *metadata)
+{
+    if (!metadata)
+        return;
+    struct metadata *inner = metadata_of(metadata);
+    if (atomic_fetch_sub_explicit(&inner->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (size_t i = 0; i < inner->shown.snapshot_count; i++)
+        metadata_snapshot_unref(inner->snapshots[i]);
+    for (size_t i = 0; i < inner->shown.schema_count; i++)
+        metadata_schema_unref(inner->schemas[i]);
+    free(inner->snapshots);
+    free(inner->schemas);
+    tn_buf_release(&inner->json);
+    tn_arena_free(inner->arena);
+    free(inner);
+}
+
+const char *iceberg_metadata_json(const struct iceberg_metadata *metadata, size_t *ret_length)
+{
+    const struct metadata *inner = metadata_of(metadata);
+    *ret_length = inner->json.len;
+    return inner->json.data;
+}
+
+const struct iceberg_snapshot *iceberg_metadata_snapshot(const struct iceberg_metadata *metadata, int64_t snapshot_id)
+{
+    /* Newest first: that is what is asked for most. */
+    for (size_t i = metadata->snapshot_count; i-- > 0;)
+        if (metadata->snapshots[i]->id == snapshot_id)
+            return metadata->snapshots[i];
+    return NULL;
+}
+
+const struct iceberg_ref *iceberg_metadata_ref_named(const struct iceberg_metadata *metadata, const char *name)
+{
+    for (size_t i = 0; i < metadata->ref_count; i++)
+        if (tn_streq(metadata->refs[i].name, name))
+            return &metadata->refs[i];
+    return NULL;
+}
+
+const struct iceberg_snapshot *iceberg_metadata_as_of(const struct iceberg_metadata *metadata, int64_t timestamp_ms)
+{
+    /* The log knows of restores; snapshots alone do not. */
+    for (size_t i = metadata->snapshot_log_count; i-- > 0;) {
+        const struct iceberg_log_entry *entry = &metadata->snapshot_log[i];
+        if (entry->timestamp_ms > timestamp_ms)
+            continue;
+        const struct iceberg_snapshot *snapshot = iceberg_metadata_snapshot(metadata, entry->snapshot_id);
+        if (snapshot)
+            return snapshot;
+    }
+    if (metadata->snapshot_log_count)
+        return NULL;
+    const struct iceberg_snapshot *best = NULL;
+    for (size_t i = 0; i < metadata->snapshot_count; i++) {
+        const struct iceberg_snapshot *snapshot = metadata->snapshots[i];
+        if (snapshot->timestamp_ms <= timestamp_ms && (!best || snapshot->timestamp_ms >= best->timestamp_ms))
+            best = snapshot;
+    }
+    return best;
+}
+
+const struct iceberg_schema *iceberg_metadata_schema(const struct iceberg_metadata *metadata, int32_t schema_id)
+{
+    for (size_t i = 0; i < metadata->schema_count; i++)
+        if (metadata->schemas[i]->id == schema_id)
+            return metadata->schemas[i];
+    return NULL;
+}
+
+const struct iceberg_schema *iceberg_metadata_schema_at(const struct iceberg_metadata *metadata,
+                                                        const struct iceberg_snapshot *snapshot)
+{
+    const struct iceberg_schema *schema = NULL;
+    if (snapshot && snapshot != metadata->current && snapshot->schema_id != ICEBERG_NONE)
+        schema = iceberg_metadata_schema(metadata, snapshot->schema_id);
+    return schema ? schema : metadata->schema;
+}
+
+const struct iceberg_spec *iceberg_metadata_spec(const struct iceberg_metadata *metadata, int32_t spec_id)
+{
+    for (size_t i = 0; i < metadata->spec_count; i++)
+        if (metadata->specs[i]->id == spec_id)
+            return metadata->specs[i];
+    return NULL;
+}
+
+static const char *metadata_pair(const struct iceberg_pair *pairs, size_t count, const char *key)
+{
+    for (size_t i = 0; i < count; i++)
+        if (tn_streq(pairs[i].key, key))
+            return pairs[i].value;
+    return NULL;
+}
+
+const char *iceberg_metadata_property(const struct iceberg_metadata *metadata, const char *key)
+{
+    return metadata_pair(metadata->properties, metadata->property_count, key);
+}
+
+const char *iceberg_snapshot_summary(const struct iceberg_snapshot *snapshot, const char *key)
+{
+    return metadata_pair(snapshot->summary, snapshot->summary_count, key);
+}
+
+int64_t iceberg_snapshot_count(const struct iceberg_snapshot *snapshot, const char *key, int64_t fallback)
+{
+    const char *text = iceberg_snapshot_summary(snapshot, key);
+    int64_t value = 0;
+    return text && tn_parse_i64(text, &value) && value >= 0 ? value : fallback;
+}

@@ -1,0 +1,99 @@
+/* Private: what stands behind struct iceberg_metadata, and how a new version
+ * is made of an old one.
+ *
+ * A version is made at every commit, and a busy table has a thousand
+ * snapshots. So snapshots and schemas are counted objects that versions share,
+ * each with its own JSON text, and a new version is the old one's texts copied
+ * in a row with one more: no parsing, no formatting of what did not change.
+ */
+#ifndef TARN_ICEBERG_METADATA_INTERNAL_H
+#define TARN_ICEBERG_METADATA_INTERNAL_H
+
+#include "base/json.h"
+#include "iceberg/doc.h"
+#include "iceberg/iceberg.h"
+
+#include <stdatomic.h>
+
+#define METADATA_DEFAULT_LOG     100
+#define METADATA_LOG_PROPERTY    "write.metadata.previous-versions-max"
+#define METADATA_DELETE_PROPERTY "write.metadata.delete-after-commit.enabled"
+
+/* One allocation each: the struct, its arrays, its texts. */
+struct metadata_snapshot {
+    struct iceberg_snapshot shown; /* first: pointers to it are shown outside */
+    atomic_size_t refs;
+};
+
+struct metadata_schema {
+    const struct iceberg_schema *shown;
+    atomic_size_t refs;
+    struct tn_arena *arena;
+    const char *json;
+    size_t json_length;
+};
+
+/* A piece of JSON that is copied as it stands. */
+struct metadata_raw {
+    const char *key; /* of top-level members */
+    const char *json;
+    size_t length;
+};
+
+struct metadata {
+    struct iceberg_metadata shown; /* first */
+    atomic_size_t refs;
+    struct tn_arena *arena;
+    struct tn_buf json;
+    int32_t last_partition_id;
+    struct metadata_snapshot **snapshots; /* counted; shown.snapshots are the same pointers */
+    struct metadata_schema **schemas;
+    struct metadata_raw *specs;  /* parallel to shown.specs */
+    struct metadata_raw orders;  /* the whole array "sort-orders" */
+    struct metadata_raw *others; /* members that we do not interpret */
+    size_t other_count;
+};
+
+static inline struct metadata *metadata_of(const struct iceberg_metadata *shown)
+{
+    return (struct metadata *)(uintptr_t)shown;
+}
+
+struct metadata_snapshot *metadata_snapshot_new(const struct doc_node *node, const char *what, enum tn_code *ret_code,
+                                                struct tn_error *err);
+void metadata_snapshot_unref(struct metadata_snapshot *snapshot);
+struct metadata_schema *metadata_schema_new(const struct doc_node *node, const char *what, enum tn_code *ret_code,
+                                            struct tn_error *err);
+void metadata_schema_unref(struct metadata_schema *schema);
+
+/* A version to be: a copy of `base` to change by hand, then to write. */
+struct metadata_draft;
+struct metadata_draft *metadata_draft_new(const struct iceberg_metadata *base);
+void metadata_draft_free(struct metadata_draft *draft);
+TN_DEFINE_CLEANUP(struct metadata_draft, metadata_draft_free)
+
+/* The table's first version. `schema` has its final ids. */
+enum tn_code metadata_draft_create(const struct iceberg_schema *schema, int32_t last_column_id, const char *location,
+                                   int64_t timestamp_ms, struct metadata_draft **ret,
+                                   struct tn_error *err) TN_CHECKED;
+void metadata_draft_set_property(struct metadata_draft *draft, const char *key, const char *value);
+/* The id of an equal schema, or of this one added; becomes the current one. */
+enum tn_code metadata_draft_set_schema(struct metadata_draft *draft, const struct iceberg_schema *schema,
+                                       struct tn_error *err) TN_CHECKED;
+/* The current schema, with the id that it will have, and its JSON (borrowed). */
+const struct iceberg_schema *metadata_draft_schema(const struct metadata_draft *draft, const char **ret_json);
+/* Adds the snapshot (its JSON object) and makes it main's. */
+enum tn_code metadata_draft_add_snapshot(struct metadata_draft *draft, const char *json, size_t length,
+                                         struct tn_error *err) TN_CHECKED;
+enum tn_code metadata_draft_forget_snapshot(struct metadata_draft *draft, int64_t id,
+                                            struct tn_error *err) TN_CHECKED;
+/* NONE removes it. */
+enum tn_code metadata_draft_set_tag(struct metadata_draft *draft, const char *name, int64_t snapshot_id,
+                                    struct tn_error *err) TN_CHECKED;
+/* The version's JSON and the object that shows it. `version`, `key` and `uri`
+ * say where it will lie. The draft is used up. */
+enum tn_code metadata_draft_finish(struct metadata_draft *draft, int64_t version, const char *key, const char *uri,
+                                   int64_t timestamp_ms, struct iceberg_metadata **ret,
+                                   struct tn_error *err) TN_CHECKED;
+
+#endif

@@ -1,0 +1,187 @@
+/* Pointers: commits/<N>, created once each, never changed.
+ *
+ * Whoever creates commits/<N+1> has committed; N+1 follows the version that the
+ * commit was built on, so a commit on an old version finds its number taken.
+ * Old pointers are removed in ascending order only, which keeps that true: a
+ * writer that creates N+1 and still finds its own base N there knows that N
+ * was the newest (docs/formats/table.md has the argument).
+ */
+#include "base/hash.h"
+#include "base/id.h"
+#include "base/str.h"
+#include "iceberg/table_internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define POINTER_MAX_BYTES ((size_t)16 << 10)
+
+const char *table_pointer_key(struct tn_arena *arena, const struct iceberg_table *table, int64_t version)
+{
+    return tn_arena_printf(arena, "%s/commits/%" PRId64, table->prefix, version);
+}
+
+const char *table_metadata_key(struct tn_arena *arena, const struct iceberg_table *table, int64_t version)
+{
+    char uuid[TN_UUID_TEXT];
+    return tn_arena_printf(arena, "%s/metadata/%05" PRId64 "-%s.metadata.json", table->prefix, version,
+                           tn_uuid4(uuid));
+}
+
+void table_pointer_write(const struct table_pointer *pointer, struct tn_buf *out)
+{
+    char sum[16];
+    struct tn_json json = tn_json_writer(out);
+    tn_json_open(&json, '{');
+    tn_json_ki64(&json, "tarn-pointer", 1);
+    tn_json_ki64(&json, "version", pointer->version);
+    tn_json_kstr(&json, "attempt", pointer->attempt);
+    if (pointer->dropped)
+        tn_json_kbool(&json, "dropped", true);
+    if (pointer->metadata) {
+        (void)snprintf(sum, sizeof sum, "%08" PRIx32, pointer->crc32c);
+        tn_json_kstr(&json, "metadata", pointer->metadata);
+        tn_json_ki64(&json, "length", pointer->length);
+        tn_json_kstr(&json, "crc32c", sum);
+    }
+    tn_json_close(&json, '}');
+    tn_buf_putc(out, '\n');
+}
+
+enum tn_code table_pointer_parse(struct tn_arena *arena, const char *text, size_t length, const char *what,
+                                 struct table_pointer *ret, struct tn_error *err)
+{
+    const struct doc_node *root = NULL;
+    struct table_pointer pointer = {0};
+    int64_t format = 0;
+    const char *sum = NULL;
+    TN_TRY(doc_parse(arena, text, length, what, &root, err));
+    TN_TRY(doc_need_i64(root, "tarn-pointer", what, &format, err));
+    if (format != 1)
+        return tn_fail(err, TN_EUNSUPPORTED, "%s: pointer format %lld is of a later version", what,
+                       (long long)format);
+    TN_TRY(doc_need_i64(root, "version", what, &pointer.version, err));
+    TN_TRY(doc_need_text(root, "attempt", what, &pointer.attempt, err));
+    const struct doc_node *dropped = doc_get(root, "dropped");
+    pointer.dropped = dropped && dropped->kind == DOC_TRUE;
+    if (!pointer.dropped) {
+        uint8_t bytes[4];
+        TN_TRY(doc_need_text(root, "metadata", what, &pointer.metadata, err));
+        TN_TRY(doc_need_i64(root, "length", what, &pointer.length, err));
+        TN_TRY(doc_need_text(root, "crc32c", what, &sum, err));
+        if (strlen(sum) != 8 || !tn_hex_decode(sum, bytes, sizeof bytes))
+            return tn_fail(err, TN_ECORRUPT, "%s: \"crc32c\" must be 8 hex digits", what);
+        pointer.crc32c = (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+    }
+    *ret = pointer;
+    return TN_OK;
+}
+
+enum tn_code table_pointer_read(const struct iceberg_table *table, int64_t version, struct tn_arena *arena,
+                                struct table_pointer *ret, struct tn_error *err)
+{
+    TN_AUTO_BUF text = {0};
+    const char *key = table_pointer_key(arena, table, version);
+    TN_TRY(store_get(table->store, key, POINTER_MAX_BYTES, &text, err));
+    struct table_pointer pointer;
+    TN_TRY(table_pointer_parse(arena, text.data, text.len, key, &pointer, err));
+    if (pointer.version != version)
+        return tn_fail(err, TN_ECORRUPT, "%s says that it is version %" PRId64, key, pointer.version);
+    *ret = pointer;
+    return TN_OK;
+}
+
+struct table_pointer table_pointer_for(struct tn_arena *arena, const struct iceberg_table *table,
+                                       const struct iceberg_metadata *metadata)
+{
+    char uuid[TN_UUID_TEXT];
+    size_t prefix = strlen(table->prefix), length = 0;
+    const char *json = iceberg_metadata_json(metadata, &length);
+    bool below = strncmp(metadata->key, table->prefix, prefix) == 0 && metadata->key[prefix] == '/';
+    return (struct table_pointer){
+        .version = metadata->version,
+        .metadata = tn_arena_strdup(arena, below ? metadata->key + prefix + 1 : metadata->uri),
+        .attempt = tn_arena_strdup(arena, tn_uuid4(uuid)),
+        .length = (int64_t)length,
+        .crc32c = tn_crc32c(0, json, length),
+    };
+}
+
+/* --- The newest one --- */
+
+static enum tn_code pointer_exists(const struct iceberg_table *table, int64_t version, bool *ret,
+                                   struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    return store_exists(table->store, table_pointer_key(arena, table, version), ret, err);
+}
+
+struct pointer_listing {
+    size_t skip; /* bytes of "<prefix>/commits/" */
+    int64_t highest;
+};
+
+static enum tn_code pointer_listed(void *context, const struct store_object *object, struct tn_error *err)
+{
+    struct pointer_listing *listing = context;
+    int64_t version = 0;
+    (void)err;
+    if (tn_parse_i64(object->key + listing->skip, &version))
+        listing->highest = TN_MAX(listing->highest, version);
+    return TN_OK;
+}
+
+static enum tn_code pointer_list(const struct iceberg_table *table, int64_t *ret, struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    const char *folder = tn_arena_printf(arena, "%s/commits/", table->prefix);
+    struct pointer_listing listing = {.skip = strlen(folder)};
+    TN_TRY(store_list(table->store, folder, pointer_listed, &listing, err));
+    *ret = listing.highest;
+    return TN_OK;
+}
+
+/* What the hint says, or 0: "00007-<uuid>". */
+static int64_t pointer_hint(const struct iceberg_table *table)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    TN_AUTO_BUF text = {0};
+    const char *key = tn_arena_printf(arena, "%s/metadata/version-hint.text", table->prefix);
+    int64_t version = 0;
+    if (store_get(table->store, key, 1024, &text, NULL) != TN_OK || !text.data)
+        return 0;
+    for (const char *p = text.data; *p >= '0' && *p <= '9' && version < INT64_C(1) << 50; p++)
+        version = version * 10 + (*p - '0');
+    return version;
+}
+
+enum tn_code table_newest_version(const struct iceberg_table *table, int64_t known, int64_t *ret,
+                                  struct tn_error *err)
+{
+    int64_t version = known > 0 ? known : pointer_hint(table);
+    bool there = false;
+    if (version > 0)
+        TN_TRY(pointer_exists(table, version, &there, err));
+    if (!there) /* no hint, a wrong one, or pointers that old are gone */
+        TN_TRY(pointer_list(table, &version, err));
+    there = version > 0;
+    while (there) {
+        TN_TRY(pointer_exists(table, version + 1, &there, err));
+        version += there;
+    }
+    *ret = version;
+    return TN_OK;
+}
+
+void table_write_hint(const struct iceberg_table *table, const struct iceberg_metadata *metadata)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    const char *name = strrchr(metadata->key, '/');
+    name = name ? name + 1 : metadata->key;
+    size_t length = strlen(name), suffix = strlen(".metadata.json");
+    if (!tn_str_ends_with(name, ".metadata.json"))
+        return;
+    const char *key = tn_arena_printf(arena, "%s/metadata/version-hint.text", table->prefix);
+    enum tn_code ignored = store_put(table->store, key, name, length - suffix, NULL);
+    (void)ignored;
+}

@@ -1,0 +1,202 @@
+/* Tables: create, load, drop. */
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/id.h"
+#include "base/str.h"
+#include "iceberg/table_internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* --- Load --- */
+
+static enum tn_code table_load_pointed(const struct iceberg_table *table, const struct table_pointer *pointer,
+                                       struct tn_arena *arena, struct iceberg_metadata **ret, struct tn_error *err)
+{
+    TN_AUTO_BUF json = {0};
+    const char *key = NULL, *uri = pointer->metadata;
+    if (strchr(uri, ':')) {
+        char *found = NULL;
+        TN_TRY(store_key_of_uri(table->store, arena, uri, &found, err));
+        key = found;
+    } else {
+        key = tn_arena_printf(arena, "%s/%s", table->prefix, uri);
+        uri = store_uri(table->store, arena, key);
+    }
+    enum tn_code code = store_get(table->store, key, ICEBERG_METADATA_MAX_BYTES, &json, err);
+    if (code == TN_ENOTFOUND) {
+        (void)tn_fail(err, TN_ECORRUPT,
+                      "version %" PRId64 " of %s is committed, but its metadata file %s is not there",
+                      pointer->version, table->prefix, key);
+        tn_error_hint(err, "something outside of Tarn removed it; restore it from a backup");
+        return TN_ECORRUPT;
+    }
+    TN_TRY(code);
+    if ((int64_t)json.len != pointer->length || tn_crc32c(0, json.data, json.len) != pointer->crc32c) {
+        (void)tn_fail(err, TN_ECORRUPT, "%s is not what version %" PRId64 " committed (%zu bytes of %" PRId64 ")",
+                      key, pointer->version, json.len, pointer->length);
+        tn_error_hint(err, "the file was changed or damaged; restore it from a backup");
+        return TN_ECORRUPT;
+    }
+    ICEBERG_AUTO_METADATA *metadata = NULL;
+    TN_TRY(iceberg_metadata_parse(json.data, json.len, uri, &metadata, err));
+    struct metadata *inner = metadata_of(metadata);
+    inner->shown.version = pointer->version;
+    inner->shown.key = tn_arena_strdup(inner->arena, key);
+    *ret = TN_TAKE(metadata);
+    return TN_OK;
+}
+
+static enum tn_code table_absent(const struct iceberg_table *table, const char *why, struct tn_error *err)
+{
+    return tn_fail(err, TN_ENOTFOUND, "no table at %s%s", table->prefix, why);
+}
+
+enum tn_code iceberg_table_load(const struct iceberg_table *table, const struct iceberg_metadata *known,
+                                struct iceberg_metadata **ret, struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    int64_t version = 0;
+    struct table_pointer pointer;
+    TN_TRY(table_newest_version(table, known ? known->version : 0, &version, err));
+    if (version == 0)
+        return table_absent(table, "", err);
+    if (known && known->version == version) {
+        *ret = iceberg_metadata_ref(known);
+        return TN_OK;
+    }
+    TN_TRY(table_pointer_read(table, version, arena, &pointer, err));
+    if (pointer.dropped)
+        return table_absent(table, ": it was dropped", err);
+    return table_load_pointed(table, &pointer, arena, ret, err);
+}
+
+enum tn_code iceberg_table_exists(const struct iceberg_table *table, bool *ret, struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    int64_t version = 0;
+    struct table_pointer pointer = {.dropped = true};
+    TN_TRY(table_newest_version(table, 0, &version, err));
+    if (version > 0)
+        TN_TRY(table_pointer_read(table, version, arena, &pointer, err));
+    *ret = !pointer.dropped;
+    return TN_OK;
+}
+
+/* --- Create --- */
+
+static enum tn_code table_first_version(const struct iceberg_table *table, int64_t *ret, struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    struct table_pointer pointer = {0};
+    TN_TRY(table_newest_version(table, 0, ret, err));
+    if (*ret > 0)
+        TN_TRY(table_pointer_read(table, *ret, arena, &pointer, err));
+    if (*ret > 0 && !pointer.dropped)
+        return tn_fail(err, TN_EEXISTS, "there is a table at %s already", table->prefix);
+    (*ret)++;
+    return TN_OK;
+}
+
+static enum tn_code table_draft(const struct iceberg_table *table, const struct iceberg_schema *schema,
+                                const struct iceberg_pair *properties, size_t property_count, int64_t version,
+                                struct iceberg_metadata **ret, struct tn_error *err)
+{
+    /* Every commit writes a metadata file: without this they would pile up. */
+    static const struct iceberg_pair defaults[] = {{METADATA_DELETE_PROPERTY, "true"}};
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    TN_CLEANUP(metadata_draft_free_p) struct metadata_draft *draft = NULL;
+    const struct iceberg_schema *numbered = NULL;
+    int32_t last_id = 0;
+    int64_t now = tn_now_ms();
+    TN_TRY(iceberg_schema_assign_ids(arena, schema, 1, &numbered, &last_id, err));
+    const char *location = store_uri(table->store, arena, table->prefix);
+    TN_TRY(metadata_draft_create(numbered, last_id, location, now, &draft, err));
+    for (size_t i = 0; i < TN_COUNT(defaults); i++)
+        metadata_draft_set_property(draft, defaults[i].key, defaults[i].value);
+    for (size_t i = 0; i < property_count; i++)
+        metadata_draft_set_property(draft, properties[i].key, properties[i].value);
+    const char *key = table_metadata_key(arena, table, version);
+    return metadata_draft_finish(draft, version, key, store_uri(table->store, arena, key), now, ret, err);
+}
+
+enum tn_code iceberg_table_create(const struct iceberg_table *table, const struct iceberg_schema *schema,
+                                  const struct iceberg_pair *properties, size_t property_count,
+                                  struct iceberg_metadata **ret, struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    TN_CLEANUP(store_batch_free_p) struct store_batch *batch = store_batch_new(table->store);
+    ICEBERG_AUTO_METADATA *metadata = NULL;
+    TN_AUTO_BUF text = {0};
+    int64_t version = 0;
+    size_t length = 0;
+    TN_TRY(store_check_key(table->prefix, err));
+    TN_TRY(table_first_version(table, &version, err));
+    TN_TRY(table_draft(table, schema, properties, property_count, version, &metadata, err));
+    const char *json = iceberg_metadata_json(metadata, &length);
+    struct table_pointer pointer = table_pointer_for(arena, table, metadata);
+    table_pointer_write(&pointer, &text);
+    TN_TRY(store_batch_put(batch, metadata->key, json, length, err));
+    enum tn_code code = store_batch_commit(batch, table_pointer_key(arena, table, version), text.data, text.len, err);
+    if (code == TN_EEXISTS) {
+        enum tn_code ignored = store_delete(table->store, metadata->key, NULL);
+        (void)ignored;
+        return tn_fail(err, TN_EEXISTS, "another writer created a table at %s first", table->prefix);
+    }
+    TN_TRY(code);
+    table_write_hint(table, metadata);
+    *ret = TN_TAKE(metadata);
+    return TN_OK;
+}
+
+/* --- Drop --- */
+
+static enum tn_code table_put_pointer(const struct iceberg_table *table, const struct table_pointer *pointer,
+                                      struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    TN_AUTO_BUF text = {0};
+    table_pointer_write(pointer, &text);
+    enum tn_code code =
+        store_create(table->store, table_pointer_key(arena, table, pointer->version), text.data, text.len, err);
+    if (code == TN_EEXISTS)
+        return tn_fail(err, TN_ECONFLICT, "%s was changed by somebody else at the same time", table->prefix);
+    return code;
+}
+
+enum tn_code iceberg_table_drop(const struct iceberg_table *table, const struct iceberg_metadata *base,
+                                struct tn_error *err)
+{
+    char uuid[TN_UUID_TEXT];
+    int64_t newest = 0;
+    TN_TRY(table_newest_version(table, base->version, &newest, err));
+    if (newest != base->version)
+        return tn_fail(err, TN_ECONFLICT, "%s is at version %" PRId64 ", not %" PRId64, table->prefix, newest,
+                       base->version);
+    const struct table_pointer pointer = {.version = newest + 1, .dropped = true, .attempt = tn_uuid4(uuid)};
+    return table_put_pointer(table, &pointer, err);
+}
+
+enum tn_code iceberg_table_undrop(const struct iceberg_table *table, struct iceberg_metadata **ret,
+                                  struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    ICEBERG_AUTO_METADATA *metadata = NULL;
+    char uuid[TN_UUID_TEXT];
+    int64_t version = 0;
+    struct table_pointer pointer = {0};
+    TN_TRY(table_newest_version(table, 0, &version, err));
+    if (version > 0)
+        TN_TRY(table_pointer_read(table, version, arena, &pointer, err));
+    if (!pointer.dropped || version < 2)
+        return tn_fail(err, TN_ENOTFOUND, "no dropped table at %s", table->prefix);
+    TN_TRY(table_pointer_read(table, version - 1, arena, &pointer, err));
+    if (pointer.dropped)
+        return tn_fail(err, TN_ECORRUPT, "%s was dropped twice", table->prefix);
+    pointer.version = version + 1;
+    pointer.attempt = tn_uuid4(uuid);
+    TN_TRY(table_load_pointed(table, &pointer, arena, &metadata, err));
+    TN_TRY(table_put_pointer(table, &pointer, err));
+    *ret = TN_TAKE(metadata);
+    return TN_OK;
+}
