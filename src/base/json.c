@@ -15,26 +15,29 @@ static enum tn_code fail_at(struct tn_error *err, int line, int column, const ch
     return TN_EJSON;
 }
 
-/* Jansson recurses up to its own, larger limit; ours is checked before. Only
- * brackets outside of strings count. */
-static enum tn_code check_depth(const char *text, size_t length, const char *what, struct tn_error *err)
+/* What Jansson does not refuse: it recurses deeper than we want (brackets
+ * outside of strings count), and it takes a NUL byte for the end of the text,
+ * whatever stands behind it. */
+static enum tn_code check_text(const char *text, size_t length, const char *what, struct tn_error *err)
 {
-    bool in_string = false;
+    bool in_string = false, escaped = false;
     unsigned depth = 0;
     int line = 1, column = 0;
     for (size_t i = 0; i < length; i++) {
         char c = text[i];
         column++;
-        if (c == '\n') {
+        if (c == '\0') {
+            return fail_at(err, line, column, what, "a NUL byte");
+        } else if (c == '\n') {
             line++;
             column = 0;
         } else if (in_string) {
-            if (c == '\\') {
-                i++;
-                column++;
-            } else if (c == '"') {
+            if (escaped)
+                escaped = false;
+            else if (c == '\\')
+                escaped = true;
+            else if (c == '"')
                 in_string = false;
-            }
         } else if (c == '"') {
             in_string = true;
         } else if (c == '[' || c == '{') {
@@ -54,7 +57,7 @@ enum tn_code tn_json_parse(const char *text, size_t length, size_t max_bytes, co
         (void)tn_fail(err, TN_ETOOLARGE, "%s has %zu bytes; at most %zu are allowed", what, length, max_bytes);
         return TN_ETOOLARGE;
     }
-    TN_TRY(check_depth(text, length, what, err));
+    TN_TRY(check_text(text, length, what, err));
     json_error_t problem;
     json_t *json = json_loadb(length ? text : "", length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem);
     if (!json) {
