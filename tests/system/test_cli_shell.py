@@ -1,0 +1,256 @@
+"""The interactive SQL shell, on a real terminal of its own."""
+import fcntl
+import os
+import pty
+import re
+import select
+import stat
+import struct
+import subprocess
+import termios
+import time
+
+import pytest
+
+from tests.support.cli import BINARY, Server, environment, tarn
+
+PATIENCE = 30
+LONG = "select count(*) from range(100000000) a, range(100000) b where a.range + b.range = 7;"
+
+
+class Terminal:
+    """What a person sees and types."""
+
+    def __init__(self, *words, env=None, columns=80):
+        self.master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
+        surroundings = environment(TERM="xterm", COLUMNS=str(columns), **(env or {}))
+        self.process = subprocess.Popen([str(BINARY), *map(str, words)], stdin=slave, stdout=slave, stderr=slave,
+                                        env=surroundings, start_new_session=True,
+                                        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        os.close(slave)
+        self.seen = ""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+
+    def type(self, text):
+        os.write(self.master, text.encode())
+
+    def expect(self, pattern):
+        """Reads until the pattern comes; returns all text up to and with it."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.seen)
+            if found := re.search(pattern, plain):
+                self.seen = plain[found.end():]
+                return plain[:found.end()]
+            ready, _, _ = select.select([self.master], [], [], max(0, until - time.monotonic()))
+            assert ready, f"{pattern!r} did not come; seen: {plain!r}"
+            try:
+                self.seen += os.read(self.master, 65536).decode(errors="replace")
+            except OSError:
+                raise AssertionError(f"{pattern!r} did not come before the end; seen: {plain!r}") from None
+
+    def wait(self):
+        """The exit status; what is still written is read, so that nothing blocks."""
+        until = time.monotonic() + PATIENCE
+        while self.process.poll() is None:
+            assert time.monotonic() < until, f"the shell does not end; seen: {self.seen!r}"
+            if select.select([self.master], [], [], 0.05)[0]:
+                try:
+                    self.seen += os.read(self.master, 65536).decode(errors="replace")
+                except OSError:
+                    pass
+        return self.process.returncode
+
+
+PROMPT = r"tarn> $"
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shell")
+    (folder / "candidates.csv").write_text("candidate_id,first_name\n1,Ann\n2,\u6771\u4eac\n3,\n")
+    tarn("ingest", folder / "candidates.csv", lake=folder / "lake", check=0)
+    return folder / "lake"
+
+
+@pytest.fixture
+def shell(filled, tmp_path):
+    with Terminal("sql", "--lake", filled, env={"XDG_STATE_HOME": str(tmp_path), "HOME": str(tmp_path)}) as terminal:
+        terminal.expect(PROMPT)
+        yield terminal
+
+
+def test_a_query_draws_a_table_with_its_time(shell):
+    shell.type("select * from candidates order by 1;\r")
+    text = shell.expect(r"3 rows in [0-9.]+ m?s")
+    lines = [line.rstrip() for line in text.splitlines()]
+    head = next(i for i, line in enumerate(lines) if re.fullmatch(r"candidate_id \u2502 first_name", line))
+    assert lines[head + 2] == "           1 \u2502 Ann"
+    assert lines[head + 3] == "           2 \u2502 \u6771\u4eac"
+    assert lines[head + 4] == "           3 \u2502 NULL"
+    shell.expect(PROMPT)
+
+
+def test_statements_take_several_lines(shell):
+    shell.type("select\r")
+    shell.expect(r"   -> $")
+    shell.type("'a;\r")
+    shell.expect(r"  '-> $")
+    shell.type("b' as t;\r")
+    assert "a;\\nb" in shell.expect("1 row in")
+
+
+def test_tab_completes_datasets_columns_and_keywords(shell):
+    shell.type("SEL\t")
+    shell.expect("SELECT ")
+    shell.type("first_n\t")
+    shell.expect("first_name ")
+    shell.type("from candidates\t")
+    shell.expect("from candidates ")
+    shell.type("limit 1;\r")
+    shell.expect("1 row in")
+
+
+def test_tab_lists_when_several_fit(shell):
+    shell.type("cand\t")
+    shell.expect("candidate")
+    shell.type("\t")
+    text = shell.expect(r"candidates\s")
+    assert "candidate_id" in text
+
+
+def test_interrupt_cancels_the_query_and_not_the_shell(shell):
+    shell.type(LONG + "\r")
+    time.sleep(1.0)
+    shell.type("\x03")
+    shell.expect("cancelled")
+    shell.expect(PROMPT)
+    shell.type("select 40 + 2 as answer;\r")
+    assert "42" in shell.expect("1 row in")
+
+
+def test_interrupt_at_the_prompt_clears_the_line(shell):
+    shell.type("select nonsense")
+    shell.expect("nonsense")
+    shell.type("\x03")
+    shell.expect(PROMPT)
+    shell.type("select\r")
+    shell.expect("-> $")
+    shell.type("\x03")
+    shell.expect(PROMPT)
+    shell.type("select 6 * 7 as answer;\r")
+    assert "42" in shell.expect("1 row in")
+
+
+def test_errors_leave_the_shell_alive(shell):
+    shell.type("select nope from candidates;\r")
+    shell.expect("tarn: ")
+    shell.expect(PROMPT)
+    shell.type(".tabels\r")
+    assert ".tables" in shell.expect("did you mean .*\\?")
+    shell.expect(PROMPT)
+
+
+def test_dot_commands(shell, tmp_path):
+    shell.type(".help\r")
+    text = shell.expect("Ctrl-C cancels")
+    for name in [".tables", ".schema", ".timing", ".mode", ".output", ".quit", ".limit"]:
+        assert name in text
+    shell.type(".tables\r")
+    shell.expect("candidates .*3")
+    shell.type(".schema candidates\r")
+    shell.expect("first_name .*VARCHAR")
+    shell.type(".mode csv\r")
+    shell.expect("mode is csv")
+    shell.type("select 1 as x, 'a,b' as y;\r")
+    shell.expect('1,"a,b"')
+    shell.type(".mode table\r")
+    shell.expect("mode is table")
+    shell.type(".timing off\r")
+    shell.expect("timing is off")
+    shell.type(".limit 2\r")
+    shell.expect(PROMPT)
+    shell.type("select range as n from range(5);\r")
+    shell.expect("the first 2 rows")
+    shell.type(f".output {tmp_path}/out.csv\r")
+    shell.expect("results go to")
+    shell.type("select 5 as five;\r")
+    shell.expect(PROMPT)
+    shell.type(".output\r")
+    shell.expect("standard output")
+    shell.type(".quit\r")
+    assert shell.wait() == 0
+    assert (tmp_path / "out.csv").read_text().split() == ["five", "5"]
+
+
+def test_end_of_input_leaves(shell):
+    shell.type("\x04")
+    assert shell.wait() == 0
+
+
+def test_history_is_kept_and_private(filled, tmp_path):
+    env = {"XDG_STATE_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    with Terminal("sql", "--lake", filled, env=env) as first:
+        first.expect(PROMPT)
+        first.type("select 1234 as remembered;\r")
+        first.expect("1 row in")
+        first.type("\x04")
+        assert first.wait() == 0
+    path = tmp_path / "tarn" / "history"
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    with Terminal("sql", "--lake", filled, env=env) as second:
+        second.expect(PROMPT)
+        second.type("\x1b[A")
+        second.expect("select 1234 as remembered;")
+        second.type("\r")
+        second.expect("1 row in")
+
+
+def test_a_narrow_terminal_is_never_overrun(filled, tmp_path):
+    text = "select repeat('long ', 50) as a, 1 as b, repeat('x', 90) as c"
+    with Terminal("sql", "--lake", filled, "-c", text, columns=60) as terminal:
+        lines = terminal.expect("1 row in").splitlines()
+        assert all(len(line) <= 60 for line in lines if "\u2502" in line or "\u253c" in line)
+        assert any("\u2026" in line for line in lines)
+        assert any("are cut to the terminal's width" in line for line in lines)
+        assert terminal.wait() == 0
+
+
+def test_long_results_are_paged_with_a_note(filled):
+    with Terminal("sql", "--lake", filled, "-c", "select range from range(1000)") as terminal:
+        terminal.expect("the first 200 rows")
+        assert terminal.wait() == 0
+
+
+def test_shell_on_a_server(filled, tmp_path):
+    with Server(filled) as server:
+        env = {"TARN_SERVER": server.url, "TARN_TOKEN": server.token, "HOME": str(tmp_path)}
+        with Terminal("sql", env=env) as terminal:
+            terminal.expect(PROMPT)
+            terminal.type(LONG + "\r")
+            time.sleep(1.0)
+            terminal.type("\x03")
+            terminal.expect("cancelled")
+            terminal.expect(PROMPT)
+            terminal.type("select count(*) as n from candidates;\r")
+            assert "3" in terminal.expect("1 row in")
+            terminal.type("\x04")
+            assert terminal.wait() == 0
+
+
+def test_ingest_shows_a_summary(filled, tmp_path):
+    path = tmp_path / "more.csv"
+    path.write_text("My Id,zip\n1,02134\n")
+    with Terminal("--lake", tmp_path / "lake", "ingest", path) as terminal:
+        text = terminal.expect("zip .*VARCHAR")
+        assert "more: 1 rows" in text and "My Id" in text
+        assert terminal.wait() == 0
