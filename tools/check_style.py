@@ -13,6 +13,8 @@ BANNED = {
     "asctime": "tn_time_format", "rand": "base/id.h", "srand": "base/id.h", "tmpnam": "mkstemp", "mktemp": "mkstemp",
     "alloca": "an arena", "system": "posix_spawn", "popen": "posix_spawn",
 }
+# What a test may do to look at the world from outside.
+IN_TESTS = {"popen", "system"}
 CALL = re.compile(r"(?<![\w.>])(" + "|".join(BANNED) + r")\s*\(")
 # Assembled from parts so that this file passes its own check.
 REGISTRIES = ["pypi" + ".org", "pythonhosted" + ".org", "npmjs" + ".org", "npmjs" + ".com", "maven.apache" + ".org",
@@ -28,13 +30,15 @@ def line_of(text, position):
     return text.count("\n", 0, position) + 1
 
 
-def check_c(text):
+def check_c(text, is_test=False):
     """Yields (line, complaint) for C source."""
     for match in TOKEN.finditer(text):
         if match[0].startswith("//"):
             yield line_of(text, match.start()), "// comment: write /* a full sentence. */"
     code = TOKEN.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), text)
     for match in CALL.finditer(code):
+        if is_test and match[1] in IN_TESTS:
+            continue
         yield line_of(text, match.start()), f"{match[1]} is banned: use {BANNED[match[1]]}"
     lines = text.count("\n")
     if lines > MAX_LINES:
@@ -74,7 +78,7 @@ def check(root, files=None):
             continue
         found = list(check_text(text))
         if path.suffix in (".c", ".h"):
-            found += check_c(text)
+            found += check_c(text, is_test="_test" in path.name)
         complaints += [f"{shown}:{line}: {complaint}" for line, complaint in sorted(found)]
     return complaints
 

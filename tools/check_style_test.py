@@ -23,6 +23,10 @@ class Style(unittest.TestCase):
         self.assertIn("atoi is banned", self.words("return atoi(text);\n")[0])
         self.assertEqual(self.words("/* strcpy(a, b) */ char *s = \"atoi(1)\";\n"), [])
 
+    def test_tests_may_look_outside(self):
+        self.assertEqual(list(check_c("popen(a, b);\n", is_test=True)), [])
+        self.assertIn("popen is banned", self.words("popen(a, b);\n")[0])
+
     def test_size(self):
         self.assertEqual(self.words("\n" * MAX_LINES), [])
         self.assertIn("split the file", self.words("\n" * (MAX_LINES + 1))[0])
