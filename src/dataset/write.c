@@ -306,7 +306,6 @@ static enum tn_code commit_locked(struct dataset_write *write, const struct iceb
     TN_TRY(add_files(write, tx, complete ? iceberg_tx_schema_id(tx) : -1, err));
     set_lineage(write, lineage, tx);
     set_original_names(write, newest, plan.target, tx);
-    iceberg_tx_set_operation(tx, write->mode == DATASET_REPLACE ? "overwrite" : "append");
     TN_FAULT("dataset.before_commit");
     ICEBERG_AUTO_METADATA *done = NULL;
     TN_TRY(iceberg_tx_commit(tx, &done, err));

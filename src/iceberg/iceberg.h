@@ -389,24 +389,18 @@ enum tn_code iceberg_resolve(struct tn_arena *arena, const struct iceberg_table 
 struct iceberg_tx;
 struct iceberg_tx *iceberg_tx_new(const struct iceberg_table *table, const struct iceberg_metadata *base)
     __attribute__((returns_nonnull));
-/* The first commit of a table that does not exist yet: schema (ids given
- * already, see iceberg_schema_assign_ids) and first rows become visible
- * together, so that a crash cannot leave an empty table behind. Commit fails
- * with TN_ECONFLICT when somebody else made the table meanwhile. */
+/* The first commit of a table that does not exist yet: schema (its ids are
+ * assigned afresh from 1, as iceberg_schema_assign_ids gives them) and first
+ * rows become visible together, so that a crash cannot leave an empty table
+ * behind. TN_EEXISTS when there is a table; commit fails with TN_ECONFLICT when
+ * somebody else made it meanwhile. */
 enum tn_code iceberg_tx_new_table(const struct iceberg_table *table, const struct iceberg_schema *schema,
                                   struct iceberg_tx **ret, struct tn_error *err) TN_CHECKED;
-/* The batch that the commit flushes: data files put into it become durable in
- * the same few fsyncs as the manifests (store_batch_put_file). Borrowed. */
-struct store_batch *iceberg_tx_batch(struct iceberg_tx *tx) __attribute__((returns_nonnull));
 /* As iceberg_new_file_uri, also for a table that is only being made. */
 const char *iceberg_tx_new_file(struct iceberg_tx *tx, struct tn_arena *arena, const char *suffix,
                                 const char **ret_key) __attribute__((returns_nonnull));
 /* The id that the schema of this commit has or will have (after set_schema). */
 int32_t iceberg_tx_schema_id(const struct iceberg_tx *tx);
-/* A snapshot is made even when no file changes (a file with only a header):
- * its summary says what happened. "append", "overwrite", "delete", "replace";
- * without this call the operation follows from the changes. */
-void iceberg_tx_set_operation(struct iceberg_tx *tx, const char *operation);
 /* Frees it. Manifests and metadata of an attempt that was not published are
  * deleted. Data files are not: those that reached the store (after a lost race
  * they have) are the caller's to delete, or iceberg_table_orphans finds them.

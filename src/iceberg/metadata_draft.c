@@ -510,8 +510,8 @@ enum tn_code metadata_draft_finish(struct metadata_draft *draft, int64_t version
     struct metadata *next = draft->next;
     struct iceberg_metadata *shown = &next->shown;
     shown->version = version;
-    shown->key = tn_arena_strdup(next->arena, key);
-    shown->uri = tn_arena_strdup(next->arena, uri);
+    shown->key = key ? tn_arena_strdup(next->arena, key) : NULL;
+    shown->uri = uri ? tn_arena_strdup(next->arena, uri) : NULL;
     shown->last_updated_ms = TN_MAX(shown->last_updated_ms, timestamp_ms);
     draft_extend_log(draft);
     draft_settle(draft);

@@ -100,7 +100,7 @@ static enum tn_code table_first_version(const struct iceberg_table *table, int64
 
 static enum tn_code table_draft(const struct iceberg_table *table, const struct iceberg_schema *schema,
                                 const struct iceberg_pair *properties, size_t property_count, int64_t version,
-                                struct iceberg_metadata **ret, struct tn_error *err)
+                                bool written, struct iceberg_metadata **ret, struct tn_error *err)
 {
     /* Every commit writes a metadata file: without this they would pile up. */
     static const struct iceberg_pair defaults[] = {{METADATA_DELETE_PROPERTY, "true"}};
@@ -116,8 +116,24 @@ static enum tn_code table_draft(const struct iceberg_table *table, const struct 
         metadata_draft_set_property(draft, defaults[i].key, defaults[i].value);
     for (size_t i = 0; i < property_count; i++)
         metadata_draft_set_property(draft, properties[i].key, properties[i].value);
+    if (!written)
+        return metadata_draft_finish(draft, version, NULL, NULL, now, ret, err);
     const char *key = table_metadata_key(arena, table, version);
     return metadata_draft_finish(draft, version, key, store_uri(table->store, arena, key), now, ret, err);
+}
+
+/* The transaction's base is the empty table, as it would stand one version
+ * before: known to nobody, written nowhere. */
+enum tn_code iceberg_tx_new_table(const struct iceberg_table *table, const struct iceberg_schema *schema,
+                                  struct iceberg_tx **ret, struct tn_error *err)
+{
+    ICEBERG_AUTO_METADATA *empty = NULL;
+    int64_t version = 0;
+    TN_TRY(store_check_key(table->prefix, err));
+    TN_TRY(table_first_version(table, &version, err));
+    TN_TRY(table_draft(table, schema, NULL, 0, version - 1, false, &empty, err));
+    *ret = iceberg_tx_new(table, empty);
+    return TN_OK;
 }
 
 enum tn_code iceberg_table_create(const struct iceberg_table *table, const struct iceberg_schema *schema,
@@ -132,7 +148,7 @@ enum tn_code iceberg_table_create(const struct iceberg_table *table, const struc
     size_t length = 0;
     TN_TRY(store_check_key(table->prefix, err));
     TN_TRY(table_first_version(table, &version, err));
-    TN_TRY(table_draft(table, schema, properties, property_count, version, &metadata, err));
+    TN_TRY(table_draft(table, schema, properties, property_count, version, true, &metadata, err));
     const char *json = iceberg_metadata_json(metadata, &length);
     struct table_pointer pointer = table_pointer_for(arena, table, metadata);
     table_pointer_write(&pointer, &text);

@@ -71,6 +71,22 @@ int64_t iceberg_tx_snapshot_id(const struct iceberg_tx *tx)
     return tx->snapshot_id;
 }
 
+const char *iceberg_tx_new_file(struct iceberg_tx *tx, struct tn_arena *arena, const char *suffix, const char **ret_key)
+{
+    return iceberg_new_file_uri(arena, &tx->table, tx->base, suffix, ret_key);
+}
+
+int32_t iceberg_tx_schema_id(const struct iceberg_tx *tx)
+{
+    if (!tx->schema)
+        return tx->base->schema->id;
+    TN_CLEANUP(metadata_draft_free_p) struct metadata_draft *draft = metadata_draft_new(tx->base);
+    const char *json;
+    if (metadata_draft_set_schema(draft, tx->schema, NULL) != TN_OK)
+        return ICEBERG_NONE; /* commit will say why */
+    return metadata_draft_schema(draft, &json)->id;
+}
+
 /* --- What is asked for --- */
 
 /* Clients find a delete file's data file by these bounds: the whole path. */
@@ -322,7 +338,7 @@ static void tx_prune(struct iceberg_tx *tx)
     enum tn_code ignored;
     if (!wanted || !tn_streq(wanted, "true"))
         return;
-    size_t total = base->metadata_log_count + 1, dropped = total - next->metadata_log_count;
+    size_t total = base->metadata_log_count + (base->uri != NULL), dropped = total - next->metadata_log_count;
     for (size_t i = 0; i < dropped && i < base->metadata_log_count; i++) {
         const char *key = NULL;
         if (iceberg_resolve(tx->attempt, &tx->table, base, base->metadata_log[i].file, &key, NULL) != TN_OK)
