@@ -1,0 +1,83 @@
+/* An index in memory: its state, who reads it, and its log.
+ *
+ * The state (a generation and its delta) is one pointer. A searcher announces
+ * the state that it reads in its own slot before using it and checks that the
+ * pointer has not moved meanwhile; whoever swaps the pointer waits until no
+ * slot holds the old state before freeing it. Readers therefore wait for
+ * nobody, and a swap waits for the searches that are under way.
+ *
+ * Locks, in order: fold_lock, write_lock, sync_lock, searchers_lock.
+ */
+#ifndef TARN_VECTOR_INDEX_H
+#define TARN_VECTOR_INDEX_H
+
+#include "vector/delta_log.h"
+#include "vector/filter.h"
+
+struct index_state {
+    struct generation *generation;
+    struct delta *delta;   /* NULL for a lone file */
+    struct delta_log *log; /* NULL when read-only */
+    uint64_t number;
+    uint64_t last_change; /* under write_lock */
+};
+
+struct vector_index {
+    char *path; /* the folder; NULL for a lone file */
+    bool read_only;
+    int lock_fd;
+    struct vector_open_options options;
+    struct index_state *_Atomic state;
+
+    pthread_mutex_t fold_lock;
+    pthread_mutex_t write_lock;
+    enum tn_code broken; /* a log write failed: changes are refused */
+
+    pthread_mutex_t searchers_lock;
+    struct vector_searcher *searchers;
+
+    /* The background's check and warming of the active generation. */
+    pthread_t background;
+    bool background_runs;
+    atomic_bool background_stop;
+    atomic_bool warm;
+    pthread_mutex_t health_lock;
+    enum tn_code health;
+    struct tn_error health_error;
+};
+
+struct vector_searcher {
+    struct scratch scratch; /* first: it is aligned */
+    struct vector_index *index;
+    struct index_state *_Atomic reading;
+    struct vector_searcher *next;
+    struct vector_hit *hits;
+    size_t hits_capacity;
+    size_t hit_count;
+};
+
+struct index_state *state_enter(struct vector_searcher *searcher);
+void state_leave(struct vector_searcher *searcher);
+void state_free(struct index_state *state);
+
+/* The file names of a folder. */
+char *index_generation_path(const char *folder, uint64_t number);
+char *index_log_path(const char *folder, uint64_t number);
+
+/* index_state.c: the active pointer and opening what it names. */
+enum tn_code index_active_read(const char *folder, uint64_t *ret_number, uint64_t *ret_previous,
+                               struct tn_error *err) TN_CHECKED;
+enum tn_code index_active_write(const char *folder, uint64_t number, uint64_t previous,
+                                struct tn_error *err) TN_CHECKED;
+enum tn_code state_open(struct vector_index *index, uint64_t number, struct index_state **ret,
+                        struct tn_error *err) TN_CHECKED;
+/* One record into the delta; records that it has already are passed over. */
+enum tn_code state_apply(struct index_state *state, const struct delta_record *record,
+                         struct tn_error *err) TN_CHECKED;
+/* Swaps the pointer, waits for readers, frees the old state. */
+void index_swap(struct vector_index *index, struct index_state *state);
+/* Starts or restarts the background on the active generation. */
+void index_background_start(struct vector_index *index);
+void index_background_stop(struct vector_index *index);
+
+#endif
