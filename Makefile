@@ -64,10 +64,10 @@ fuzz: engine ## every fuzz target for FUZZ_SECONDS (60)
 	@$(CONFIGURE) fuzz && $(NINJA) -C build/fuzz
 	@tools/fuzz.sh $(FUZZ_SECONDS) $(FUZZ)
 
-test-arm64: ## base and vector, cross-compiled, under emulation
+test-arm64: ## base, vector and demo, cross-compiled, under emulation
 	@tools/setup.sh build arm64
-	@$(CONFIGURE) arm64 && $(NINJA) -C build/arm64 src/base/all src/vector/all
-	@ctest --test-dir build/arm64 -j 2 --output-on-failure -R '^(base|vector)/'
+	@$(CONFIGURE) arm64 && $(NINJA) -C build/arm64 src/base/all src/vector/all src/demo/all
+	@ctest --test-dir build/arm64 -j 2 --output-on-failure -R '^(base|vector|demo)/'
 
 format: ## clang-format over the C files
 	@tools/setup.sh clang
