@@ -1,31 +1,20 @@
-# Completion for bash. Commands and options come from the program's own help,
-# so that this file cannot fall behind.
+# Completion for bash. The program itself knows its commands, options and
+# datasets (tarn __complete), so that this file cannot fall behind.
 _tarn()
 {
-    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command="" i
-    for ((i = 1; i < COMP_CWORD; i++)); do
-        case ${COMP_WORDS[i]} in
-        -L | --lake | -S | --server | --set) ((i++)) ;;
-        -*) ;;
-        *)
-            command=${COMP_WORDS[i]}
-            break
-            ;;
-        esac
-    done
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
     case $before in
     -L | --lake | --write-files)
         compopt -o nospace 2>/dev/null
         COMPREPLY=($(compgen -d -S / -- "$word"))
         return
         ;;
-    esac
-    if [[ $word == -* ]]; then
-        COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" help $command 2>/dev/null | grep -oE -- '(^|[ ,])--[a-z][a-z-]*')" -- "$word"))
-    elif [[ -z $command || $command == help ]]; then
-        COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" help 2>/dev/null | awk '/^Commands/ {on = 1; next} /^$/ {on = 0} on {print $1}')" -- "$word"))
-    else
+    -o | --output | --ready-file)
         COMPREPLY=($(compgen -f -- "$word"))
-    fi
+        return
+        ;;
+    esac
+    COMPREPLY=($("${COMP_WORDS[0]}" __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+    [[ ${#COMPREPLY[@]} -gt 0 || $word == -* ]] || COMPREPLY=($(compgen -f -- "$word"))
 }
 complete -o filenames -F _tarn tarn

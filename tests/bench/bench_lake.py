@@ -369,8 +369,6 @@ def main():
     print(f"\n{machine()}\n\n{table(rows)}\n")
     if not options.no_docs and not options.only:
         keep(rows, "make bench" if options.scale == "1" else f"make bench BENCH='--scale {options.scale}'")
-    return 0 if all(row[5] for row in rows) else 1
-
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
