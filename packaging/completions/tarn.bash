@@ -1,20 +1,15 @@
-# Completion for bash. The program itself knows its commands, options and
-# datasets (tarn __complete), so that this file cannot fall behind.
+# Completion for bash. The program itself knows the words (tarn __complete), so
+# this file cannot fall behind.
 _tarn()
 {
-    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-    case $before in
-    -L | --lake | --write-files)
-        compopt -o nospace 2>/dev/null
-        COMPREPLY=($(compgen -d -S / -- "$word"))
-        return
-        ;;
-    -o | --output | --ready-file)
+    local word=${COMP_WORDS[COMP_CWORD]} line
+    COMPREPLY=()
+    while IFS= read -r line; do
+        COMPREPLY+=("$line")
+    done < <("${COMP_WORDS[0]}" __complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+    if [[ ${#COMPREPLY[@]} -eq 0 && $word != -* ]]; then
+        compopt -o filenames 2>/dev/null
         COMPREPLY=($(compgen -f -- "$word"))
-        return
-        ;;
-    esac
-    COMPREPLY=($("${COMP_WORDS[0]}" __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
-    [[ ${#COMPREPLY[@]} -gt 0 || $word == -* ]] || COMPREPLY=($(compgen -f -- "$word"))
+    fi
 }
-complete -o filenames -F _tarn tarn
+complete -F _tarn tarn
