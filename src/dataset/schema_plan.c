@@ -68,7 +68,7 @@ enum tn_code dataset_plan_schema(struct tn_arena *arena, const struct iceberg_me
                                  const struct dataset_column *columns, size_t count, struct schema_plan *ret,
                                  struct tn_error *err)
 {
-    const struct iceberg_schema *incoming, *target;
+    const struct iceberg_schema *incoming = NULL, *target = NULL;
     TN_TRY(incoming_schema(arena, columns, count, &incoming, err));
     if (!base) {
         int32_t last;

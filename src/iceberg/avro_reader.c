@@ -208,7 +208,7 @@ static enum tn_code avro_read_pairs(struct avro_reader *reader, struct avro_in *
     struct avro_items items = {0};
     bool more = true;
     for (;;) {
-        struct iceberg_bytes key, value;
+        struct iceberg_bytes key = {0}, value = {0};
         TN_TRY(avro_items_next(in, &items, &more));
         if (!more)
             break;
@@ -265,7 +265,7 @@ void avro_reader_release(struct avro_reader *reader)
 static enum tn_code avro_next_block(struct avro_reader *reader)
 {
     struct avro_in in = {reader->at, reader->end, reader->what, reader->in.err};
-    struct iceberg_bytes packed;
+    struct iceberg_bytes packed = {0};
     TN_TRY(avro_read_varint(&in, &reader->left));
     TN_TRY(avro_read_counted(&in, &packed));
     if (in.end - in.at < AVRO_SYNC_BYTES || memcmp(in.at, reader->sync, AVRO_SYNC_BYTES) != 0)
