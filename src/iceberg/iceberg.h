@@ -531,10 +531,12 @@ TN_DEFINE_CLEANUP(struct iceberg_plan, iceberg_plan_free)
 typedef void iceberg_key_fn(void *context, const char *key, int64_t size_bytes);
 enum tn_code iceberg_table_reachable(const struct iceberg_table *table, const struct iceberg_metadata *metadata,
                                      iceberg_key_fn *each, void *context, struct tn_error *err) TN_CHECKED;
-/* Objects below the prefix that the NEWEST version does not reach and that are
- * older than min_age_ms: left by crashes, lost races and forgotten snapshots.
- * Deleted when `remove` is set, after `each` (which may be NULL) saw them. Safe
- * beside running writers when min_age_ms is longer than any commit takes. */
+/* Objects of the table's metadata, data and commits folders that the NEWEST
+ * version does not reach and that are older than min_age_ms: left by crashes,
+ * lost races and forgotten snapshots. Deleted when `remove` is set, after
+ * `each` (which may be NULL) saw them. Call it while no commit to the table is
+ * under way in this process: a file that took long to write is old already
+ * when its commit makes it visible. */
 enum tn_code iceberg_table_orphans(const struct iceberg_table *table, int64_t min_age_ms, bool remove,
                                    iceberg_key_fn *each, void *context, struct tn_error *err) TN_CHECKED;
 

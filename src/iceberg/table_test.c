@@ -187,10 +187,14 @@ static void survives_a_move(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TABLE_TEST(creates_and_loads),         TABLE_TEST(refuses_bad_schemas),
-        TABLE_TEST(finds_newest_without_hint), TABLE_TEST(loads_from_a_stale_version),
-        TABLE_TEST(prunes_and_refuses_the_stale), TABLE_TEST(drops_and_brings_back),
-        TABLE_TEST(reports_damage),            TABLE_TEST(survives_a_move),
+        TABLE_TEST(creates_and_loads),
+        TABLE_TEST(refuses_bad_schemas),
+        TABLE_TEST(finds_newest_without_hint),
+        TABLE_TEST(loads_from_a_stale_version),
+        TABLE_TEST(prunes_and_refuses_the_stale),
+        TABLE_TEST(drops_and_brings_back),
+        TABLE_TEST(reports_damage),
+        TABLE_TEST(survives_a_move),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

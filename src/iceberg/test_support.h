@@ -21,17 +21,17 @@
 
 static struct tn_error test_err;
 
-#define assert_ok(expression)                                                                                          \
-    do {                                                                                                               \
-        enum tn_code got_ = (expression);                                                                              \
-        if (got_ != TN_OK)                                                                                             \
-            fail_msg("%s: %s: %s", #expression, tn_code_word(got_), test_err.detail);                                  \
+#define assert_ok(expression)                                                                                        \
+    do {                                                                                                             \
+        enum tn_code got_ = (expression);                                                                            \
+        if (got_ != TN_OK)                                                                                           \
+            fail_msg("%s: %s: %s", #expression, tn_code_word(got_), test_err.detail);                                \
     } while (0)
-#define assert_code(expression, code)                                                                                  \
-    do {                                                                                                               \
-        enum tn_code got_ = (expression);                                                                              \
-        if (got_ != (code))                                                                                            \
-            fail_msg("%s: %s, not %s (%s)", #expression, tn_code_word(got_), tn_code_word(code), test_err.detail);     \
+#define assert_code(expression, code)                                                                                \
+    do {                                                                                                             \
+        enum tn_code got_ = (expression);                                                                            \
+        if (got_ != (code))                                                                                          \
+            fail_msg("%s: %s, not %s (%s)", #expression, tn_code_word(got_), tn_code_word(code), test_err.detail);   \
     } while (0)
 
 struct fixture {
@@ -83,7 +83,8 @@ static inline const struct iceberg_schema *test_schema(struct tn_arena *arena)
     return schema;
 }
 
-static inline struct iceberg_bytes test_value(struct tn_arena *arena, const struct iceberg_type *type, const char *text)
+static inline struct iceberg_bytes test_value(struct tn_arena *arena, const struct iceberg_type *type,
+                                              const char *text)
 {
     struct iceberg_bytes value = {NULL, 0};
     assert_ok(iceberg_value_parse(arena, type, text, strlen(text), &value, &test_err));

@@ -71,7 +71,8 @@ int64_t iceberg_tx_snapshot_id(const struct iceberg_tx *tx)
     return tx->snapshot_id;
 }
 
-const char *iceberg_tx_new_file(struct iceberg_tx *tx, struct tn_arena *arena, const char *suffix, const char **ret_key)
+const char *iceberg_tx_new_file(struct iceberg_tx *tx, struct tn_arena *arena, const char *suffix,
+                                const char **ret_key)
 {
     return iceberg_new_file_uri(arena, &tx->table, tx->base, suffix, ret_key);
 }

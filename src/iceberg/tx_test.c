@@ -215,7 +215,8 @@ static void evolves(void **state)
     struct iceberg_field fields[] = {{.id = 0, .name = "name", .type = iceberg_type_of(ICEBERG_STRING)},
                                      {.id = 0, .name = "hired", .type = iceberg_type_of(ICEBERG_DATE)}};
     const struct iceberg_schema incoming = {.fields = fields, .field_count = 2}, *grown = NULL;
-    assert_ok(iceberg_schema_evolve(f->arena, metadata->schema, &incoming, metadata->last_column_id, &grown, &test_err));
+    assert_ok(
+        iceberg_schema_evolve(f->arena, metadata->schema, &incoming, metadata->last_column_id, &grown, &test_err));
     struct iceberg_tx *tx = iceberg_tx_new(&f->table, metadata);
     iceberg_tx_set_schema(tx, grown);
     assert_ok(iceberg_tx_add_file(tx, test_data_file(f, metadata, 1, 1), &test_err));
@@ -394,13 +395,14 @@ struct racer {
     char error[200];
 };
 
-static enum tn_code race_commit(struct racer *racer, struct tn_arena *arena, struct iceberg_metadata **base, int round,
-                                struct tn_error *err)
+static enum tn_code race_commit(struct racer *racer, struct tn_arena *arena, struct iceberg_metadata **base,
+                                int round, struct tn_error *err)
 {
     TN_CLEANUP(iceberg_tx_free_p) struct iceberg_tx *tx = iceberg_tx_new(&racer->f->table, *base);
-    const struct iceberg_file file = {.path = tn_arena_printf(arena, "%s/data/%d-%d.parquet", (*base)->location,
-                                                              racer->index, round),
-                                      .record_count = 1, .size_bytes = 1};
+    const struct iceberg_file file = {
+        .path = tn_arena_printf(arena, "%s/data/%d-%d.parquet", (*base)->location, racer->index, round),
+        .record_count = 1,
+        .size_bytes = 1};
     struct iceberg_metadata *next = NULL;
     TN_TRY(iceberg_tx_add_file(tx, &file, err));
     enum tn_code code;

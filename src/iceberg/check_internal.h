@@ -1,0 +1,36 @@
+/* Private: the validator's parts. */
+#ifndef TARN_ICEBERG_CHECK_INTERNAL_H
+#define TARN_ICEBERG_CHECK_INTERNAL_H
+
+#include "iceberg/tx_internal.h"
+
+struct check {
+    const struct iceberg_table *table;
+    const struct iceberg_metadata *metadata;
+    struct tn_arena *arena;
+    iceberg_finding_fn *each;
+    void *context;
+    struct tx_paths manifests; /* seen; manifests are looked at once */
+    struct tx_paths files;     /* whose size was checked */
+};
+
+void check_report(struct check *check, bool fatal, const char *rule, const char *where, const char *format, ...)
+    TN_PRINTF(5, 6);
+
+/* check_files.c: one entry, and what a snapshot's entries say together. */
+struct check_totals {
+    struct tx_paths live; /* paths of live entries: each once */
+    struct tx_paths data; /* of data files */
+    const struct iceberg_file **deletes;
+    size_t delete_count, delete_capacity;
+    int64_t records, data_files, delete_files, position_deletes, equality_deletes, bytes;
+};
+void check_totals_release(struct check_totals *totals);
+enum tn_code check_entry(struct check *check, const struct manifest_row *row, const struct manifest_entry *entry,
+                         struct tn_error *err) TN_CHECKED;
+void check_count_entry(struct check *check, struct check_totals *totals, const struct iceberg_snapshot *snapshot,
+                       const struct iceberg_file *file);
+void check_compare_totals(struct check *check, const struct check_totals *totals,
+                          const struct iceberg_snapshot *snapshot);
+
+#endif
