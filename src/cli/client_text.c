@@ -68,6 +68,8 @@ enum tn_code client_problem(long status, const char *body, size_t length, struct
         return code;
     }
     enum tn_code code = tn_code_from_word(word);
+    if (code == TN_OK)
+        code = code_of_status(status); /* a refusal is none the less one */
     (void)tn_fail(err, code, "%s", detail);
     if (hint && *hint)
         tn_error_hint(err, "%s", hint);

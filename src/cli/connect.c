@@ -65,11 +65,13 @@ static enum tn_code connect_running(struct cli *cli, struct tn_error *err)
     return client_new(url, cli->token ? cli->token : token, &cli->client, err);
 }
 
+/* One command's remarks, not a service's diary: unless somebody asked. */
 static void quiet_log(const struct tn_config *config)
 {
-    (void)config;
-    if (!getenv("TARN_LOG_LEVEL"))
-        tn_log_configure(TN_LOG_WARN, false); /* one command's remarks, not a service's diary */
+    enum tn_log_level level = TN_LOG_WARN;
+    if (!tn_streq(tn_config_origin(config, "log.level"), "default"))
+        (void)tn_log_level_parse(tn_config_string(config, "log.level"), &level);
+    tn_log_configure(level, tn_streq(tn_config_string(config, "log.format"), "json"));
 }
 
 static enum tn_code connect_embedded(struct cli *cli, bool create, struct tn_error *err)

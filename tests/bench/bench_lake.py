@@ -370,5 +370,6 @@ def main():
     if not options.no_docs and not options.only:
         keep(rows, "make bench" if options.scale == "1" else f"make bench BENCH='--scale {options.scale}'")
 
+
 if __name__ == "__main__":
     main()
