@@ -70,6 +70,8 @@ void tn_json_kf64(struct tn_json *json, const char *key, double value);
 void tn_json_quote(struct tn_buf *out, const char *text, size_t length);
 /* The shortest decimal that reads back as `value` ("0.1", "1e300"); finite. */
 void tn_format_f64(struct tn_buf *out, double value);
+/* The same for a float: "0.1", where its double would be 0.10000000149011612. */
+void tn_format_f32(struct tn_buf *out, float value);
 void tn_format_i64(struct tn_buf *out, int64_t value);
 
 #endif

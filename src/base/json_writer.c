@@ -28,25 +28,28 @@ static inline bool is_plain(unsigned char c)
 static size_t plain_run(const unsigned char *p, size_t at, size_t length)
 {
     size_t i = at;
-    for (;;) {
+    while (i < length) {
         for (; length - i >= 8; i += 8) {
             uint64_t word;
             memcpy(&word, p + i, 8);
             if (special_bytes(word))
                 break;
         }
-        size_t stop = length - i > 8 ? i + 8 : length;
-        while (i < stop && is_plain(p[i]))
-            i++;
-        if (i < stop) {
+        /* Then byte by byte for a while: where one character is not ASCII, the
+         * next ones seldom are. */
+        size_t stop = length - i > 32 ? i + 32 : length;
+        while (i < stop) {
+            if (is_plain(p[i])) {
+                i++;
+                continue;
+            }
             size_t step = p[i] >= 0x80 ? utf8_sequence(p + i, length - i) : 0;
             if (step == 0)
                 return i - at;
             i += step;
-        } else if (i == length) {
-            return i - at;
         }
     }
+    return length - at;
 }
 
 static void put_escape(struct tn_buf *out, unsigned char c)

@@ -172,8 +172,9 @@ static void doubles(void **state)
         {1.5e-7, "1.5e-7"},
         {123456789.123, "123456789.123"},
         {999999999999999, "999999999999999"},
-        {1e15, "1e15"},
+        {1e15, "1000000000000000"},
         {1e16, "1e16"},
+        {1234567890123456.8, "1234567890123456.8"},
         {123456789012345678.0, "1.2345678901234568e17"},
         {1e22, "1e22"},
         {1e300, "1e300"},
@@ -198,9 +199,35 @@ static void doubles(void **state)
     }
 }
 
-static size_t digits_of(const char *text)
+static void floats(void **state)
 {
-    size_t count = 0, zeros = 0;
+    (void)state;
+    static const struct {
+        float value;
+        const char *want;
+    } cases[] = {
+        {0.0F, "0"},
+        {-0.0F, "-0.0"},
+        {0.1F, "0.1"},
+        {-1.5F, "-1.5"},
+        {16777216.0F, "16777216"},
+        {123456789.0F, "123456790"},
+        {3.4028235e38F, "3.4028235e38"},
+        {1e-45F, "1e-45"},
+        {1.1754944e-38F, "1.1754944e-38"},
+        {0.33333334F, "0.33333334"},
+        {1e10F, "10000000000"},
+    };
+    for (size_t i = 0; i < TN_COUNT(cases); i++) {
+        TN_AUTO_BUF out = {0};
+        tn_format_f32(&out, cases[i].value);
+        assert_string_equal(out.data, cases[i].want);
+    }
+}
+
+static int digits_of(const char *text)
+{
+    int count = 0, zeros = 0;
     bool leading = true;
     for (; *text && *text != 'e'; text++) {
         if (*text < '0' || *text > '9' || (leading && *text == '0'))
@@ -212,12 +239,32 @@ static size_t digits_of(const char *text)
     return count - zeros;
 }
 
-/* Reads back exactly, and no shorter form of printf's does. */
+static void check_double(double value)
+{
+    TN_AUTO_BUF out = {0};
+    tn_format_f64(&out, value);
+    double back;
+    if (!tn_parse_double(out.data, &back) || memcmp(&back, &value, sizeof value) != 0)
+        fail_msg("%.17g printed as %s", value, out.data);
+    char other[400];
+    int digits = digits_of(out.data);
+    if (digits > 1) { /* one less does not do */
+        (void)snprintf(other, sizeof other, "%.*g", digits - 1, value);
+        if (strtod(other, NULL) == value)
+            fail_msg("%s would do for %s", other, out.data);
+    }
+    /* And no nearer one of its length reads back as well. */
+    (void)snprintf(other, sizeof other, "%.*g", TN_MAX(digits, 1), value);
+    long double mine = fabsl(strtold(out.data, NULL) - (long double)value);
+    if (strtod(other, NULL) == value && fabsl(strtold(other, NULL) - (long double)value) < mine)
+        fail_msg("%s is nearer than %s", other, out.data);
+}
+
 static void doubles_round_trip(void **state)
 {
     (void)state;
     uint64_t seed = 42;
-    for (int i = 0; i < 200000; i++) {
+    for (int i = 0; i < 100000; i++) {
         seed = tn_hash64(&i, sizeof i, seed);
         double value;
         switch (i % 4) {
@@ -233,20 +280,42 @@ static void doubles_round_trip(void **state)
         default:
             value = (double)(int64_t)seed / 1e6;
         }
+        if (isfinite(value))
+            check_double(value);
+    }
+    /* Powers of two and their neighbours: there the interval is lopsided. */
+    for (int exponent = -1074; exponent < 1024; exponent++) {
+        double value = ldexp(1, exponent);
+        check_double(value);
+        check_double(nextafter(value, 0));
+        check_double(nextafter(value, INFINITY) < INFINITY ? nextafter(value, INFINITY) : value);
+    }
+    for (int exponent = -323; exponent <= 308; exponent++) {
+        char text[16];
+        (void)snprintf(text, sizeof text, "1e%d", exponent);
+        check_double(strtod(text, NULL));
+    }
+}
+
+static void floats_round_trip(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 300000; i++) {
+        uint32_t bits = i < 4096 ? i << 19 : (uint32_t)tn_hash64(&i, sizeof i, 7);
+        float value;
+        memcpy(&value, &bits, sizeof value);
         if (!isfinite(value))
             continue;
         TN_AUTO_BUF out = {0};
-        tn_format_f64(&out, value);
-        double back;
-        if (!tn_parse_double(out.data, &back) || memcmp(&back, &value, sizeof value) != 0)
-            fail_msg("%.17g printed as %s", value, out.data);
-        size_t digits = digits_of(out.data);
-        if (digits > 1) {
-            char shorter[400];
-            (void)snprintf(shorter, sizeof shorter, "%.*g", (int)digits - 1, value);
-            if (strtod(shorter, NULL) == value)
-                fail_msg("%s would do for %s", shorter, out.data);
-        }
+        tn_format_f32(&out, value);
+        float back = strtof(out.data, NULL);
+        if (memcmp(&back, &value, sizeof value) != 0)
+            fail_msg("%.9g printed as %s", (double)value, out.data);
+        int digits = digits_of(out.data);
+        char shorter[400];
+        (void)snprintf(shorter, sizeof shorter, "%.*g", TN_MAX(digits - 1, 1), (double)value);
+        if (digits > 1 && strtof(shorter, NULL) == value)
+            fail_msg("%s would do for %s", shorter, out.data);
     }
 }
 
@@ -259,7 +328,9 @@ int main(void)
         cmocka_unit_test(every_byte_everywhere),
         cmocka_unit_test(integers),
         cmocka_unit_test(doubles),
+        cmocka_unit_test(floats),
         cmocka_unit_test(doubles_round_trip),
+        cmocka_unit_test(floats_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
 /* Numbers as text: the hot part of writing result rows. */
+#include "base/decimal_internal.h"
 #include "base/json.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 /* Writes the digits so that they end before `end`; returns where they begin. */
@@ -35,86 +35,83 @@ void tn_format_i64(struct tn_buf *out, int64_t value)
     tn_buf_append(out, start, (size_t)(end - start));
 }
 
-/* value = mantissa / 10^places, with at most 15 digits. Division of two exact
- * numbers is rounded correctly, so when it gives `value` back, the decimal
- * reads back as `value` too; and no two decimals of 15 digits are the same
- * double, so the fewest places give the shortest text. */
-static bool as_short_decimal(double value, uint64_t *ret_mantissa, unsigned *ret_places)
+static struct decimal without_zeros(struct decimal d)
 {
-    static const double powers[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                                    1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
-    for (unsigned places = 0; places < TN_COUNT(powers); places++) {
-        double scaled = value * powers[places];
-        if (scaled >= 1e15)
-            return false;
-        uint64_t mantissa = (uint64_t)(scaled + 0.5);
-        if ((double)mantissa / powers[places] == value) {
-            *ret_mantissa = mantissa;
-            *ret_places = places;
-            return true;
+    while (d.digits % 100 == 0) {
+        d.digits /= 100;
+        d.exponent += 2;
+    }
+    if (d.digits % 10 == 0) {
+        d.digits /= 10;
+        d.exponent++;
+    }
+    return d;
+}
+
+/* 0.00012, 12, 1.2, 1200 or 1.2e-7, whichever a person would write: the point
+ * stays put from 1e-5 up to 1e16. */
+static void put_decimal(struct tn_buf *out, bool negative, struct decimal d)
+{
+    char digits[24], text[48];
+    char *end = digits + sizeof digits;
+    const char *start = put_digits(end, d.digits);
+    int count = (int)(end - start);
+    int point = count + d.exponent; /* digits before the point */
+    char *to = text;
+    if (negative)
+        *to++ = '-';
+    if (point > 16 || point < -4) {
+        *to++ = *start;
+        if (count > 1) {
+            *to++ = '.';
+            to = mempcpy(to, start + 1, (size_t)(count - 1));
         }
+        *to++ = 'e';
+        tn_buf_append(out, text, (size_t)(to - text));
+        tn_format_i64(out, point - 1);
+        return;
+    }
+    if (point <= 0) {
+        to = mempcpy(to, "0.0000", (size_t)(2 - point));
+        to = mempcpy(to, start, (size_t)count);
+    } else if (point < count) {
+        to = mempcpy(to, start, (size_t)point);
+        *to++ = '.';
+        to = mempcpy(to, start + point, (size_t)(count - point));
+    } else {
+        to = mempcpy(to, start, (size_t)count);
+        memset(to, '0', (size_t)(point - count));
+        to += point - count;
+    }
+    tn_buf_append(out, text, (size_t)(to - text));
+}
+
+/* Zero and whole numbers need no search. */
+static bool put_simple(struct tn_buf *out, double value)
+{
+    if (value == 0) {
+        if (signbit(value))
+            tn_buf_append(out, "-0.0", 4);
+        else
+            tn_buf_putc(out, '0');
+        return true;
+    }
+    if (fabs(value) < 1e15 && (double)(int64_t)value == value) {
+        tn_format_i64(out, (int64_t)value);
+        return true;
     }
     return false;
 }
 
-static void put_short_decimal(struct tn_buf *out, bool negative, uint64_t mantissa, unsigned places)
-{
-    char text[40];
-    char *end = text + sizeof text;
-    char *start = put_digits(end, mantissa);
-    if (places) {
-        while ((size_t)(end - start) <= places)
-            *--start = '0';
-        char *point = end - places;
-        memmove(start - 1, start, (size_t)(point - start));
-        start--;
-        point[-1] = '.';
-    }
-    if (negative)
-        *--start = '-';
-    tn_buf_append(out, start, (size_t)(end - start));
-}
-
-/* "1e+05" is written "1e5", and a locale's comma becomes a point. */
-static void put_tidy(struct tn_buf *out, const char *text)
-{
-    char tidy[40];
-    size_t length = 0;
-    bool exponent = false;
-    for (const char *p = text; *p; p++) {
-        if (*p == 'e') {
-            exponent = true;
-            tidy[length++] = 'e';
-        } else if (exponent && (*p == '+' || (*p == '0' && (tidy[length - 1] == 'e' || tidy[length - 1] == '-')))) {
-            continue;
-        } else if (*p == '-' || (*p >= '0' && *p <= '9')) {
-            tidy[length++] = *p;
-        } else if (tidy[length - 1] != '.') {
-            tidy[length++] = '.';
-        }
-    }
-    tn_buf_append(out, tidy, length);
-}
-
 void tn_format_f64(struct tn_buf *out, double value)
 {
-    if (value == 0) {
-        tn_buf_puts(out, signbit(value) ? "-0.0" : "0");
-        return;
-    }
-    uint64_t mantissa;
-    unsigned places;
-    double magnitude = fabs(value);
-    if (magnitude >= 1e-5 && magnitude < 1e15 && as_short_decimal(magnitude, &mantissa, &places)) {
-        put_short_decimal(out, value < 0, mantissa, places);
-        return;
-    }
-    /* Below the normal range fewer digits than 15 may do. */
-    char text[40];
-    for (int digits = magnitude < 2.3e-308 ? 1 : 15; digits <= 17; digits++) {
-        (void)snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, NULL) == value)
-            break;
-    }
-    put_tidy(out, text);
+    if (!put_simple(out, value))
+        put_decimal(out, value < 0, without_zeros(decimal_of_double(fabs(value))));
+}
+
+void tn_format_f32(struct tn_buf *out, float value)
+{
+    /* Beyond 2^24 a whole float has shorter neighbours: 123456790, not ...789. */
+    if (fabsf(value) > 16777216.0F || !put_simple(out, (double)value))
+        put_decimal(out, value < 0, without_zeros(decimal_of_float(fabsf(value))));
 }
