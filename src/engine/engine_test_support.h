@@ -82,7 +82,7 @@ static inline struct engine_resolver fixture_resolver(struct fixture *fixture)
 static inline int fixture_open(struct fixture *fixture, uint64_t memory_bytes, size_t max_queries)
 {
     *fixture = (struct fixture){0};
-    strcpy(fixture->folder, "/tmp/tarn-engine-XXXXXX");
+    (void)snprintf(fixture->folder, sizeof fixture->folder, "/tmp/tarn-engine-XXXXXX");
     if (!mkdtemp(fixture->folder))
         return -1;
     const char *folders[] = {fixture->folder};
