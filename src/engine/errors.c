@@ -86,8 +86,8 @@ static bool parse_exception(const char *message, json_t **ret_document, struct e
 static size_t useful_length(const char *message)
 {
     static const char *const tails[] = {
-        "\nPossible solutions", "\n\nPossible solutions", "\nLINE 1", "\n\nLINE", " Use \"SET ",
-        "\nDid you mean",       "\nCandidate bindings"};
+        "\nPossible solutions", "\n\nPossible solutions", "\nLINE 1",  "\n\nLINE", " Use \"SET ",
+        "\nDid you mean",       "\nCandidate bindings",   "\nUse SET "};
     size_t length = strlen(message);
     for (size_t i = 0; i < TN_COUNT(tails); i++) {
         const char *tail = strstr(message, tails[i]);

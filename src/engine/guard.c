@@ -60,9 +60,11 @@ static enum tn_code serialize(struct engine_session *session, const char *sql, s
         duckdb_destroy_result(&result);
         return code;
     }
-    enum tn_code code = tn_fail(err, TN_EINTERNAL, "the SQL engine returned no tree");
+    enum tn_code code;
     duckdb_data_chunk chunk = duckdb_fetch_chunk(result);
-    if (chunk && duckdb_data_chunk_get_size(chunk) == 1) {
+    if (!chunk || duckdb_data_chunk_get_size(chunk) != 1) {
+        code = tn_fail(err, TN_EINTERNAL, "the SQL engine returned no tree");
+    } else {
         duckdb_vector vector = duckdb_data_chunk_get_vector(chunk, 0);
         duckdb_string_t *text = duckdb_vector_get_data(vector);
         code = parse_tree(duckdb_string_t_data(text), duckdb_string_t_length(*text), ret, err);
@@ -86,6 +88,7 @@ static enum tn_code refuse(const json_t *root, const char *sql, size_t length, s
         return TN_ESQLREFUSED;
     }
     const char *advice = strstr(message, " Use \"SET ");
+    advice = advice ? advice : strstr(message, "\nUse SET ");
     int shown = advice ? (int)(advice - message) : (int)TN_MIN(strlen(message), (size_t)1000);
     tn_fail(err, TN_ESQL, "%.*s", shown, message);
     uint64_t position = 0;

@@ -10,7 +10,13 @@
 
 #include <ctype.h>
 
-#define MAX_SQL_BYTES ((size_t)1 << 20)
+/* The parser is recursive, slows down with the square of the nesting, and
+ * cannot be interrupted. These bounds keep the worst text at about a second
+ * and far from the end of a stack of 8 MB; the brackets are also counted
+ * without regard to strings, in case the scanner is led astray. */
+#define MAX_SQL_BYTES ((size_t)256 << 10)
+#define MAX_NESTING   250
+#define MAX_BRACKETS  20000
 
 enum token_kind { TOKEN_END, TOKEN_WORD, TOKEN_QUOTED_NAME, TOKEN_STRING, TOKEN_OTHER };
 
@@ -126,6 +132,35 @@ static bool is_word(const char *sql, struct token token, const char *word)
            strncasecmp(sql + token.at, word, token.length) == 0;
 }
 
+static enum tn_code refuse_nesting(const char *sql, size_t length, size_t at, struct tn_error *err)
+{
+    tn_fail(err, TN_ESQLREFUSED, "the statement is nested more than %d deep", MAX_NESTING);
+    engine_error_place(err, sql, length, at);
+    return TN_ESQLREFUSED;
+}
+
+static enum tn_code check_nesting(const char *sql, size_t length, struct tn_error *err)
+{
+    size_t depth = 0, brackets = 0;
+    for (size_t i = 0; i < length; i++)
+        brackets += sql[i] == '(' || sql[i] == '[' || sql[i] == '{';
+    if (brackets <= MAX_NESTING)
+        return TN_OK;
+    if (brackets > MAX_BRACKETS)
+        return tn_fail(err, TN_ESQLREFUSED, "the statement has more than %d brackets", MAX_BRACKETS);
+    for (struct token token = next_token(sql, 0, length); token.kind != TOKEN_END;
+         token = next_token(sql, token.at + token.length, length)) {
+        char c = token.kind == TOKEN_OTHER ? sql[token.at] : 'a';
+        if (c == '(' || c == '[' || c == '{')
+            depth++;
+        else if (depth && (c == ')' || c == ']' || c == '}'))
+            depth--;
+        if (depth > MAX_NESTING)
+            return refuse_nesting(sql, length, token.at, err);
+    }
+    return TN_OK;
+}
+
 enum tn_code guard_text_bounds(const char *sql, size_t length, struct tn_error *err)
 {
     if (length > MAX_SQL_BYTES) {
@@ -135,11 +170,12 @@ enum tn_code guard_text_bounds(const char *sql, size_t length, struct tn_error *
     }
     size_t valid = tn_utf8_valid_prefix(sql, length);
     const char *nul = memchr(sql, '\0', length);
-    if (valid == length && !nul)
-        return TN_OK;
-    tn_fail(err, TN_ESQL, nul ? "the statement contains a NUL character" : "the statement is not valid UTF-8");
-    engine_error_place(err, sql, length, nul ? (size_t)(nul - sql) : valid);
-    return TN_ESQL;
+    if (valid != length || nul) {
+        tn_fail(err, TN_ESQL, nul ? "the statement contains a NUL character" : "the statement is not valid UTF-8");
+        engine_error_place(err, sql, length, nul ? (size_t)(nul - sql) : valid);
+        return TN_ESQL;
+    }
+    return check_nesting(sql, length, err);
 }
 
 /* From behind the opening parenthesis to its closing one. */

@@ -172,7 +172,11 @@ static enum tn_code judge_base_table(struct walk *walk, const json_t *object)
         return TN_ESQLREFUSED;
     }
     const struct scope *scope = find_scope(walk, name);
-    if (scope && !clause && !*text_at(object, "catalog_name") &&
+    if (scope && clause) {
+        REFUSE(walk, object, "\"%s\" is a part of this statement and has no versions", name);
+        return TN_ESQLREFUSED;
+    }
+    if (scope && !*text_at(object, "catalog_name") &&
         (!*schema || (scope->recursive && tn_str_equal_nocase(schema, "recurring"))))
         return TN_OK;
     if (*schema || *text_at(object, "catalog_name") || json_array_size(path) > 1)

@@ -8,13 +8,14 @@ struct engine_writer {
     duckdb_data_chunk chunk;
     size_t chunk_rows, next_row;
     bool header_done, any_row, done;
-    char **keys; /* NDJSON: quoted, unique, with the colon */
+    char **names; /* unique, for NDJSON and Arrow */
+    char **keys;  /* NDJSON: quoted, with the brace or comma before and the colon behind */
     size_t *key_lengths;
     struct arrow_stream *arrow;
     struct tn_buf scratch;
 };
 
-/* ---- NDJSON keys -------------------------------------------------------- */
+/* ---- names -------------------------------------------------------- */
 
 static bool name_taken(const struct engine_query *query, char *const *names, size_t count, const char *name)
 {
@@ -29,35 +30,39 @@ static bool name_taken(const struct engine_query *query, char *const *names, siz
     return false;
 }
 
-/* An object has each key once: of two columns "id" the second becomes "id_1",
- * or whatever number is free. */
-static void make_keys(struct engine_writer *writer)
+/* An object has each key once, and so does a data frame: of two columns "id"
+ * the second becomes "id_1", or whatever number is free. */
+static void make_names(struct engine_writer *writer)
 {
     const struct engine_query *query = writer->query;
-    char **names = tn_calloc(query->column_count + 1, sizeof *names);
-    writer->keys = tn_calloc(query->column_count + 1, sizeof *writer->keys);
-    writer->key_lengths = tn_calloc(query->column_count + 1, sizeof *writer->key_lengths);
+    writer->names = tn_calloc(query->column_count + 1, sizeof *writer->names);
     for (size_t i = 0; i < query->column_count; i++) {
         const char *name = query->columns[i].name;
-        names[i] = tn_strdup(name);
         bool repeated = false;
         for (size_t j = 0; j < i; j++)
-            repeated = repeated || tn_streq(names[j], name);
+            repeated = repeated || tn_streq(writer->names[j], name);
+        writer->names[i] = tn_strdup(name);
         for (unsigned number = 1; repeated; number++) {
-            free(names[i]);
-            names[i] = tn_asprintf("%s_%u", name, number);
-            repeated = name_taken(query, names, i, names[i]);
+            free(writer->names[i]);
+            writer->names[i] = tn_asprintf("%s_%u", name, number);
+            repeated = name_taken(query, writer->names, i, writer->names[i]);
         }
+    }
+}
+
+static void make_keys(struct engine_writer *writer)
+{
+    size_t count = writer->query->column_count;
+    writer->keys = tn_calloc(count + 1, sizeof *writer->keys);
+    writer->key_lengths = tn_calloc(count + 1, sizeof *writer->key_lengths);
+    for (size_t i = 0; i < count; i++) {
         TN_AUTO_BUF key = {0};
         tn_buf_putc(&key, i ? ',' : '{');
-        tn_json_quote(&key, names[i], strlen(names[i]));
+        tn_json_quote(&key, writer->names[i], strlen(writer->names[i]));
         tn_buf_putc(&key, ':');
         writer->key_lengths[i] = key.len;
         writer->keys[i] = tn_buf_take(&key);
     }
-    for (size_t i = 0; i < query->column_count; i++)
-        free(names[i]);
-    free(names);
 }
 
 /* ---- life --------------------------------------------------------------- */
@@ -67,10 +72,12 @@ struct engine_writer *engine_writer_new(struct engine_query *query, enum engine_
     struct engine_writer *writer = tn_calloc(1, sizeof *writer);
     writer->query = query;
     writer->format = format;
+    if (format == ENGINE_NDJSON || format == ENGINE_ARROW)
+        make_names(writer);
     if (format == ENGINE_NDJSON)
         make_keys(writer);
     if (format == ENGINE_ARROW)
-        writer->arrow = arrow_stream_new(query->columns, query->shapes, query->column_count);
+        writer->arrow = arrow_stream_new(writer->names, query->shapes, query->column_count);
     return writer;
 }
 
@@ -80,8 +87,13 @@ void engine_writer_free(struct engine_writer *writer)
         return;
     if (writer->chunk)
         duckdb_destroy_data_chunk(&writer->chunk);
-    for (size_t i = 0; writer->keys && i < writer->query->column_count; i++)
-        free(writer->keys[i]);
+    for (size_t i = 0; i < writer->query->column_count; i++) {
+        if (writer->names)
+            free(writer->names[i]);
+        if (writer->keys)
+            free(writer->keys[i]);
+    }
+    free(writer->names);
     free(writer->keys);
     free(writer->key_lengths);
     arrow_stream_free(writer->arrow);
@@ -183,7 +195,7 @@ static enum tn_code fill_text(struct engine_writer *writer, size_t limit, struct
 static enum tn_code fill_arrow(struct engine_writer *writer, size_t limit, struct tn_buf *out, struct tn_error *err)
 {
     if (!writer->header_done)
-        TN_TRY(arrow_stream_schema(writer->arrow, out, err));
+        arrow_stream_schema(writer->arrow, out);
     writer->header_done = true;
     while (!writer->done && out->len < limit) {
         TN_TRY(next_chunk(writer, err));
