@@ -38,3 +38,13 @@ def staffing(staffing_lake):
     """A server on that lake, shared by all tests that only read."""
     with tarn.Server(staffing_lake) as running:
         yield running
+
+
+def pytest_ignore_collect(collection_path, config):
+    """A run for the light clients does not even look at the heavy ones' files
+    (and the other way round): their clients are not installed there, and a
+    skip that nobody asked for would hide those that matter."""
+    unwanted = {"light": "heavy", "not light": "light"}.get(config.option.markexpr)
+    if unwanted and collection_path.suffix == ".py" and collection_path.name.startswith("test_"):
+        return f"pytestmark = pytest.mark.{unwanted}\n" in collection_path.read_text(encoding="utf-8") or None
+    return None
