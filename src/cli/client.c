@@ -27,6 +27,7 @@ struct transfer {
     struct tn_error *err; /* set by a sink or a source that failed */
     enum tn_code failed;
     struct tn_buf problem;
+    bool headers_ended; /* libcurl takes an answer that breaks off in its headers for an empty one */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -111,6 +112,13 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
     }
     tn_buf_append(&transfer->reply->body, bytes, length);
     return length;
+}
+
+static size_t on_header(char *line, size_t size, size_t count, void *context)
+{
+    struct transfer *transfer = context;
+    transfer->headers_ended = size * count <= 2 && line[0] != 'H'; /* the empty line; "HTTP/" begins anew */
+    return size * count;
 }
 
 static size_t on_upload(char *out, size_t size, size_t count, void *context)
@@ -203,6 +211,8 @@ static void set_up(struct transfer *transfer, const char *url, struct curl_slist
     (void)curl_easy_setopt(easy, CURLOPT_USERAGENT, "tarn/" TARN_VERSION);
     (void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+    (void)curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    (void)curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
     if (is_loopback(url))
         (void)curl_easy_setopt(easy, CURLOPT_PROXY, "");
     const char *certificates = getenv("TARN_CA_FILE");
@@ -302,6 +312,8 @@ static enum tn_code judge(const struct client *client, struct transfer *transfer
                               transfer->problem.len, err);
     if (interrupted)
         return tn_fail(err, TN_ECANCELLED, "interrupted");
+    if (result == CURLE_OK && !transfer->headers_ended)
+        result = CURLE_PARTIAL_FILE;
     return result == CURLE_OK ? TN_OK : explain(client, result, text, err);
 }
 
