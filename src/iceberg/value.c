@@ -104,8 +104,10 @@ static bool value_timestamp(struct value_text *in, bool zoned, int64_t *ret_micr
 static bool value_decimal(struct value_text *in, int precision, int scale, value_i128 *ret)
 {
     bool negative = value_literal(in, '-');
-    value_i128 number = 0;
+    value_i128 number = 0, limit = 1;
     int digits = 0, fraction = -1;
+    for (int i = 0; i < precision; i++)
+        limit *= 10;
     for (; in->at < in->end; in->at++) {
         if (*in->at == '.' && fraction < 0) {
             fraction = 0;
@@ -119,14 +121,11 @@ static bool value_decimal(struct value_text *in, int precision, int scale, value
                 return false;
             continue;
         }
-        if (number >= (((value_i128)1) << 122))
+        if (number > limit / 10)
             return false;
         number = number * 10 + (*in->at - '0');
         fraction += fraction >= 0;
     }
-    value_i128 limit = 1;
-    for (int i = 0; i < precision; i++)
-        limit *= 10;
     for (int i = fraction < 0 ? 0 : fraction; i < scale && number < limit; i++)
         number *= 10;
     *ret = negative ? -number : number;
