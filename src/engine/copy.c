@@ -123,9 +123,11 @@ enum tn_code engine_copy_parquet(struct engine *engine, const struct engine_copy
     struct engine_file_stats stats = {0};
     engine_source_begin(&run, copy->source);
     watchdog_arm(engine->watchdog, &watch);
-    atomic_store(&watch.busy, true);
-    enum tn_code code = execute(session, sql.data, &run, &watch, arena, &stats, err);
-    atomic_store(&watch.busy, false);
+    enum tn_code code = engine_watch_enter(&watch, err);
+    if (code == TN_OK) {
+        code = execute(session, sql.data, &run, &watch, arena, &stats, err);
+        engine_watch_leave(&watch);
+    }
     watchdog_disarm(engine->watchdog, &watch);
     engine_source_end(&run);
 
