@@ -26,7 +26,8 @@ static inline void tn_buf_clear(struct tn_buf *buf)
         buf->data[0] = '\0';
 }
 
-/* Room for `more` bytes behind len; returns where they start. */
+/* Room for `more` bytes behind len and a terminator; returns where they start.
+ * Whoever writes there adds to len and ends in '\0' himself. */
 char *tn_buf_reserve(struct tn_buf *buf, size_t more) __attribute__((returns_nonnull));
 void tn_buf_append(struct tn_buf *buf, const void *bytes, size_t count);
 void tn_buf_puts(struct tn_buf *buf, const char *text);

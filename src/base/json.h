@@ -30,7 +30,9 @@ void tn_json_dump(const json_t *json, struct tn_buf *out);
 
 /* Reading a request object: every field by table, unknown ones refused by
  * name with a suggestion, wrong types refused. Outputs of absent fields keep
- * their value. Strings are borrowed from the document. */
+ * their value, and null for an optional field (other than TN_JSON_ANY) counts
+ * as absent; a whole number fits TN_JSON_DOUBLE. On failure no output is
+ * touched. Strings are borrowed from the document. */
 enum tn_json_kind { TN_JSON_STRING, TN_JSON_INT, TN_JSON_DOUBLE, TN_JSON_BOOL, TN_JSON_ANY, TN_JSON_ARRAY, TN_JSON_OBJECT };
 struct tn_json_field {
     const char *name;
