@@ -65,7 +65,7 @@ static void check_disk(struct doctor *doctor, const char *lake)
 
 static bool holds_secret(const char *name)
 {
-    return strstr(name, "token") || strstr(name, "run") || strstr(name, "secret") || tn_str_ends_with(name, ".key");
+    return strstr(name, "token") || tn_streq(name, "server.json") || tn_str_ends_with(name, ".key");
 }
 
 /* Files with secrets in one folder must be their owner's alone. */

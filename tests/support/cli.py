@@ -13,7 +13,7 @@ __all__ = ["BINARY", "Server", "environment", "sql", "tarn"]
 
 def environment(**more):
     """UTF-8, and 80 columns unless a test says otherwise."""
-    return plain_environment(LC_ALL="C.UTF-8", COLUMNS="80", **more)
+    return plain_environment(**{"LC_ALL": "C.UTF-8", "COLUMNS": "80", **more})
 
 
 def tarn(*words, lake=None, check=None, env=None, timeout=2 * PATIENCE, **options):
