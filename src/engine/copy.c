@@ -15,7 +15,8 @@ static void put_copy(const struct engine_copy *copy, struct tn_buf *sql)
 {
     tn_buf_printf(sql, "COPY (%s\n) TO ", copy->select);
     tn_buf_put_sql_string(sql, copy->local_path);
-    tn_buf_puts(sql, " (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false, RETURN_STATS");
+    tn_buf_printf(sql, " (FORMAT parquet, COMPRESSION %s, USE_TMP_FILE false, RETURN_STATS",
+                  copy->compact ? "zstd" : "snappy");
     if (copy->field_ids)
         tn_buf_printf(sql, ", FIELD_IDS %s", copy->field_ids);
     if (copy->row_group_rows)

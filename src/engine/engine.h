@@ -211,8 +211,9 @@ struct engine_copy {
     const struct engine_source *source; /* may be NULL */
     const char *field_ids;              /* the text behind FIELD_IDS: {'id':1,...}; NULL for none */
     uint64_t row_group_rows;            /* 0: the engine's default */
+    bool compact;                       /* zstd: half the size of snappy for half as much time again */
     const char *local_path;
-    bool (*cancelled)(void *context); /* polled; may be NULL */
+    bool (*cancelled)(void *context); /* polled, on another thread; may be NULL */
     void *cancel_context;
 };
 struct engine_column_stats {
