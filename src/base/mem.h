@@ -26,7 +26,8 @@
 #define TN_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define TN_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define TN_UNUSED __attribute__((unused))
-#define TN_CLEANUP(function) __attribute__((cleanup(function)))
+/* A variable that is only there to be cleaned up is used. */
+#define TN_CLEANUP(function) __attribute__((cleanup(function), unused))
 
 /* The pointer's value; the pointer itself becomes NULL. */
 #define TN_TAKE(pointer)                                                                          \
