@@ -10,7 +10,7 @@
 #include <signal.h>
 #include <string.h>
 
-enum { MAX_KEPT = 64 << 20, MAX_PROBLEM = 1 << 20, GRACE_MS = 3000 };
+enum { MAX_KEPT = 64 << 20, MAX_PROBLEM = 1 << 20, MAX_TAIL = 8 << 10, GRACE_MS = 3000 };
 
 struct client {
     char *url; /* without a slash at its end */
@@ -27,6 +27,7 @@ struct transfer {
     struct tn_error *err; /* set by a sink or a source that failed */
     enum tn_code failed;
     struct tn_buf problem;
+    struct tn_buf tail; /* the answer's last bytes: a stream that fails says why there, and is cut */
     bool headers_ended; /* libcurl takes an answer that breaks off in its headers for an empty one */
 };
 
@@ -90,6 +91,14 @@ void client_reply_release(struct client_reply *reply)
 
 /* ---- callbacks of libcurl -------------------------------------------------------- */
 
+static void keep_tail(struct tn_buf *tail, const char *bytes, size_t length)
+{
+    size_t kept = TN_MIN(length, (size_t)MAX_TAIL);
+    if (tail->len + kept > MAX_TAIL)
+        tn_buf_consume(tail, tail->len + kept - MAX_TAIL);
+    tn_buf_append(tail, bytes + length - kept, kept);
+}
+
 static size_t on_body(char *bytes, size_t size, size_t count, void *context)
 {
     struct transfer *transfer = context;
@@ -101,6 +110,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
                       TN_MIN(length, MAX_PROBLEM - TN_MIN(transfer->problem.len, MAX_PROBLEM)));
         return length;
     }
+    keep_tail(&transfer->tail, bytes, length);
     if (transfer->request->sink) {
         transfer->failed = transfer->request->sink(transfer->request->sink_context, bytes, length, transfer->err);
         return transfer->failed == TN_OK ? length : 0;
@@ -238,6 +248,7 @@ static void send_cancel(struct client *client, const char *path)
     curl_easy_cleanup(easy);
     curl_slist_free_all(headers);
     tn_buf_release(&transfer.problem);
+    tn_buf_release(&transfer.tail);
     client_reply_release(&reply);
 }
 
@@ -301,6 +312,38 @@ static enum tn_code explain(const struct client *client, CURLcode result, const 
     return code;
 }
 
+/* {"columns":...,"rows":[...],"error":{...}} or a last line {"error":{...}}. */
+static bool find_late_problem(const struct tn_buf *tail, size_t *ret_start, size_t *ret_length)
+{
+    static const char mark[] = "\"error\":{";
+    const char *found = NULL;
+    for (const char *at = tail->data; at && (at = strstr(at, mark)); at++)
+        found = at;
+    if (!found)
+        return false;
+    size_t start = (size_t)(found - tail->data) + sizeof mark - 2, end = tail->len;
+    while (end > start && tail->data[end - 1] != '}')
+        end--;
+    *ret_start = start;
+    *ret_length = end > start ? end - start - 1 : 0; /* without the brace around it */
+    return *ret_length > 0;
+}
+
+static enum tn_code judge_broken(const struct client *client, const struct transfer *transfer, CURLcode result,
+                                 const char *text, struct tn_error *err)
+{
+    size_t start, length;
+    struct tn_error late = {0};
+    bool cut = result == CURLE_PARTIAL_FILE || result == CURLE_RECV_ERROR;
+    if (cut && find_late_problem(&transfer->tail, &start, &length) &&
+        client_problem(500, transfer->tail.data + start, length, &late) != TN_EINTERNAL) {
+        if (err)
+            *err = late;
+        return late.code;
+    }
+    return explain(client, result, text, err);
+}
+
 static enum tn_code judge(const struct client *client, struct transfer *transfer, CURLcode result, const char *text,
                           struct tn_error *err)
 {
@@ -314,7 +357,7 @@ static enum tn_code judge(const struct client *client, struct transfer *transfer
         return tn_fail(err, TN_ECANCELLED, "interrupted");
     if (result == CURLE_OK && !transfer->headers_ended)
         result = CURLE_PARTIAL_FILE;
-    return result == CURLE_OK ? TN_OK : explain(client, result, text, err);
+    return result == CURLE_OK ? TN_OK : judge_broken(client, transfer, result, text, err);
 }
 
 enum tn_code client_send(struct client *client, const struct client_request *request, struct client_reply *ret,
@@ -344,6 +387,7 @@ enum tn_code client_send(struct client *client, const struct client_request *req
     (void)curl_easy_setopt(client->easy, CURLOPT_HTTPHEADER, NULL);
     curl_slist_free_all(headers);
     tn_buf_release(&transfer.problem);
+    tn_buf_release(&transfer.tail);
     TN_TRY(code);
     *ret = reply;
     reply.body = (struct tn_buf){0};

@@ -205,6 +205,31 @@ static void broken_answers_are_not_complete(void **state)
     canned_stop(&canned);
 }
 
+static void a_stream_that_fails_says_why(void **state)
+{
+    (void)state;
+    static const char *const answers[] = {
+        HEAD "Transfer-Encoding: chunked\r\n\r\n57\r\n{\"columns\":[],\"rows\":[],\"error\":{\"code\":\"timed_out\","
+             "\"detail\":\"5 s are over {}\",\"x\":1}}\n\r\n",
+        HEAD "Transfer-Encoding: chunked\r\n\r\n36\r\n{\"n\":1}\n{\"error\":{\"code\":\"busy\",\"detail\":\"too "
+             "much\"}}\n\r\n",
+        NULL};
+    static const enum tn_code codes[] = {TN_ETIMEOUT, TN_EBUSY};
+    struct canned canned;
+    canned_start(&canned, answers);
+    TN_CLEANUP(client_free_p) struct client *client = NULL;
+    assert_int_equal(client_new(canned.url, NULL, &client, NULL), TN_OK);
+    for (size_t i = 0; answers[i]; i++) {
+        TN_AUTO_BUF text = {0};
+        struct tn_error error = {0};
+        struct client_request request = {.method = "GET", .path = "/", .sink = keep, .sink_context = &text};
+        struct client_reply reply;
+        assert_int_equal(client_send(client, &request, &reply, &error), codes[i]);
+        assert_string_equal(error.detail, i == 0 ? "5 s are over {}" : "too much");
+    }
+    canned_stop(&canned);
+}
+
 static void nobody_there(void **state)
 {
     (void)state;
@@ -323,6 +348,7 @@ int main(void)
         cmocka_unit_test(refusals_never_reach_the_sink),
         cmocka_unit_test(a_sink_that_fails_decides_the_error),
         cmocka_unit_test(broken_answers_are_not_complete),
+        cmocka_unit_test(a_stream_that_fails_says_why),
         cmocka_unit_test(nobody_there),
         cmocka_unit_test(uploads_stream),
         cmocka_unit_test(a_source_that_fails_decides_the_error),
