@@ -239,7 +239,8 @@ static const struct tn_json_field *find_field(const char *key, const struct tn_j
 static json_t *given_value(const json_t *object, const struct tn_json_field *field)
 {
     json_t *value = json_object_get(object, field->name);
-    return value && json_is_null(value) && !field->required && field->kind != TN_JSON_ANY ? NULL : value;
+    bool may_be_absent = !field->required && field->kind != TN_JSON_ANY;
+    return may_be_absent && json_is_null(value) ? NULL : value;
 }
 
 static void assign(json_t *value, const struct tn_json_field *field)
