@@ -61,7 +61,7 @@ tsan: engine ## unit tests under ThreadSanitizer
 
 fuzz: engine ## every fuzz target for FUZZ_SECONDS (60)
 	@tools/setup.sh clang
-	@$(CONFIGURE) fuzz && $(NINJA) -C build/fuzz
+	@$(CONFIGURE) fuzz && $(NINJA) -C build/fuzz tests/fuzz/all
 	@tools/fuzz.sh $(FUZZ_SECONDS) $(FUZZ)
 
 test-arm64: ## base, vector and demo, cross-compiled, under emulation
