@@ -41,7 +41,7 @@ struct walk {
     uint32_t hops;
     uint32_t distances;
     uint32_t visited;
-    uint32_t nodes[BLOCK_MAX];
+    uint32_t nodes[BLOCK_MAX + 1];
     float scores[BLOCK_MAX];
 };
 
@@ -92,15 +92,14 @@ static inline size_t walk_insert(struct walk *walk, float distance, uint32_t nod
     } else {
         walk->count++;
     }
+    /* Without branches: where it belongs cannot be guessed. */
     size_t low = 0;
-    size_t high = n;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (pool[middle].distance > distance)
-            high = middle;
-        else
-            low = middle + 1;
+    for (size_t left = n; left > 1;) {
+        size_t half = left / 2;
+        low += pool[low + half - 1].distance <= distance ? half : 0;
+        left -= half;
     }
+    low += n && pool[low].distance <= distance;
     memmove(pool + low + 1, pool + low, (n - low) * sizeof *pool);
     pool[low] = (struct pool_entry){distance, node};
     if (low < walk->cursor)
@@ -118,9 +117,12 @@ static inline void walk_prefetch_links(const struct link_view *links, uint32_t n
     const uint32_t *list = links->base + node * links->stride;
     __builtin_prefetch(list);
     __builtin_prefetch(list + 16);
+    if (links->counted)
+        __builtin_prefetch(list + 32);
 }
 
-/* Appends the unseen neighbours of `node` to walk->nodes from `n` on. */
+/* Appends the unseen neighbours of `node` to walk->nodes from `n` on. Every
+ * second one is new, in no order, so that adding them takes no branch. */
 static inline size_t walk_collect(struct walk *walk, const struct link_view *links, uint32_t node, size_t n)
 {
     const uint32_t *list = links->base + node * links->stride;
@@ -128,8 +130,9 @@ static inline size_t walk_collect(struct walk *walk, const struct link_view *lin
         uint32_t degree = __atomic_load_n(list, __ATOMIC_ACQUIRE);
         for (uint32_t i = 1; i <= degree; i++) {
             uint32_t next = link_load(list + i);
-            if (walk_mark(walk, next))
-                walk->nodes[n++] = next;
+            walk->nodes[n] = next;
+            n += walk->marks[next] != walk->epoch;
+            walk->marks[next] = walk->epoch;
         }
         return n;
     }
@@ -137,10 +140,9 @@ static inline size_t walk_collect(struct walk *walk, const struct link_view *lin
         uint32_t next = list[i];
         if (next >= links->limit)
             break;
-        if (walk->marks[next] != walk->epoch) {
-            walk->marks[next] = walk->epoch;
-            walk->nodes[n++] = next;
-        }
+        walk->nodes[n] = next;
+        n += walk->marks[next] != walk->epoch;
+        walk->marks[next] = walk->epoch;
     }
     return n;
 }

@@ -173,27 +173,63 @@ static uint32_t node_level(const struct builder *b, uint32_t node)
     return level;
 }
 
+/* Walks go by the codes that will be searched, which are half as long as
+ * those that distances between rows are taken from; their scores order nodes
+ * alike, so that only what a walk found need be scored again. */
+static struct score_query walk_query(const struct builder *b, uint32_t node, const struct score_query *exact)
+{
+    struct score_query q = *exact;
+    if (b->space.code_bits == 4) {
+        q.codes = b->search_codes.data;
+        q.factors = b->search_factors.data;
+        q.stride = space_code_bytes(&b->space);
+        q.bias = 7.5F * (float)b->code_sums[node];
+    }
+    q.ahead = 8;
+    return q;
+}
+
+/* The pool's estimates become distances, in order. */
+static void rescore(struct inserter *in, const struct score_query *exact, float base)
+{
+    struct walk *walk = &in->walk;
+    struct score_query q = *exact;
+    q.ahead = 6;
+    for (size_t i = 0; i < walk->count; i += BLOCK_MAX) {
+        size_t n = TN_MIN(walk->count - i, (size_t)BLOCK_MAX);
+        for (size_t j = 0; j < n; j++)
+            walk->nodes[j] = walk->pool[i + j].node & ~NODE_EXPANDED;
+        in->b->space.kernels->score_u8(&q, walk->nodes, n, walk->scores);
+        for (size_t j = 0; j < n; j++)
+            walk->pool[i + j] = (struct pool_entry){base + walk->scores[j], walk->nodes[j]};
+    }
+    for (size_t i = 1; i < walk->count; i++) { /* nearly sorted already */
+        struct pool_entry e = walk->pool[i];
+        size_t at = i;
+        for (; at > 0 && walk->pool[at - 1].distance > e.distance; at--)
+            walk->pool[at] = walk->pool[at - 1];
+        walk->pool[at] = e;
+    }
+}
+
 static void insert_node(struct inserter *in, uint32_t node)
 {
     struct builder *b = in->b;
     struct walk *walk = &in->walk;
-    score_function *score = b->space.kernels->score_u8;
     float base;
-    struct score_query q = graph_node_query(b, node, in->steps, &base);
-    q.ahead = 6;
+    struct score_query exact = graph_node_query(b, node, in->steps, &base);
+    struct score_query q = walk_query(b, node, &exact);
+    score_function *score = b->space.code_bits == 4 ? b->space.kernels->score_u4 : b->space.kernels->score_u8;
 
     uint32_t entry = 0;
     float distance;
     score(&q, &entry, 1, &distance);
-    distance += base;
     uint32_t own = node_level(b, node);
-    /* Scores carry the base from here on, so that they are distances. */
-    float shifted = distance - base;
     for (uint32_t level = b->levels; level > own; level--) {
         struct link_view view = graph_view(b, level);
-        entry = walk_greedy(walk, &view, &q, score, entry, &shifted);
+        entry = walk_greedy(walk, &view, &q, score, entry, &distance);
     }
-    struct pool_entry starts[4] = {{shifted, entry}};
+    struct pool_entry starts[4] = {{distance, entry}};
     size_t start_count = 1;
     for (uint32_t level = own + 1; level-- > 0;) {
         struct link_view view = graph_view(b, level);
@@ -207,8 +243,7 @@ static void insert_node(struct inserter *in, uint32_t node)
         start_count = TN_MIN(walk->count, TN_COUNT(starts));
         for (size_t i = 0; i < start_count; i++)
             starts[i] = (struct pool_entry){walk->pool[i].distance, walk->pool[i].node & ~NODE_EXPANDED};
-        for (size_t i = 0; i < walk->count; i++)
-            walk->pool[i].distance += base;
+        rescore(in, &exact, base);
         link_layer(in, level, node);
     }
 }
@@ -243,7 +278,8 @@ static void insert_worker(void *context, uint32_t worker)
 
 static enum tn_code allocate_lists(struct builder *b, struct tn_error *err)
 {
-    b->cap0 = 3 * b->degree;
+    /* With their count, lists of the default degree fill three cache lines. */
+    b->cap0 = 3 * b->degree - 1;
     b->cap = b->degree + b->degree / 2;
     uint64_t n = b->nodes;
     TN_TRY(block_alloc(&b->links0, n * (b->cap0 + 1) * 4, &b->budget, "the graph", err));

@@ -14,6 +14,12 @@
 
 #define WIDE __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
 
+/* The first `left` of sixteen lanes. */
+static inline __mmask16 lanes(size_t left)
+{
+    return (__mmask16)(left >= 16 ? 0xFFFFU : (1U << left) - 1U);
+}
+
 WIDE static float dot_f32_avx512(const float *a, const float *b, size_t n)
 {
     __m512 s0 = _mm512_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;
@@ -25,7 +31,7 @@ WIDE static float dot_f32_avx512(const float *a, const float *b, size_t n)
         s3 = _mm512_fmadd_ps(_mm512_loadu_ps(a + i + 48), _mm512_loadu_ps(b + i + 48), s3);
     }
     for (; i < n; i += 16) {
-        __mmask16 m = n - i >= 16 ? 0xFFFF : (__mmask16)((1U << (n - i)) - 1);
+        __mmask16 m = lanes(n - i);
         s0 = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(m, a + i), _mm512_maskz_loadu_ps(m, b + i), s0);
     }
     return _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(s0, s1), _mm512_add_ps(s2, s3)));
@@ -42,7 +48,7 @@ WIDE static float l2_f32_avx512(const float *a, const float *b, size_t n)
         s1 = _mm512_fmadd_ps(d1, d1, s1);
     }
     for (; i < n; i += 16) {
-        __mmask16 m = n - i >= 16 ? 0xFFFF : (__mmask16)((1U << (n - i)) - 1);
+        __mmask16 m = lanes(n - i);
         __m512 d = _mm512_sub_ps(_mm512_maskz_loadu_ps(m, a + i), _mm512_maskz_loadu_ps(m, b + i));
         s0 = _mm512_fmadd_ps(d, d, s0);
     }
@@ -58,7 +64,7 @@ WIDE static float dot_f16_avx512(const uint16_t *a, const float *b, size_t n)
 {
     __m512 s = _mm512_setzero_ps();
     for (size_t i = 0; i < n; i += 16) {
-        __mmask16 m = n - i >= 16 ? 0xFFFF : (__mmask16)((1U << (n - i)) - 1);
+        __mmask16 m = lanes(n - i);
         s = _mm512_fmadd_ps(load_f16(a + i, m), _mm512_maskz_loadu_ps(m, b + i), s);
     }
     return _mm512_reduce_add_ps(s);
@@ -68,7 +74,7 @@ WIDE static float l2_f16_avx512(const uint16_t *a, const float *b, size_t n)
 {
     __m512 s = _mm512_setzero_ps();
     for (size_t i = 0; i < n; i += 16) {
-        __mmask16 m = n - i >= 16 ? 0xFFFF : (__mmask16)((1U << (n - i)) - 1);
+        __mmask16 m = lanes(n - i);
         __m512 d = _mm512_sub_ps(load_f16(a + i, m), _mm512_maskz_loadu_ps(m, b + i));
         s = _mm512_fmadd_ps(d, d, s);
     }
@@ -79,7 +85,7 @@ WIDE static void dot_f32_x4_avx512(const float *row, const float *queries, size_
 {
     __m512 s0 = _mm512_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;
     for (size_t i = 0; i < n; i += 16) {
-        __mmask16 m = n - i >= 16 ? 0xFFFF : (__mmask16)((1U << (n - i)) - 1);
+        __mmask16 m = lanes(n - i);
         __m512 x = _mm512_maskz_loadu_ps(m, row + i);
         s0 = _mm512_fmadd_ps(x, _mm512_maskz_loadu_ps(m, queries + i), s0);
         s1 = _mm512_fmadd_ps(x, _mm512_maskz_loadu_ps(m, queries + stride + i), s1);

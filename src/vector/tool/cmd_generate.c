@@ -74,12 +74,12 @@ static void model_init(struct model *m, const struct arguments *a)
         m->bias1[i] = normal(&r) * 0.5F;
     for (uint32_t h = 0; h < HIDDEN; h++)
         for (uint32_t d = 0; d < m->dims; d++)
-            m->weights2[(size_t)d * HIDDEN + h] = normal(&r) / sqrtf((float)h + 1);
+            m->weights2[(size_t)d * HIDDEN + h] = normal(&r) * powf((float)h + 1, -0.42F);
     for (uint32_t d = 0; d < m->dims; d++)
         m->bias2[d] = normal(&r) * 0.6F;
     double sum = 0;
     for (uint32_t c = 0; c < m->clusters; c++) {
-        m->spread[c] = 0.35F * expf(0.4F * normal(&r));
+        m->spread[c] = 0.72F * expf(0.4F * normal(&r));
         sum += pow(c + 5.0, -0.8);
         m->shares[c] = sum;
     }
