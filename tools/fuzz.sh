@@ -12,11 +12,16 @@ if [ $# -eq 0 ]; then
 fi
 failed=""
 for name in "$@"; do
-    grown=build/fuzz/corpus/$name found=build/fuzz/found/$name
+    grown=build/fuzz/corpus/$name found=build/fuzz/found/$name log=build/fuzz/$name.log
     mkdir -p "$grown" "$found"
-    echo "== fuzz $name, $seconds s =="
-    build/fuzz/tests/fuzz/"fuzz_$name" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=20 -print_final_stats=0 \
-        -verbosity=0 -artifact_prefix="$found/" "$grown" "tests/fuzz/corpus/$name" || failed="$failed $name"
+    if build/fuzz/tests/fuzz/"fuzz_$name" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=20 \
+        -print_final_stats=1 -artifact_prefix="$found/" "$grown" "tests/fuzz/corpus/$name" >"$log" 2>&1; then
+        echo "fuzz $name: $(awk '/number_of_executed_units/ {print $2}' "$log") runs in $seconds s, no finding"
+    else
+        tail -n 60 "$log"
+        echo "fuzz $name: FOUND something, see $log and $found"
+        failed="$failed $name"
+    fi
 done
-[ -z "$failed" ] || { echo "fuzz: findings in:$failed (build/fuzz/found)"; exit 1; }
+[ -z "$failed" ] || { echo "fuzz: findings in:$failed"; exit 1; }
 echo "fuzz: $# targets, no finding"
