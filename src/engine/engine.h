@@ -86,6 +86,27 @@ struct engine_column {
 
 /* ---- queries written by others ----------------------------------------- */
 
+/* A condition that every row the text wants of a table must meet, read off its
+ * WHERE: a hint for leaving out files; the text still filters by itself. */
+enum engine_compare { ENGINE_EQUAL, ENGINE_LESS, ENGINE_LESS_EQUAL, ENGINE_GREATER, ENGINE_GREATER_EQUAL, ENGINE_IN };
+enum engine_literal {
+    ENGINE_LITERAL_INTEGER,   /* 5 */
+    ENGINE_LITERAL_NUMBER,    /* 2.5, 1e3 */
+    ENGINE_LITERAL_TEXT,      /* 'x': means what the column's type makes of it */
+    ENGINE_LITERAL_DATE,      /* DATE '2024-01-31' */
+    ENGINE_LITERAL_TIMESTAMP, /* TIMESTAMP '2024-01-31 12:00:00' */
+};
+struct engine_value {
+    enum engine_literal kind;
+    const char *text;
+};
+struct engine_predicate {
+    const char *column;
+    enum engine_compare compare;
+    const struct engine_value *values; /* one; any number for ENGINE_IN */
+    size_t value_count;
+};
+
 /* A table as the text names it. */
 struct engine_table_ref {
     const char *name;
@@ -93,6 +114,8 @@ struct engine_table_ref {
     int64_t at_version;      /* snapshot id */
     int64_t at_timestamp_us; /* UTC */
     int line, column;        /* 1-based, in the user's text */
+    const struct engine_predicate *predicates; /* all of them hold */
+    size_t predicate_count;
 };
 
 /* What stands behind it. `definition` is a trusted SELECT; two relations with
@@ -101,6 +124,8 @@ struct engine_table_ref {
 struct engine_relation {
     const char *version;
     const char *definition;
+    const char *variant; /* tells apart definitions of one version that hold the rows for different
+                          * predicates; NULL: the definition has all rows */
 };
 
 struct engine_resolver {

@@ -197,6 +197,8 @@ bool guard_expression_allowed(const char *expression_class)
 
 const char *guard_function_refusal(const char *name)
 {
+    if (guard_function_allowed(name)) /* pg_typeof among the pg_ that are refused */
+        return NULL;
     const struct family *family = find(refused_functions, TN_COUNT(refused_functions), name, false);
     if (!family)
         family = find(refused_prefixes, TN_COUNT(refused_prefixes), name, true);
