@@ -197,11 +197,13 @@ void openapi_write(struct route_table table, const char *version, struct tn_buf 
     kraw(json, "license", "{\"name\":\"Apache-2.0\",\"identifier\":\"Apache-2.0\"}");
     tn_json_close(json, '}');
     kraw(json, "servers", "[{\"url\":\"/\"}]");
-    kraw(json, "security", "[{\"token\":[]}]");
+    kraw(json, "security", "[{\"token\":[]},{\"cookie\":[]}]");
     write_paths(json, table);
     tn_json_key(json, "components");
     tn_json_open(json, '{');
-    kraw(json, "securitySchemes", "{\"token\":{\"type\":\"http\",\"scheme\":\"bearer\"}}");
+    kraw(json, "securitySchemes",
+         "{\"token\":{\"type\":\"http\",\"scheme\":\"bearer\"},"
+         "\"cookie\":{\"type\":\"apiKey\",\"in\":\"cookie\",\"name\":\"tarn_7341\"}}");
     tn_json_key(json, "schemas");
     tn_json_open(json, '{');
     kraw(json, "Problem", problem_schema);

@@ -38,6 +38,8 @@ static bool method_fits(const char *have, const char *asked)
 
 static void allow_add(struct tn_buf *allow, const char *method)
 {
+    if (tn_streq(method, "HEAD")) /* said with GET */
+        return;
     if (allow->len > 0)
         tn_buf_puts(allow, ", ");
     tn_buf_puts(allow, method);
@@ -80,7 +82,8 @@ enum tn_code route_find(struct route_table table, struct tn_arena *arena, const 
             continue;
         path_known = true;
         allow_add(&allow, match.route->method);
-        if (method_fits(match.route->method, method) && (!best.route || rank > best_rank)) {
+        if (method_fits(match.route->method, method) &&
+            (!best.route || rank > best_rank || (rank == best_rank && tn_streq(match.route->method, method)))) {
             best = match;
             best_rank = rank;
         }

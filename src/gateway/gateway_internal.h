@@ -1,0 +1,287 @@
+/* The service inside: what its parts share.
+ *
+ *   open.c     a lake becomes a gateway, and stops being one
+ *   lakedir.c  the folder: skeleton, lock, run file
+ *   server.c   libmicrohttpd: connections and its callbacks
+ *   begin.c    a request's headers judged: Host, Origin, route, size, token
+ *   request.c  a request's life: body, task, answer, end
+ *   upload.c   bodies that are streamed to a handler
+ *   stream.c   answers that are computed while they are sent
+ *   reply.c    answers handed to libmicrohttpd
+ *   watch.c    deadlines, clients that went away, slow ones
+ *   h_*.c      the handlers
+ *
+ * Threads. libmicrohttpd's event threads call server.c and never wait. Each
+ * request belongs to its connection's event thread, except while a task of the
+ * gateway's pool runs for it: then the connection is suspended (or, in an
+ * upload or a streamed answer, only the buffers that request.lock guards are
+ * shared). The lock order is gateway.watch_lock, request.lock, then whatever
+ * libmicrohttpd takes inside suspend and resume.
+ *
+ * A request is counted: one reference for its connection, one for a task under
+ * way, one for an answer that libmicrohttpd still reads from.
+ */
+#ifndef TARN_GATEWAY_GATEWAY_INTERNAL_H
+#define TARN_GATEWAY_GATEWAY_INTERNAL_H
+
+#include "gateway/gateway.h"
+#include "gateway/http_text.h"
+#include "gateway/idempotency.h"
+#include "gateway/metrics.h"
+#include "gateway/problem.h"
+#include "gateway/route.h"
+#include "gateway/tokens.h"
+#include "ingest/ingest.h"
+#include "store/store.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct MHD_Connection;
+struct MHD_Daemon;
+struct connection;
+
+struct gateway_limits {
+    size_t max_body, max_header;
+    uint64_t max_upload; /* 0: none */
+    uint64_t header_timeout_ns, idle_timeout_ns, drain_ns, min_rate;
+    uint64_t sql_timeout_ms, sql_max_rows;
+    int64_t max_rejects;
+    int max_ingests;
+};
+
+struct gateway {
+    struct lake lake;
+    struct tn_pool *requests; /* handlers and fill tasks; they may wait for the engine, so it has many threads */
+    struct tn_arena *arena;   /* the gateway's own texts */
+    const char *folder;       /* absolute */
+    int lock_fd;
+    bool embedded;
+    struct gateway_limits limits;
+    struct http_site site;
+    const char *url, *cookie;
+    uint16_t port;
+    char token[TOKEN_TEXT]; /* the one to show; "" when there is none */
+    char local_token[TOKEN_TEXT];
+    struct tokens *tokens;
+    struct idempotency *kept;
+    struct metrics *metrics;
+    struct route_table routes;
+    struct tn_buf openapi;
+    struct MHD_Daemon *daemon;
+    char *tls_cert, *tls_key;
+    int stop_fd; /* eventfd: written by gateway_request_stop */
+    int64_t started_us;
+    atomic_bool draining;
+    atomic_int ingests, queries;
+
+    pthread_t watch_thread;
+    bool watching;
+    pthread_mutex_t watch_lock; /* connections, and their requests' places in them */
+    pthread_cond_t watch_wake;
+    bool watch_ending;
+    struct connection *connections;
+    size_t connection_count, request_count;
+};
+
+/* One TCP connection; everything under watch_lock, fd while it is listed. */
+struct connection {
+    struct connection *prev, *next;
+    struct gateway *gateway;
+    struct request *request; /* whose answer is not complete, or NULL */
+    int fd;
+    uint64_t since_ns; /* of the connection, or of its last answer's end */
+};
+
+/* ---- answers ------------------------------------------------------------- */
+
+/* Bytes that a handler computes while they are sent. All three run on a pool
+ * thread, one at a time. */
+struct stream {
+    void *context;
+    enum tn_code (*fill)(void *context, size_t target, struct tn_buf *out, bool *ret_done, struct tn_error *err);
+    /* Says in the body's own format that it broke off; then the transfer is
+     * cut, so that nobody takes it for complete. */
+    void (*fail)(void *context, const struct tn_error *error, const char *request_id, struct tn_buf *out);
+    void (*free)(void *context);
+};
+
+#define REPLY_HEADERS_MAX 8
+struct reply {
+    unsigned status;   /* 0: none yet */
+    const char *media; /* static */
+    const char *csp;   /* NULL: the strictest */
+    struct tn_buf body;
+    struct http_pair headers[REPLY_HEADERS_MAX];
+    size_t header_count;
+    struct stream stream;
+    int fd; /* a file instead of body; -1 for none */
+    uint64_t fd_size;
+};
+
+enum cancel_reason { CANCEL_NONE, CANCEL_CLIENT, CANCEL_GONE, CANCEL_DEADLINE, CANCEL_SHUTDOWN };
+
+enum body_kind {
+    BODY_DISCARD, /* none is wanted */
+    BODY_BUFFER,  /* kept in `body`, at most limits.max_body */
+    BODY_UPLOAD,  /* streamed */
+};
+
+struct request {
+    struct gateway *gateway;
+    struct MHD_Connection *mhd;
+    struct connection *connection;
+    struct tn_arena *arena; /* the event thread's until the task begins, then the task's */
+    char id[64];
+    const char *raw_target, *method;
+    struct http_target target;
+    struct route_match match;
+    const char *content_type, *idempotency_header, *accept, *if_none_match, *authorization;
+    bool expects_continue, chunked;
+    uint64_t promised_bytes; /* by Content-Length */
+    struct token_identity actor;
+    const char *pending_token; /* to be verified before anything else */
+    uint64_t started_ns;
+    bool dispatched, answered, failed, keep_answer;
+    atomic_bool begun;     /* the headers were judged: id and match stand */
+    struct tn_error error; /* when failed */
+    struct idempotency_key kept_key;
+
+    enum body_kind body_kind;
+    struct tn_buf body;
+    atomic_ullong body_bytes;
+    uint64_t discarded;
+    atomic_bool body_ended;
+
+    /* Uploads: set by route->start on a pool thread. */
+    void *upload;
+    enum tn_code (*upload_feed)(struct request *request, const void *bytes, size_t count, struct tn_error *err);
+    void (*upload_free)(void *upload);
+    bool upload_started;
+    struct tn_buf upload_work;
+
+    struct reply reply;
+    size_t sent_at; /* of reply.body, when it is a stream's front buffer */
+    atomic_bool cancel;
+    atomic_ullong deadline_ns; /* 0: none */
+    atomic_ullong bytes_out;
+
+    pthread_mutex_t lock; /* all below */
+    unsigned refs;
+    bool suspended, task_running, done, gone;
+    enum cancel_reason cancelled;
+    void (*cancel_fn)(void *);
+    void *cancel_context;
+    struct tn_buf upload_in;
+    struct tn_buf stream_back;
+    bool stream_ready, stream_filling, stream_ended;
+    atomic_bool stream_failed; /* of uploads too: set under the lock, read without */
+};
+
+/* ---- request.c ------------------------------------------------------------- */
+
+struct request *request_new(struct gateway *gateway, struct MHD_Connection *mhd, const char *raw_target);
+void request_ref(struct request *request);
+void request_unref(struct request *request);
+/* Event thread: each says whether the connection may go on. */
+bool request_take_body(struct request *request, const char *bytes, size_t *count);
+bool request_continue(struct request *request);
+/* Event thread, connection completed. */
+void request_completed(struct request *request, bool well);
+/* Any thread. Later reasons do not replace an earlier one. */
+void request_cancel(struct request *request, enum cancel_reason reason);
+/* What request_cancel calls, until it is set again (NULL: nothing). Called at
+ * once when the request is cancelled already. */
+void request_on_cancel(struct request *request, void (*fn)(void *), void *context);
+/* Task or event thread: the connection waits for request_resume; request.lock
+ * is held. */
+void request_suspend_locked(struct request *request);
+void request_resume_locked(struct request *request);
+/* Pool thread: handler, answer, resume. */
+void request_run(struct request *request);
+/* What really happened when the engine says "cancelled". */
+void request_explain_cancel(struct request *request, struct tn_error *err);
+
+/* ---- begin.c --------------------------------------------------------------- */
+
+/* Judges the headers; on failure the error stands in the request. */
+void request_begin(struct request *request, const char *method, const char *version);
+/* Verifies pending_token; pool thread. */
+void request_verify_token(struct request *request);
+
+/* ---- upload.c, stream.c ---------------------------------------------------- */
+
+bool upload_take(struct request *request, const char *bytes, size_t *count);
+void upload_end(struct request *request);
+
+/* Computes the beginning of a streamed answer; short ones become plain. */
+void stream_begin(struct request *request);
+/* libmicrohttpd's reader: bytes copied, or STREAM_*. */
+#define STREAM_WAIT  0
+#define STREAM_END   (-1)
+#define STREAM_BREAK (-2)
+ssize_t stream_read(struct request *request, char *out, size_t max);
+
+/* ---- reply.c --------------------------------------------------------------- */
+
+/* For handlers. Texts are the arena's or static. */
+struct tn_json reply_json(struct request *request); /* 200, application/json; writes to the body */
+void reply_header(struct request *request, const char *name, const char *value);
+void reply_status(struct request *request, unsigned status, const char *media);
+/* Replaces whatever the reply was by the error's document. */
+void reply_error(struct request *request, const struct tn_error *error);
+void reply_release(struct reply *reply);
+/* Event thread: hands the reply to libmicrohttpd. */
+bool reply_queue(struct request *request);
+
+/* Parameters with a table of refusals: outputs of absent ones keep their value. */
+enum tn_code request_param_u64(struct request *request, const char *name, uint64_t max, uint64_t *ret,
+                               struct tn_error *err) TN_CHECKED;
+/* The JSON object of the body, strictly; the caller's. */
+enum tn_code request_json(struct request *request, json_t **ret, struct tn_error *err) TN_CHECKED;
+
+/* ---- watch.c --------------------------------------------------------------- */
+
+enum tn_code watch_start(struct gateway *gateway, struct tn_error *err) TN_CHECKED;
+void watch_stop(struct gateway *gateway);
+void watch_connection_opened(struct gateway *gateway, struct connection *connection);
+void watch_connection_closed(struct connection *connection);
+void watch_request_began(struct request *request);
+void watch_request_ended(struct request *request);
+/* Cancels the running requests with this id; how many. Not the asker's own. */
+size_t watch_cancel_id(struct gateway *gateway, const char *id, const struct request *asker);
+/* Waits until nothing runs, or until then; whether nothing runs. */
+bool watch_wait_idle(struct gateway *gateway, uint64_t until_ns);
+void watch_cancel_all(struct gateway *gateway);
+/* Ends the sockets that wait without a request (or all of them). */
+void watch_shut_connections(struct gateway *gateway, bool busy_too);
+
+/* ---- server.c, lakedir.c --------------------------------------------------- */
+
+enum tn_code server_start(struct gateway *gateway, struct tn_error *err) TN_CHECKED;
+/* No more connections; then, when nothing is suspended, the end. */
+void server_stop_listening(struct gateway *gateway);
+void server_stop(struct gateway *gateway);
+
+enum tn_code lakedir_prepare(const char *folder, bool create, bool commented, struct tn_arena *arena,
+                             const char **ret_absolute, struct tn_error *err) TN_CHECKED;
+enum tn_code lakedir_lock(struct gateway *gateway, struct tn_error *err) TN_CHECKED;
+enum tn_code lakedir_write_run_file(struct gateway *gateway, const char *path, const char *token,
+                                    struct tn_error *err) TN_CHECKED;
+void lakedir_remove_run_file(struct gateway *gateway);
+
+/* h_query.c: the rows of this text, in the form that the request accepts. Guarded. */
+enum tn_code query_answer(struct request *request, const char *sql, const char *as_of,
+                          struct tn_error *err) TN_CHECKED;
+
+/* ---- handlers -------------------------------------------------------------- */
+
+route_handler h_page, h_login, h_health, h_metrics, h_openapi, h_system;
+route_handler h_query_sql, h_query_explain, h_query_cancel;
+route_handler h_ingest_start, h_ingest_file, h_preview_start, h_ingest_preview, h_ingest_rejects;
+route_handler h_dataset_list, h_dataset_get, h_dataset_patch, h_dataset_delete, h_dataset_snapshots, h_dataset_sample;
+route_handler h_token_list, h_token_add, h_token_revoke;
+route_handler h_iceberg_config, h_iceberg_oauth, h_iceberg_namespaces, h_iceberg_namespace, h_iceberg_namespace_head,
+    h_iceberg_tables, h_iceberg_table, h_iceberg_table_head;
+
+#endif

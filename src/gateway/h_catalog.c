@@ -1,0 +1,109 @@
+/* Datasets: listed, described, changed, dropped, looked into. */
+#include "gateway/gateway_internal.h"
+
+#define LIST_DEFAULT 100
+#define LIST_MAX     1000
+#define SAMPLE_MAX   10000
+
+/* Lists: names in byte order; the cursor is the last name of the page before. */
+enum tn_code h_dataset_list(struct request *request, struct tn_error *err)
+{
+    struct catalog *catalog = request->gateway->lake.catalog;
+    const char *const *names;
+    const char *cursor = http_param(&request->target, "cursor"), *last = NULL;
+    size_t count = 0, shown = 0;
+    uint64_t limit = LIST_DEFAULT;
+    TN_TRY(request_param_u64(request, "limit", LIST_MAX, &limit, err));
+    if (limit == 0)
+        return tn_fail(err, TN_EREQUEST, "limit must be a whole number from 1 to %d", LIST_MAX);
+    TN_TRY(catalog_list(catalog, request->arena, &names, &count, err));
+    struct tn_json json = reply_json(request);
+    tn_json_open(&json, '{');
+    tn_json_key(&json, "items");
+    tn_json_open(&json, '[');
+    size_t i = 0;
+    for (; i < count && shown < limit; i++) {
+        if (cursor && strcmp(names[i], cursor) <= 0)
+            continue;
+        struct tn_error gone = {0};
+        struct tn_json before = json;
+        size_t length = request->reply.body.len;
+        enum tn_code code = catalog_summarize(catalog, names[i], &json, &gone);
+        if (code == TN_EDATASET) { /* dropped meanwhile */
+            json = before;
+            request->reply.body.len = length;
+            continue;
+        }
+        if (code != TN_OK) {
+            if (err)
+                *err = gone;
+            return code;
+        }
+        last = names[i];
+        shown++;
+    }
+    tn_json_close(&json, ']');
+    tn_json_kstr(&json, "next_cursor", i < count ? last : NULL);
+    tn_json_close(&json, '}');
+    return TN_OK;
+}
+
+enum tn_code h_dataset_get(struct request *request, struct tn_error *err)
+{
+    struct tn_json json = reply_json(request);
+    return catalog_describe(request->gateway->lake.catalog, request->match.captures[0], &json, err);
+}
+
+enum tn_code h_dataset_patch(struct request *request, struct tn_error *err)
+{
+    TN_AUTO_JSON *body = NULL;
+    TN_TRY(request_json(request, &body, err));
+    const char *name = request->match.captures[0];
+    const char *reason = json_string_value(json_object_get(body, "reason"));
+    TN_LOG(TN_LOG_INFO, "dataset.patch", TN_FS("dataset", name), TN_FS("actor", request->actor.name),
+           TN_FS("reason", reason));
+    (void)json_object_del(body, "reason");
+    TN_TRY(catalog_patch(request->gateway->lake.catalog, name, body, err));
+    return h_dataset_get(request, err);
+}
+
+enum tn_code h_dataset_delete(struct request *request, struct tn_error *err)
+{
+    const char *name = request->match.captures[0], *reason = http_param(&request->target, "reason");
+    TN_TRY(catalog_drop(request->gateway->lake.catalog, name, err));
+    TN_LOG(TN_LOG_INFO, "dataset.drop", TN_FS("dataset", name), TN_FS("actor", request->actor.name),
+           TN_FS("reason", reason));
+    struct tn_json json = reply_json(request);
+    tn_json_open(&json, '{');
+    tn_json_kstr(&json, "dataset", name);
+    tn_json_kstr(&json, "status", "dropped");
+    tn_json_close(&json, '}');
+    return TN_OK;
+}
+
+enum tn_code h_dataset_snapshots(struct request *request, struct tn_error *err)
+{
+    struct tn_json json = reply_json(request);
+    tn_json_open(&json, '{');
+    tn_json_key(&json, "items");
+    TN_TRY(catalog_snapshots(request->gateway->lake.catalog, request->match.captures[0], &json, err));
+    tn_json_key(&json, "next_cursor");
+    tn_json_null(&json);
+    tn_json_close(&json, '}');
+    return TN_OK;
+}
+
+/* A sample is a query like any other: the same guard, the same limits. */
+enum tn_code h_dataset_sample(struct request *request, struct tn_error *err)
+{
+    ICEBERG_AUTO_METADATA *metadata = NULL;
+    const char *name = request->match.captures[0];
+    uint64_t limit = 20;
+    TN_TRY(request_param_u64(request, "limit", SAMPLE_MAX, &limit, err));
+    TN_TRY(catalog_load(request->gateway->lake.catalog, name, &metadata, err));
+    TN_AUTO_BUF sql = {0};
+    tn_buf_puts(&sql, "SELECT * FROM ");
+    tn_buf_put_sql_name(&sql, name);
+    tn_buf_printf(&sql, " LIMIT %llu", (unsigned long long)limit);
+    return query_answer(request, sql.data, http_param(&request->target, "as_of"), err);
+}

@@ -1,0 +1,248 @@
+/* Files in: raw or as a part of a form, to be loaded or only looked at. */
+#include "gateway/gateway_internal.h"
+#include "gateway/multipart.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FORM_FIELD_MAX ((size_t)64 << 10)
+
+/* One upload. Its texts are the request's arena's. */
+struct upload {
+    struct request *request;
+    struct ingest_options options;
+    struct ingest *ingest; /* NULL until the file begins */
+    struct multipart *multipart;
+    bool in_file, file_seen, counted;
+    const char *field; /* the form's field that is being read; NULL in a file */
+    struct tn_buf field_text;
+};
+
+static void cancel_ingest(void *ingest)
+{
+    ingest_cancel(ingest);
+}
+
+static void upload_free(void *context)
+{
+    struct upload *upload = context;
+    request_on_cancel(upload->request, NULL, NULL);
+    ingest_free(upload->ingest);
+    multipart_free(upload->multipart);
+    tn_buf_release(&upload->field_text);
+    if (upload->counted)
+        atomic_fetch_sub(&upload->request->gateway->ingests, 1);
+    free(upload);
+}
+
+/* ---- options ------------------------------------------------------------------- */
+
+static enum tn_code set_mode(const char *text, enum dataset_mode *ret, struct tn_error *err)
+{
+    if (!tn_streq(text, "append") && !tn_streq(text, "replace"))
+        return tn_fail(err, TN_EREQUEST, "mode must be append or replace, not \"%.40s\"", text);
+    *ret = tn_streq(text, "replace") ? DATASET_REPLACE : DATASET_APPEND;
+    return TN_OK;
+}
+
+/* One option by name, from the query or from the form. */
+static enum tn_code set_option(struct ingest_options *options, const char *name, const char *value,
+                               struct tn_error *err)
+{
+    const struct {
+        const char *name;
+        const char **slot;
+    } texts[] = {
+        {"dataset", &options->dataset},   {"source", &options->source}, {"format", &options->format},
+        {"types", &options->types},       {"header", &options->header}, {"delimiter", &options->delimiter},
+        {"encoding", &options->encoding}, {"key", &options->key},       {"reason", &options->reason},
+    };
+    for (size_t i = 0; i < TN_COUNT(texts); i++)
+        if (tn_streq(name, texts[i].name)) {
+            *texts[i].slot = *value ? value : NULL;
+            return TN_OK;
+        }
+    if (tn_streq(name, "mode"))
+        return set_mode(value, &options->mode, err);
+    uint64_t count = 0;
+    if (!tn_streq(name, "max_rejects"))
+        return tn_fail(err, TN_EFIELD, "unknown field \"%.80s\" in the form", name);
+    if (!tn_parse_u64(value, &count) || count > INT64_MAX)
+        return tn_fail(err, TN_EREQUEST, "max_rejects must be a whole number, not \"%.40s\"", value);
+    options->max_rejects = (int64_t)count;
+    return TN_OK;
+}
+
+static enum tn_code begin_file(struct upload *upload, struct tn_error *err)
+{
+    struct request *request = upload->request;
+    upload->file_seen = true;
+    TN_TRY(ingest_new(&request->gateway->lake, &upload->options, &upload->ingest, err));
+    request_on_cancel(request, cancel_ingest, upload->ingest);
+    return TN_OK;
+}
+
+/* ---- forms --------------------------------------------------------------------- */
+
+static enum tn_code part_begin(void *context, const struct multipart_part *part, struct tn_error *err)
+{
+    struct upload *upload = context;
+    struct tn_arena *arena = upload->request->arena;
+    upload->in_file = part->filename != NULL || tn_streq(part->name, "file");
+    if (!upload->in_file) {
+        upload->field = tn_arena_strdup(arena, part->name);
+        tn_buf_clear(&upload->field_text);
+        return upload->file_seen
+                   ? tn_fail(err, TN_EREQUEST, "the field \"%.80s\" must stand before the file", part->name)
+                   : TN_OK;
+    }
+    if (upload->file_seen)
+        return tn_fail(err, TN_EREQUEST, "the form holds more than one file");
+    if (part->filename && *part->filename && !upload->options.source)
+        upload->options.source = tn_arena_strdup(arena, part->filename);
+    return begin_file(upload, err);
+}
+
+static enum tn_code part_data(void *context, const void *bytes, size_t count, struct tn_error *err)
+{
+    struct upload *upload = context;
+    if (upload->in_file)
+        return ingest_feed(upload->ingest, bytes, count, err);
+    if (upload->field_text.len + count > FORM_FIELD_MAX)
+        return tn_fail(err, TN_ETOOLARGE, "the field \"%.80s\" is too long", upload->field);
+    tn_buf_append(&upload->field_text, bytes, count);
+    return TN_OK;
+}
+
+static enum tn_code part_end(void *context, struct tn_error *err)
+{
+    struct upload *upload = context;
+    if (upload->in_file)
+        return TN_OK;
+    const char *text = upload->field_text.data ? upload->field_text.data : "";
+    if (strlen(text) != upload->field_text.len ||
+        tn_utf8_valid_prefix(text, upload->field_text.len) != upload->field_text.len)
+        return tn_fail(err, TN_EREQUEST, "the field \"%.80s\" is not text", upload->field);
+    return set_option(&upload->options, upload->field, tn_arena_strdup(upload->request->arena, text), err);
+}
+
+/* ---- the handlers -------------------------------------------------------------- */
+
+static enum tn_code feed(struct request *request, const void *bytes, size_t count, struct tn_error *err)
+{
+    struct upload *upload = request->upload;
+    return upload->multipart ? multipart_feed(upload->multipart, bytes, count, err)
+                             : ingest_feed(upload->ingest, bytes, count, err);
+}
+
+static enum tn_code count_in(struct upload *upload, struct tn_error *err)
+{
+    struct gateway *gateway = upload->request->gateway;
+    upload->counted = true;
+    if (atomic_fetch_add(&gateway->ingests, 1) < gateway->limits.max_ingests)
+        return TN_OK;
+    (void)tn_fail(err, TN_EBUSY, "%d ingests are running already", gateway->limits.max_ingests);
+    tn_error_hint(err, "try again in a moment, or raise the setting ingest.max_running");
+    return TN_EBUSY;
+}
+
+enum tn_code h_ingest_start(struct request *request, struct tn_error *err)
+{
+    struct upload *upload = tn_calloc(1, sizeof *upload);
+    upload->request = request;
+    request->upload = upload;
+    request->upload_free = upload_free;
+    request->upload_feed = feed;
+    upload->options = (struct ingest_options){
+        .actor = request->actor.name,
+        .request_id = request->id,
+        .max_rejects = request->gateway->limits.max_rejects > 0 ? request->gateway->limits.max_rejects : -1};
+    TN_TRY(count_in(upload, err));
+    for (size_t i = 0; i < request->target.param_count; i++)
+        TN_TRY(set_option(&upload->options, request->target.params[i].name, request->target.params[i].value, err));
+    if (!http_media_is(request->content_type, "multipart/form-data"))
+        return begin_file(upload, err);
+    const struct multipart_sink sink = {.context = upload, .begin = part_begin, .data = part_data, .end = part_end};
+    return multipart_new(request->content_type, &sink, &upload->multipart, err);
+}
+
+static enum tn_code all_read(struct upload *upload, struct tn_error *err)
+{
+    if (!upload->multipart)
+        return TN_OK;
+    TN_TRY(multipart_finish(upload->multipart, err));
+    return upload->file_seen ? TN_OK : tn_fail(err, TN_EREQUEST, "the form holds no file");
+}
+
+static enum tn_code done(struct request *request, enum tn_code code)
+{
+    struct upload *upload = request->upload;
+    struct ingest_progress progress = {0};
+    if (upload->ingest)
+        ingest_progress(upload->ingest, &progress);
+    if (code == TN_OK)
+        metrics_ingest(request->gateway->metrics, progress.bytes_in, progress.rows_loaded);
+    TN_LOG(TN_LOG_INFO, "ingest.end", TN_FS("result", tn_code_word(code)), TN_FS("dataset", upload->options.dataset),
+           TN_FS("source", upload->options.source), TN_FI("bytes", progress.bytes_in),
+           TN_FI("rows", progress.rows_loaded), TN_FI("took_ms", (tn_mono_ns() - request->started_ns) / 1000000));
+    request->upload = NULL;
+    upload_free(upload);
+    return code;
+}
+
+enum tn_code h_ingest_file(struct request *request, struct tn_error *err)
+{
+    struct upload *upload = request->upload;
+    struct tn_json json = reply_json(request);
+    enum tn_code code = all_read(upload, err);
+    return done(request, code == TN_OK ? ingest_finish(upload->ingest, &json, err) : code);
+}
+
+enum tn_code h_ingest_preview(struct request *request, struct tn_error *err)
+{
+    struct upload *upload = request->upload;
+    struct tn_json json = reply_json(request);
+    enum tn_code code = all_read(upload, err);
+    if (code == TN_OK)
+        code = ingest_preview(upload->ingest, &json, err);
+    request->upload = NULL;
+    upload_free(upload);
+    return code;
+}
+
+/* ---- rejects -------------------------------------------------------------------- */
+
+struct sink {
+    int fd;
+    const char *path;
+    struct tn_error *err;
+};
+
+static enum tn_code write_rejects(void *context, const char *bytes, size_t count)
+{
+    struct sink *sink = context;
+    return tn_write_all(sink->fd, bytes, count, sink->path, sink->err);
+}
+
+/* Through a file that has no name any more: there may be millions. */
+enum tn_code h_ingest_rejects(struct request *request, struct tn_error *err)
+{
+    struct lake *lake = &request->gateway->lake;
+    char *path = NULL;
+    struct stat st;
+    TN_TRY(store_stage_path(lake->store, request->arena, ".ndjson", &path, err));
+    TN_AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    (void)unlink(path);
+    if (fd < 0)
+        return tn_fail(err, TN_EIO, "cannot make a file for the rejected rows");
+    struct sink sink = {.fd = fd, .path = path, .err = err};
+    TN_TRY(ingest_rejects(lake, request->match.captures[0], write_rejects, &sink, err));
+    if (fstat(fd, &st) != 0)
+        return tn_fail(err, TN_EIO, "cannot read the file of the rejected rows");
+    reply_status(request, 200, "application/x-ndjson");
+    request->reply.fd = fd;
+    request->reply.fd_size = (uint64_t)st.st_size;
+    fd = -1;
+    return TN_OK;
+}

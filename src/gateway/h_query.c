@@ -1,0 +1,310 @@
+/* SQL: asked, explained, cancelled. */
+#include "gateway/gateway_internal.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum answer_kind { ANSWER_JSON, ANSWER_NDJSON, ANSWER_CSV, ANSWER_PARQUET, ANSWER_ARROW };
+static const char *const answers[] = {"application/json", "application/x-ndjson", "text/csv",
+                                      "application/vnd.apache.parquet", "application/vnd.apache.arrow.stream"};
+static const enum engine_format formats[] = {ENGINE_JSON_ROWS, ENGINE_NDJSON, ENGINE_CSV, ENGINE_CSV, ENGINE_ARROW};
+
+/* ---- what is asked ----------------------------------------------------------- */
+
+/* "as_of": a snapshot id (a number, or text) or a time. */
+static enum tn_code read_as_of(struct request *request, const json_t *as_of, const char **ret, struct tn_error *err)
+{
+    if (!as_of || json_is_null(as_of))
+        return TN_OK;
+    if (json_is_string(as_of)) {
+        *ret = json_string_value(as_of);
+        return TN_OK;
+    }
+    if (!json_is_integer(as_of))
+        return tn_fail(err, TN_EREQUEST, "as_of must be a snapshot id or a time");
+    *ret = tn_arena_printf(request->arena, "%lld", (long long)json_integer_value(as_of));
+    return TN_OK;
+}
+
+static uint64_t lower_of(uint64_t limit, int64_t wish)
+{
+    if (wish < 0)
+        return limit;
+    return limit == 0 ? (uint64_t)wish : TN_MIN(limit, (uint64_t)wish);
+}
+
+/* Takes the body apart; *ret_body owns what the options borrow. */
+static enum tn_code read_asked(struct request *request, json_t **ret_body, struct engine_query_options *ret,
+                               struct tn_error *err)
+{
+    const char *sql = NULL, *as_of = NULL;
+    json_t *params = NULL, *as_of_value = NULL;
+    int64_t limit = -1, timeout_ms = -1;
+    const struct tn_json_field fields[] = {
+        {.name = "sql", .kind = TN_JSON_STRING, .ret = &sql, .required = true},
+        {.name = "params", .kind = TN_JSON_ANY, .ret = &params},
+        {.name = "as_of", .kind = TN_JSON_ANY, .ret = &as_of_value},
+        {.name = "limit", .kind = TN_JSON_INT, .ret = &limit, .min = 1, .max = INT64_MAX},
+        {.name = "timeout_ms", .kind = TN_JSON_INT, .ret = &timeout_ms, .min = 1, .max = INT64_MAX},
+    };
+    TN_TRY(request_json(request, ret_body, err));
+    TN_TRY(tn_json_read(*ret_body, "request body", fields, TN_COUNT(fields), err));
+    TN_TRY(read_as_of(request, as_of_value, &as_of, err));
+    if (params && !json_is_array(params) && !json_is_object(params) && !json_is_null(params))
+        return tn_fail(err, TN_EREQUEST, "params must be an array (for $1, ?) or an object (for $name)");
+    const struct gateway_limits *limits = &request->gateway->limits;
+    *ret = (struct engine_query_options){
+        .sql = sql,
+        .sql_length = strlen(sql),
+        .params = json_is_null(params) ? NULL : params,
+        .timeout_ms = lower_of(limits->sql_timeout_ms, timeout_ms),
+        .row_limit = lower_of(limits->sql_max_rows, limit),
+        .default_at = as_of,
+        .cancel = &request->cancel,
+        .resolver = dataset_resolver(&request->gateway->lake),
+    };
+    return TN_OK;
+}
+
+/* ---- the streamed answer ------------------------------------------------------ */
+
+struct rows {
+    struct request *request;
+    struct engine_query *query;
+    struct engine_writer *writer;
+    enum answer_kind answer;
+    bool begun;
+};
+
+static void cancel_query(void *query)
+{
+    engine_query_cancel(query);
+}
+
+static void rows_free(void *context)
+{
+    struct rows *rows = context;
+    request_on_cancel(rows->request, NULL, NULL);
+    engine_writer_free(rows->writer);
+    engine_query_free(rows->query);
+    free(rows);
+}
+
+static void write_columns(const struct rows *rows, struct tn_buf *out)
+{
+    size_t count;
+    const struct engine_column *columns = engine_query_columns(rows->query, &count);
+    struct tn_json json = tn_json_writer(out);
+    tn_json_open(&json, '[');
+    for (size_t i = 0; i < count; i++) {
+        tn_json_open(&json, '{');
+        tn_json_kstr(&json, "name", columns[i].name);
+        tn_json_kstr(&json, "type", columns[i].type_text);
+        tn_json_close(&json, '}');
+    }
+    tn_json_close(&json, ']');
+}
+
+/* A version is a snapshot's id, perhaps with a schema's behind a plus; 0 is a
+ * dataset without rows. */
+static void write_version(struct tn_json *json, const char *version)
+{
+    char digits[24];
+    int64_t id = 0;
+    (void)snprintf(digits, sizeof digits, "%.*s", (int)strcspn(version, "+"), version);
+    if (!tn_parse_i64(digits, &id))
+        tn_json_str(json, version);
+    else if (id == 0)
+        tn_json_null(json);
+    else
+        tn_json_i64(json, id);
+}
+
+/* A dataset that is read at several moments has an array of its snapshots. */
+static void write_snapshots(const struct engine_used_table *tables, size_t count, struct tn_json *json)
+{
+    tn_json_key(json, "snapshots");
+    tn_json_open(json, '{');
+    for (size_t i = 0; i < count; i++) {
+        size_t before = 0, after = 0;
+        for (size_t k = 0; k < count; k++)
+            if (k != i && tn_streq(tables[k].name, tables[i].name))
+                *(k < i ? &before : &after) += 1;
+        if (before > 0)
+            continue;
+        tn_json_key(json, tables[i].name);
+        if (after == 0) {
+            write_version(json, tables[i].version);
+            continue;
+        }
+        tn_json_open(json, '[');
+        for (size_t k = i; k < count; k++)
+            if (tn_streq(tables[k].name, tables[i].name))
+                write_version(json, tables[k].version);
+        tn_json_close(json, ']');
+    }
+    tn_json_close(json, '}');
+}
+
+static void write_tail(const struct rows *rows, struct tn_buf *out)
+{
+    size_t count;
+    const struct engine_used_table *tables = engine_query_tables(rows->query, &count);
+    struct tn_json json = tn_json_writer(out);
+    tn_buf_putc(out, ']');
+    json.comma = true;
+    json.depth = 1;
+    tn_json_ki64(&json, "row_count", (int64_t)engine_query_rows(rows->query));
+    tn_json_kbool(&json, "truncated", engine_query_truncated(rows->query));
+    tn_json_kf64(&json, "elapsed_ms", (double)((tn_mono_ns() - rows->request->started_ns) / 1000) / 1e3);
+    write_snapshots(tables, count, &json);
+    tn_json_key(&json, "source");
+    tn_json_open(&json, '{');
+    for (size_t i = 0; i < count; i++) {
+        bool seen = false;
+        for (size_t k = 0; k < i && !seen; k++)
+            seen = tn_streq(tables[k].name, tables[i].name);
+        if (!seen)
+            tn_json_kstr(&json, tables[i].name, "parquet");
+    }
+    tn_json_close(&json, '}');
+    tn_buf_puts(out, "}\n");
+}
+
+static enum tn_code rows_fill(void *context, size_t target, struct tn_buf *out, bool *ret_done, struct tn_error *err)
+{
+    struct rows *rows = context;
+    bool envelope = rows->answer == ANSWER_JSON;
+    bool done = false;
+    if (envelope && !rows->begun) {
+        tn_buf_puts(out, "{\"columns\":");
+        write_columns(rows, out);
+        tn_buf_puts(out, ",\"rows\":[");
+    }
+    rows->begun = true;
+    TN_TRY(engine_writer_fill(rows->writer, target, out, &done, err));
+    if (done && envelope)
+        write_tail(rows, out);
+    *ret_done = done;
+    return TN_OK;
+}
+
+/* JSON: a member "error" in place of the ones that belong at the end. NDJSON:
+ * a last line {"error":...}. The others only break off. */
+static void rows_fail(void *context, const struct tn_error *error, const char *request_id, struct tn_buf *out)
+{
+    struct rows *rows = context;
+    if (rows->answer == ANSWER_JSON)
+        tn_buf_puts(out, "],\"error\":");
+    else if (rows->answer == ANSWER_NDJSON)
+        tn_buf_puts(out, "{\"error\":");
+    else
+        return;
+    problem_write(error, request_id, out);
+    tn_buf_puts(out, "}\n");
+}
+
+static enum tn_code answer_rows(struct request *request, const struct engine_query_options *options,
+                                enum answer_kind kind, struct tn_error *err)
+{
+    struct engine_query *query = NULL;
+    TN_TRY(engine_query_start(request->gateway->lake.engine, options, &query, err));
+    struct rows *rows = tn_calloc(1, sizeof *rows);
+    *rows = (struct rows){.request = request, .query = query, .answer = kind};
+    rows->writer = engine_writer_new(query, formats[kind]);
+    request_on_cancel(request, cancel_query, query);
+    reply_status(request, 200, kind == ANSWER_CSV ? "text/csv; charset=utf-8" : answers[kind]);
+    request->reply.stream = (struct stream){.context = rows, .fill = rows_fill, .fail = rows_fail, .free = rows_free};
+    return TN_OK;
+}
+
+/* Parquet's index stands at its end, so the file is made first and sent then. */
+static enum tn_code answer_parquet(struct request *request, const struct engine_query_options *options,
+                                   struct tn_error *err)
+{
+    char *path = NULL;
+    uint64_t rows = 0;
+    struct stat st;
+    TN_TRY(store_stage_path(request->gateway->lake.store, request->arena, ".parquet", &path, err));
+    enum tn_code code = engine_query_to_parquet(request->gateway->lake.engine, options, path, &rows, err);
+    TN_AUTO_CLOSE int fd = code == TN_OK ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    (void)unlink(path);
+    TN_TRY(code);
+    if (fd < 0 || fstat(fd, &st) != 0)
+        return tn_fail(err, TN_EIO, "the result's file cannot be read");
+    reply_status(request, 200, answers[ANSWER_PARQUET]);
+    reply_header(request, "X-Row-Count", tn_arena_printf(request->arena, "%llu", (unsigned long long)rows));
+    request->reply.fd = fd;
+    request->reply.fd_size = (uint64_t)st.st_size;
+    fd = -1;
+    return TN_OK;
+}
+
+static enum tn_code answer(struct request *request, const struct engine_query_options *options, struct tn_error *err)
+{
+    int best = http_accept_best(request->accept, answers, TN_COUNT(answers));
+    if (best < 0) {
+        (void)tn_fail(err, TN_EACCEPT, "no result can be given as %.200s", request->accept);
+        tn_error_hint(err, "accept one of: %s, %s, %s, %s, %s", answers[0], answers[1], answers[2], answers[3],
+                      answers[4]);
+        return TN_EACCEPT;
+    }
+    if (options->timeout_ms > 0)
+        atomic_store(&request->deadline_ns, request->started_ns + options->timeout_ms * 1000000);
+    return best == ANSWER_PARQUET ? answer_parquet(request, options, err)
+                                  : answer_rows(request, options, (enum answer_kind)best, err);
+}
+
+enum tn_code query_answer(struct request *request, const char *sql, const char *as_of, struct tn_error *err)
+{
+    const struct engine_query_options options = {
+        .sql = sql,
+        .sql_length = strlen(sql),
+        .timeout_ms = request->gateway->limits.sql_timeout_ms,
+        .row_limit = request->gateway->limits.sql_max_rows,
+        .default_at = as_of,
+        .cancel = &request->cancel,
+        .resolver = dataset_resolver(&request->gateway->lake),
+    };
+    return answer(request, &options, err);
+}
+
+enum tn_code h_query_sql(struct request *request, struct tn_error *err)
+{
+    TN_AUTO_JSON *body = NULL;
+    struct engine_query_options options;
+    TN_TRY(read_asked(request, &body, &options, err));
+    return answer(request, &options, err);
+}
+
+enum tn_code h_query_explain(struct request *request, struct tn_error *err)
+{
+    TN_AUTO_JSON *body = NULL;
+    TN_AUTO_BUF plan = {0};
+    struct engine_query_options options;
+    TN_TRY(read_asked(request, &body, &options, err));
+    TN_TRY(engine_explain(request->gateway->lake.engine, &options, &plan, err));
+    struct tn_json json = reply_json(request);
+    tn_json_open(&json, '{');
+    tn_json_key(&json, "plan");
+    tn_json_strn(&json, plan.data ? plan.data : "", plan.len);
+    tn_json_close(&json, '}');
+    return TN_OK;
+}
+
+enum tn_code h_query_cancel(struct request *request, struct tn_error *err)
+{
+    const char *id = request->match.captures[0];
+    if (watch_cancel_id(request->gateway, id, request) == 0) {
+        (void)tn_fail(err, TN_ENOTFOUND, "no query with the request id \"%.80s\" is running", id);
+        tn_error_hint(err, "it may have ended; the id is the X-Request-Id of the query");
+        return TN_ENOTFOUND;
+    }
+    struct tn_json json = reply_json(request);
+    tn_json_open(&json, '{');
+    tn_json_kstr(&json, "request_id", id);
+    tn_json_kstr(&json, "status", "cancelled");
+    tn_json_close(&json, '}');
+    return TN_OK;
+}

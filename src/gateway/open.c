@@ -1,0 +1,252 @@
+/* A lake becomes a gateway, and stops being one. */
+#include "gateway/gateway_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define MS      UINT64_C(1000000)
+#define PEM_MAX ((size_t)1 << 20)
+/* Threads beside those that queries and ingests may hold at once, so that
+ * short requests are answered however long the others run. */
+#define SPARE_THREADS 4
+
+/* ---- settings ------------------------------------------------------------------ */
+
+static void read_limits(struct gateway *gateway, const struct tn_config *config)
+{
+    gateway->limits = (struct gateway_limits){
+        .max_body = tn_config_size(config, "server.max_body"),
+        .max_header = tn_config_size(config, "server.max_header"),
+        .max_upload = tn_config_size(config, "ingest.max_size"),
+        .header_timeout_ns = tn_config_ms(config, "server.header_timeout") * MS,
+        .idle_timeout_ns = tn_config_ms(config, "server.idle_timeout") * MS,
+        .drain_ns = tn_config_ms(config, "server.drain") * MS,
+        .min_rate = tn_config_size(config, "server.min_rate"),
+        .sql_timeout_ms = tn_config_ms(config, "sql.timeout"),
+        .sql_max_rows = (uint64_t)tn_config_int(config, "sql.max_rows"),
+        .max_rejects = tn_config_int(config, "ingest.max_rejects"),
+        .max_ingests = (int)tn_config_int(config, "ingest.max_running"),
+    };
+    gateway->site = (struct http_site){
+        .bind = gateway->embedded ? "127.0.0.1" : tn_config_string(config, "server.bind"),
+        .allowed_hosts = tn_config_string(config, "server.allowed_hosts"),
+        .allowed_origins = tn_config_string(config, "server.allowed_origins"),
+        .tls = !gateway->embedded && tn_config_string(config, "server.tls_cert")[0],
+    };
+    gateway->port = gateway->embedded ? 0 : (uint16_t)tn_config_int(config, "server.port");
+}
+
+static enum tn_code read_pem(const char *path, const char *key, char **ret, struct tn_error *err)
+{
+    TN_AUTO_BUF text = {0};
+    enum tn_code code = tn_file_read(path, PEM_MAX, &text, err);
+    if (code != TN_OK) {
+        tn_error_context(err, "%s", key);
+        return TN_ECONFIG;
+    }
+    *ret = tn_buf_take(&text);
+    return TN_OK;
+}
+
+static enum tn_code check_exposure(struct gateway *gateway, const struct tn_config *config, struct tn_error *err)
+{
+    const char *cert = tn_config_string(config, "server.tls_cert"), *key = tn_config_string(config, "server.tls_key");
+    if (gateway->embedded)
+        return TN_OK;
+    if (!cert[0] != !key[0])
+        return tn_fail(err, TN_ECONFIG, "server.tls_cert and server.tls_key need each other");
+    if (cert[0]) {
+        TN_TRY(read_pem(cert, "server.tls_cert", &gateway->tls_cert, err));
+        return read_pem(key, "server.tls_key", &gateway->tls_key, err);
+    }
+    if (http_host_is_loopback(gateway->site.bind) || tn_config_bool(config, "server.insecure_remote"))
+        return TN_OK;
+    (void)tn_fail(err, TN_ECONFIG, "server.bind %s would send tokens and data over the network in the clear",
+                  gateway->site.bind);
+    tn_error_hint(err, "set server.tls_cert and server.tls_key, or, if you mean it, server.insecure_remote: true");
+    return TN_ECONFIG;
+}
+
+/* ---- parts --------------------------------------------------------------------- */
+
+static enum tn_code open_engine(struct gateway *gateway, const struct tn_config *config, struct tn_error *err)
+{
+    const char *readable[] = {tn_path_join(gateway->arena, gateway->folder, "buckets")};
+    const char *temp = tn_path_join(gateway->arena, gateway->folder, "state/tmp");
+    TN_TRY(tn_remove_tree(temp, err)); /* what a crashed process spilled */
+    TN_TRY(tn_mkdirs(temp, 0700, err));
+    const struct engine_options options = {
+        .memory_bytes = tn_config_size(config, "sql.memory"),
+        .temp_folder = temp,
+        .temp_bytes = tn_config_size(config, "sql.temp"),
+        .threads = (size_t)tn_config_int(config, "sql.threads"),
+        .max_queries = (size_t)tn_config_int(config, "sql.max_queries"),
+        .readable_folders = readable,
+        .readable_count = TN_COUNT(readable),
+    };
+    return engine_open(&options, &gateway->lake.engine, err);
+}
+
+static enum tn_code open_lake(struct gateway *gateway, const struct tn_config *config, struct tn_error *err)
+{
+    uint64_t removed = 0;
+    gateway->lake.config = config;
+    TN_TRY(store_open_local(tn_path_join(gateway->arena, gateway->folder, "buckets/primary"), &gateway->lake.store,
+                            err));
+    TN_TRY(store_clean_staging(gateway->lake.store, 0, &removed, err));
+    if (removed > 0)
+        TN_LOG(TN_LOG_INFO, "lake.cleaned", TN_FI("staging_files", removed));
+    TN_TRY(catalog_open(gateway->lake.store, &gateway->lake.catalog, err));
+    TN_TRY(open_engine(gateway, config, err));
+    gateway->lake.relations = dataset_relations_new();
+    TN_TRY(tn_pool_new((size_t)tn_config_int(config, "ingest.threads"), &gateway->lake.pool, err));
+    size_t waiting = (size_t)tn_config_int(config, "sql.max_queries") + (size_t)gateway->limits.max_ingests;
+    return tn_pool_new(waiting + SPARE_THREADS, &gateway->requests, err);
+}
+
+static enum tn_code open_tokens(struct gateway *gateway, struct tn_error *err)
+{
+    struct token_identity first;
+    const char *path = tn_path_join(gateway->arena, gateway->folder, "tokens.json");
+    TN_TRY(tokens_open(path, &gateway->tokens, err));
+    TN_TRY(tokens_add_local(gateway->tokens, "local", gateway->local_token, err));
+    if (gateway->embedded) {
+        memcpy(gateway->token, gateway->local_token, sizeof gateway->token);
+        return TN_OK;
+    }
+    return tokens_count(gateway->tokens) > 0 ? TN_OK
+                                             : tokens_add(gateway->tokens, "first", &first, gateway->token, err);
+}
+
+static enum tn_code announce(struct gateway *gateway, const struct gateway_options *options, struct tn_error *err)
+{
+    if (!gateway->embedded)
+        TN_TRY(lakedir_write_run_file(gateway, tn_path_join(gateway->arena, gateway->folder, "state/server.json"),
+                                      gateway->local_token, err));
+    if (options->ready_file)
+        TN_TRY(lakedir_write_run_file(gateway, options->ready_file,
+                                      gateway->token[0] ? gateway->token : gateway->local_token, err));
+    if (!gateway->embedded)
+        TN_LOG(TN_LOG_INFO, "server.ready", TN_FS("url", gateway->url), TN_FS("lake", gateway->folder),
+               TN_FS("version", TARN_VERSION), TN_FI("took_ms", (tn_now_us() - gateway->started_us) / 1000));
+    return TN_OK;
+}
+
+static enum tn_code open_parts(struct gateway *gateway, const struct gateway_options *options, struct tn_error *err)
+{
+    TN_TRY(tn_random_init(err));
+    read_limits(gateway, options->config);
+    TN_TRY(check_exposure(gateway, options->config, err));
+    TN_TRY(
+        lakedir_prepare(options->lake, options->create, !options->embedded, gateway->arena, &gateway->folder, err));
+    TN_TRY(lakedir_lock(gateway, err));
+    TN_TRY(open_tokens(gateway, err));
+    TN_TRY(open_lake(gateway, options->config, err));
+    openapi_write(gateway->routes, TARN_VERSION, &gateway->openapi);
+    TN_TRY(watch_start(gateway, err));
+    TN_TRY(server_start(gateway, err));
+    return announce(gateway, options, err);
+}
+
+enum tn_code gateway_open(const struct gateway_options *options, struct gateway **ret, struct tn_error *err)
+{
+    TN_CLEANUP(gateway_close_p) struct gateway *gateway = tn_calloc(1, sizeof *gateway);
+    gateway->arena = tn_arena_new();
+    gateway->lock_fd = -1;
+    gateway->embedded = options->embedded;
+    gateway->started_us = tn_now_us();
+    gateway->routes = gateway_routes();
+    gateway->metrics = metrics_new(gateway->routes);
+    gateway->kept = idempotency_new();
+    pthread_condattr_t attributes;
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&gateway->watch_wake, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+    (void)pthread_mutex_init(&gateway->watch_lock, NULL);
+    gateway->stop_fd = eventfd(0, EFD_CLOEXEC);
+    if (gateway->stop_fd < 0)
+        return tn_fail_errno(err, errno, "cannot make an event descriptor");
+    TN_TRY(open_parts(gateway, options, err));
+    *ret = TN_TAKE(gateway);
+    return TN_OK;
+}
+
+const char *gateway_url(const struct gateway *gateway)
+{
+    return gateway->url;
+}
+
+const char *gateway_token(const struct gateway *gateway)
+{
+    return gateway->token[0] ? gateway->token : NULL;
+}
+
+struct lake *gateway_lake(struct gateway *gateway)
+{
+    return &gateway->lake;
+}
+
+void gateway_wait(struct gateway *gateway)
+{
+    uint64_t count;
+    while (read(gateway->stop_fd, &count, sizeof count) < 0 && errno == EINTR)
+        ;
+}
+
+void gateway_request_stop(struct gateway *gateway)
+{
+    const uint64_t one = 1;
+    (void)!write(gateway->stop_fd, &one, sizeof one);
+}
+
+/* libmicrohttpd must not be stopped while a connection is suspended: requests
+ * end by themselves first, then by being cancelled, then by losing their
+ * client. A task that cannot be cancelled is waited for. */
+static void drain(struct gateway *gateway)
+{
+    atomic_store(&gateway->draining, true);
+    server_stop_listening(gateway);
+    watch_shut_connections(gateway, false);
+    if (!watch_wait_idle(gateway, tn_mono_ns() + gateway->limits.drain_ns)) {
+        TN_LOG(TN_LOG_WARN, "server.cancelling", TN_FI("drain_ms", gateway->limits.drain_ns / MS));
+        watch_cancel_all(gateway);
+        if (!watch_wait_idle(gateway, tn_mono_ns() + 1000 * MS)) {
+            watch_shut_connections(gateway, true);
+            (void)watch_wait_idle(gateway, UINT64_MAX);
+        }
+    }
+    server_stop(gateway);
+}
+
+void gateway_close(struct gateway *gateway)
+{
+    if (!gateway)
+        return;
+    if (gateway->daemon)
+        drain(gateway);
+    watch_stop(gateway);
+    tn_pool_free(gateway->requests);
+    tn_pool_free(gateway->lake.pool);
+    dataset_relations_free(gateway->lake.relations);
+    engine_close(gateway->lake.engine);
+    catalog_close(gateway->lake.catalog);
+    store_close(gateway->lake.store);
+    tokens_close(gateway->tokens);
+    if (gateway->lock_fd >= 0 && gateway->url && !gateway->embedded)
+        lakedir_remove_run_file(gateway);
+    tn_close_p(&gateway->lock_fd);
+    if (gateway->stop_fd >= 0)
+        (void)close(gateway->stop_fd);
+    idempotency_free(gateway->kept);
+    metrics_free(gateway->metrics);
+    tn_buf_release(&gateway->openapi);
+    free(gateway->tls_cert);
+    free(gateway->tls_key);
+    (void)pthread_cond_destroy(&gateway->watch_wake);
+    (void)pthread_mutex_destroy(&gateway->watch_lock);
+    tn_arena_free(gateway->arena);
+    free(gateway);
+}
