@@ -29,8 +29,16 @@ static const struct {
     int64_t value;
     const char *hex;
 } varints[] = {
-    {0, "00"},     {-1, "01"},    {1, "02"},      {63, "7e"}, {64, "8001"}, {-64, "7f"}, {-65, "8101"}, {8192, "808001"},
-    {INT64_MAX, "feffffffffffffffff01"}, {INT64_MIN, "ffffffffffffffffff01"},
+    {0, "00"},
+    {-1, "01"},
+    {1, "02"},
+    {63, "7e"},
+    {64, "8001"},
+    {-64, "7f"},
+    {-65, "8101"},
+    {8192, "808001"},
+    {INT64_MAX, "feffffffffffffffff01"},
+    {INT64_MIN, "ffffffffffffffffff01"},
 };
 
 static void numbers(void **state)
@@ -220,7 +228,7 @@ static void other_codecs(void **state)
     assert_code(read_codec(*state, "zstandard", packed, length - 1, &count), TN_ECORRUPT);
     /* Snappy: two literals by hand, and the checksum behind. */
     TN_AUTO_BUF snappy = {0};
-    for (size_t n = records.len; ; n >>= 7) {
+    for (size_t n = records.len;; n >>= 7) {
         tn_buf_putc(&snappy, (char)(n > 127 ? (n & 127) | 128 : n));
         if (n <= 127)
             break;
@@ -275,12 +283,17 @@ static void bombs_are_bounded(void **state)
 }
 
 static const char *const bad_schemas[] = {
-    "", "\"nothing\"", "[]", "{}", "{\"type\":\"record\",\"name\":\"r\"}",
+    "",
+    "\"nothing\"",
+    "[]",
+    "{}",
+    "{\"type\":\"record\",\"name\":\"r\"}",
     "{\"type\":\"record\",\"fields\":[]}",
     "{\"type\":\"record\",\"name\":\"r\",\"fields\":[{\"name\":\"a\"}]}",
     /* a type inside itself */
     "{\"type\":\"record\",\"name\":\"r\",\"fields\":[{\"name\":\"a\",\"type\":\"r\"}]}",
-    "{\"type\":\"array\"}", "{\"type\":\"fixed\",\"name\":\"f\",\"size\":-1}",
+    "{\"type\":\"array\"}",
+    "{\"type\":\"fixed\",\"name\":\"f\",\"size\":-1}",
     "{\"type\":\"record\",\"name\":\"r\",\"fields\":[{\"name\":\"a\",\"type\":\"int\",\"field-id\":\"1\"}]}",
 };
 
@@ -309,8 +322,9 @@ static void bad_schemas_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ARENA_TEST(numbers),         ARENA_TEST(golden_file),   ARENA_TEST(round_trips),
-        ARENA_TEST(damage_is_noticed), ARENA_TEST(other_codecs), ARENA_TEST(snappy_copies),
+        ARENA_TEST(numbers),           ARENA_TEST(golden_file),
+        ARENA_TEST(round_trips),       ARENA_TEST(damage_is_noticed),
+        ARENA_TEST(other_codecs),      ARENA_TEST(snappy_copies),
         ARENA_TEST(bombs_are_bounded), ARENA_TEST(bad_schemas_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

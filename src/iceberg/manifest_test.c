@@ -29,7 +29,13 @@ static const struct iceberg_spec no_spec = {0};
 static struct iceberg_file full_file(void)
 {
     static const struct iceberg_stats stats[] = {
-        {1, 100, 10, 0, ICEBERG_NONE, {(const uint8_t *)"\0\0\0\0\0\0\0\0", 8}, {(const uint8_t *)"\x09\0\0\0\0\0\0\0", 8}},
+        {1,
+         100,
+         10,
+         0,
+         ICEBERG_NONE,
+         {(const uint8_t *)"\0\0\0\0\0\0\0\0", 8},
+         {(const uint8_t *)"\x09\0\0\0\0\0\0\0", 8}},
         {2, ICEBERG_NONE, 10, 3, ICEBERG_NONE, {(const uint8_t *)"", 0}, {NULL, 0}},
         {4, 50, 10, 0, 2, {NULL, 0}, {NULL, 0}},
     };
@@ -120,23 +126,74 @@ static void golden_bytes(void **state)
     b.writer.deflate = false;
     size_t header = b.writer.out.len;
     assert_ok(manifest_build_add(&b, MANIFEST_ADDED, &file, &test_err));
-    static const char want[] = "02" "029a01" "00" "00" /* added, snapshot 77, inherited */
-                               "00" "36" "66696c653a2f2f2f6c616b652f646174612f612e70617271756574"
-                               "0e" "50415251554554" "14" "80f085da2c"
-                               "02" "04" "02c801" "0864" "00"         /* column sizes */
-                               "02" "06" "0214" "0414" "0814" "00"    /* value counts */
-                               "02" "06" "0200" "0406" "0800" "00"    /* null counts */
-                               "02" "02" "0804" "00"                  /* NaN counts */
-                               "02" "04" "02" "10" "0000000000000000" "04" "00" "00"
-                               "02" "02" "02" "10" "0900000000000000" "00"
-                               "00" "02" "04" "08" "80c8afa025" "00" "00" "02" "00" "00";
+    static const char want[] = "02"
+                               "029a01"
+                               "00"
+                               "00" /* added, snapshot 77, inherited */
+                               "00"
+                               "36"
+                               "66696c653a2f2f2f6c616b652f646174612f612e70617271756574"
+                               "0e"
+                               "50415251554554"
+                               "14"
+                               "80f085da2c"
+                               "02"
+                               "04"
+                               "02c801"
+                               "0864"
+                               "00" /* column sizes */
+                               "02"
+                               "06"
+                               "0214"
+                               "0414"
+                               "0814"
+                               "00" /* value counts */
+                               "02"
+                               "06"
+                               "0200"
+                               "0406"
+                               "0800"
+                               "00" /* null counts */
+                               "02"
+                               "02"
+                               "0804"
+                               "00" /* NaN counts */
+                               "02"
+                               "04"
+                               "02"
+                               "10"
+                               "0000000000000000"
+                               "04"
+                               "00"
+                               "00"
+                               "02"
+                               "02"
+                               "02"
+                               "10"
+                               "0900000000000000"
+                               "00"
+                               "00"
+                               "02"
+                               "04"
+                               "08"
+                               "80c8afa025"
+                               "00"
+                               "00"
+                               "02"
+                               "00"
+                               "00";
     TN_AUTO_FREE char *hex = tn_malloc(2 * b.writer.block.len + 1);
     tn_hex_encode(b.writer.block.data, b.writer.block.len, hex);
     assert_string_equal(hex, want);
     assert_ok(manifest_build_finish(&b, &test_err));
     assert_int_equal(tn_crc32c(0, b.writer.out.data, header), GOLDEN_MANIFEST_HEADER);
-    const struct manifest_row row = {.path = "m", .length = 5, .sequence_number = 2, .min_sequence_number = 1,
-                                     .added_snapshot_id = 77, .added_files = 1, .added_rows = 10};
+    const struct manifest_row row = {.path = "m",
+                                     .length = 5,
+                                     .sequence_number = 2,
+                                     .min_sequence_number = 1,
+                                     .added_snapshot_id = 77,
+                                     .added_files = 1,
+                                     .added_rows = 10};
     assert_ok(manifest_list_encode(&row, 1, 77, ICEBERG_NONE, 2, sync_marker, &list, &test_err));
     const char *schema_end = memmem(list.data, list.len, "avro.codec", 10);
     assert_int_equal(tn_crc32c(0, list.data, (size_t)(schema_end - list.data)), GOLDEN_LIST_SCHEMA);
@@ -149,9 +206,20 @@ static void lists_round_trip(void **state)
         {false, 1, {NULL, 0}, {NULL, 0}},
     };
     const struct manifest_row rows[] = {
-        {.path = "file:///m1", .length = 1234, .sequence_number = 7, .min_sequence_number = 3, .added_snapshot_id = 99,
-         .added_files = 1, .existing_files = 2, .deleted_files = 3, .added_rows = 4, .existing_rows = 5,
-         .deleted_rows = 6, .spec_id = 1, .partitions = summaries, .partition_count = 2},
+        {.path = "file:///m1",
+         .length = 1234,
+         .sequence_number = 7,
+         .min_sequence_number = 3,
+         .added_snapshot_id = 99,
+         .added_files = 1,
+         .existing_files = 2,
+         .deleted_files = 3,
+         .added_rows = 4,
+         .existing_rows = 5,
+         .deleted_rows = 6,
+         .spec_id = 1,
+         .partitions = summaries,
+         .partition_count = 2},
         {.path = "file:///m2", .length = 1, .content = MANIFEST_DELETES, .key_metadata = {(const uint8_t *)"k", 1}},
     };
     TN_CLEANUP(manifest_object_unref_p) struct manifest_object *object = NULL;
@@ -208,9 +276,8 @@ static void partition_values_round_trip(void **state)
     struct iceberg_partition_field parts[N] = {0};
     struct iceberg_bytes values[N], nulls[N] = {0};
     for (size_t i = 0; i < N; i++) {
-        const struct iceberg_type *type = partitions[i].kind == ICEBERG_DECIMAL
-                                              ? iceberg_type_decimal(arena, 9, 2)
-                                              : iceberg_type_of(partitions[i].kind);
+        const struct iceberg_type *type = partitions[i].kind == ICEBERG_DECIMAL ? iceberg_type_decimal(arena, 9, 2)
+                                                                                : iceberg_type_of(partitions[i].kind);
         fields[i] = (struct iceberg_field){.id = (int32_t)i + 1, .name = "c", .type = type};
         parts[i] = (struct iceberg_partition_field){(int32_t)i + 1, (int32_t)i + 1000,
                                                     tn_arena_printf(arena, "p %zu", i), partitions[i].transform};
@@ -297,9 +364,9 @@ static void contradictions_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ARENA_TEST(entries_round_trip),          ARENA_TEST(golden_bytes),
-        ARENA_TEST(lists_round_trip),            ARENA_TEST(partition_values_round_trip),
-        ARENA_TEST(files_without_ids),           ARENA_TEST(contradictions_are_refused),
+        ARENA_TEST(entries_round_trip), ARENA_TEST(golden_bytes),
+        ARENA_TEST(lists_round_trip),   ARENA_TEST(partition_values_round_trip),
+        ARENA_TEST(files_without_ids),  ARENA_TEST(contradictions_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,8 +3,9 @@
 #include "iceberg/metadata_internal.h"
 #include "iceberg/test_support.h"
 
-#define SCHEMA                                                                                                         \
-    "{\"type\":\"struct\",\"schema-id\":0,\"fields\":[{\"id\":1,\"name\":\"a\",\"required\":false,\"type\":\"int\"}]}"
+#define SCHEMA                                                                                                       \
+    "{\"type\":\"struct\",\"schema-id\":0,\"fields\":[{\"id\":1,\"name\":\"a\",\"required\":false,\"type\":\"int\"}" \
+    "]}"
 
 /* A foreign table: odd spacing, escapes, members we do not know. */
 static const char foreign[] =
@@ -60,12 +61,18 @@ static void keeps_what_it_does_not_know(void **state)
 {
     (void)state;
     static const char *const pieces[] = {
-        SCHEMA, "{\"spec-id\":0,\"fields\":[{\"name\":\"a_bucket\",\"transform\":\"bucket[4]\",\"source-id\":1,"
-                "\"field-id\":1000}],\"x-spec\":1}",
-        "\"x-unknown\":{\"deep\":[1,2.50,1e5]}}", "\"manifest-list\":\"file:\\/x\\/1.avro\"",
-        "\"odd\\u0020key\":\"v\\u00e9\"", "\"statistics\":[{\"snapshot-id\":1,\"statistics-path\":\"file:\\/x\\/s\"}]",
-        "\"x-top\":{ \"k\" : 1.0 }", "\"main\":{\"snapshot-id\":5,\"type\":\"branch\",\"max-ref-age-ms\":10}",
-        "\"last-partition-id\":1000", "\"last-sequence-number\":35", "\"current-snapshot-id\":5",
+        SCHEMA,
+        "{\"spec-id\":0,\"fields\":[{\"name\":\"a_bucket\",\"transform\":\"bucket[4]\",\"source-id\":1,"
+        "\"field-id\":1000}],\"x-spec\":1}",
+        "\"x-unknown\":{\"deep\":[1,2.50,1e5]}}",
+        "\"manifest-list\":\"file:\\/x\\/1.avro\"",
+        "\"odd\\u0020key\":\"v\\u00e9\"",
+        "\"statistics\":[{\"snapshot-id\":1,\"statistics-path\":\"file:\\/x\\/s\"}]",
+        "\"x-top\":{ \"k\" : 1.0 }",
+        "\"main\":{\"snapshot-id\":5,\"type\":\"branch\",\"max-ref-age-ms\":10}",
+        "\"last-partition-id\":1000",
+        "\"last-sequence-number\":35",
+        "\"current-snapshot-id\":5",
         "\"metadata-file\":\"file:/x/meta.json\""};
     ICEBERG_AUTO_METADATA *base = parse(foreign);
     ICEBERG_AUTO_METADATA *next = NULL;
@@ -153,7 +160,8 @@ static void reads_format_1(void **state)
     (void)state;
     ICEBERG_AUTO_METADATA *metadata = parse(
         "{\"format-version\":1,\"location\":\"l\",\"last-updated-ms\":5,\"last-column-id\":1,\"schema\":" SCHEMA ","
-        "\"partition-spec\":[{\"name\":\"p\",\"transform\":\"identity\",\"source-id\":1}],\"current-snapshot-id\":-1}");
+        "\"partition-spec\":[{\"name\":\"p\",\"transform\":\"identity\",\"source-id\":1}],\"current-snapshot-id\":-"
+        "1}");
     assert_int_equal(metadata->format_version, 1);
     assert_int_equal(metadata->schema->field_count, 1);
     assert_int_equal(metadata->specs[0]->fields[0].field_id, 1000);
@@ -165,11 +173,11 @@ static void reads_format_1(void **state)
 static void a_thousand_snapshots(void **state)
 {
     (void)state;
-    ICEBERG_AUTO_METADATA *metadata = parse(
-        "{\"format-version\":2,\"table-uuid\":\"u\",\"location\":\"l\",\"last-sequence-number\":0,"
-        "\"last-updated-ms\":5,\"last-column-id\":1,\"current-schema-id\":0,\"schemas\":[" SCHEMA "],"
-        "\"default-spec-id\":0,\"partition-specs\":[{\"spec-id\":0,\"fields\":[]}],\"last-partition-id\":999,"
-        "\"default-sort-order-id\":0,\"sort-orders\":[{\"order-id\":0,\"fields\":[]}]}");
+    ICEBERG_AUTO_METADATA *metadata =
+        parse("{\"format-version\":2,\"table-uuid\":\"u\",\"location\":\"l\",\"last-sequence-number\":0,"
+              "\"last-updated-ms\":5,\"last-column-id\":1,\"current-schema-id\":0,\"schemas\":[" SCHEMA "],"
+              "\"default-spec-id\":0,\"partition-specs\":[{\"spec-id\":0,\"fields\":[]}],\"last-partition-id\":999,"
+              "\"default-sort-order-id\":0,\"sort-orders\":[{\"order-id\":0,\"fields\":[]}]}");
     for (int i = 1; i <= 1000; i++) {
         TN_AUTO_BUF snapshot = {0};
         tn_buf_printf(&snapshot,
@@ -199,8 +207,10 @@ static void a_thousand_snapshots(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_a_foreign_table), cmocka_unit_test(keeps_what_it_does_not_know),
-        cmocka_unit_test(refuses),               cmocka_unit_test(reads_format_1),
+        cmocka_unit_test(reads_a_foreign_table),
+        cmocka_unit_test(keeps_what_it_does_not_know),
+        cmocka_unit_test(refuses),
+        cmocka_unit_test(reads_format_1),
         cmocka_unit_test(a_thousand_snapshots),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
