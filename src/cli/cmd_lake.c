@@ -49,7 +49,11 @@ enum tn_code cmd_init(struct cli *cli, const struct cli_args *args, struct tn_er
     bool there = cli_is_lake(lake);
     cli->server = NULL; /* a lake is made on this machine */
     struct client *client;
-    TN_TRY(cli_connect(cli, true, &client, err));
+    bool quiet = cli->quiet;
+    cli->quiet = true; /* a new lake is this command's result, not a remark */
+    enum tn_code code = cli_connect(cli, true, &client, err);
+    cli->quiet = quiet;
+    TN_TRY(code);
     TN_TRY(write_yaml(cli, lake, err));
     char *real = NULL;
     TN_TRY(tn_path_real(cli->arena, lake, &real, err));

@@ -64,7 +64,7 @@ static const struct cli_option sql_items[] = {
      .value = "VALUE",
      .help = "value for the next ? or $1 of the statement",
      .repeat = true},
-    {.name = "as-of", .value = "TIME", .help = "read every dataset as it was then"},
+    {.name = "as-of", .value = "TIME", .help = "read every dataset as it was then (or at a snapshot)"},
     {.name = "timeout", .value = "TIME", .help = "give up after this time: 30s, 5m"},
 };
 

@@ -55,27 +55,42 @@ void cli_help_overview(const struct cli *cli, struct tn_buf *out)
                   bold(cli), normal(cli));
 }
 
-/* What a command does over HTTP, for those who want to do it themselves. */
+/* What a command does over HTTP, for those who want to do it themselves: the
+ * first words of a route; the gateway's table has the rest. */
 static const struct {
     const char *command, *method, *path;
 } doors[] = {
-    {"ingest", "POST", "/ingest/file"},
-    {"preview", "POST", "/ingest/preview"},
-    {"rejects", "GET", "/ingest/{job}/rejects"},
-    {"sql", "POST", "/query/sql"},
-    {"datasets", "GET", "/catalog/datasets"},
-    {"describe", "GET", "/catalog/datasets/{d}"},
-    {"sample", "GET", "/catalog/datasets/{d}/sample"},
-    {"snapshots", "GET", "/catalog/datasets/{d}/snapshots"},
-    {"drop", "DELETE", "/catalog/datasets/{d}"},
+    {"ingest", "POST", "/ingest/file"},        {"preview", "POST", "/ingest/preview"},
+    {"rejects", "GET", "/ingest/{"},           {"sql", "POST", "/query/sql"},
+    {"datasets", "GET", "/catalog/datasets"},  {"describe", "GET", "/catalog/datasets/{"},
+    {"sample", "GET", "/catalog/datasets/{"},  {"snapshots", "GET", "/catalog/datasets/{"},
+    {"drop", "DELETE", "/catalog/datasets/{"}, {"token", "POST", "/tokens"},
 };
 
-static void put_doors(const struct cli_command *command, struct tn_buf *out)
+/* "/catalog/datasets/{" means the template itself for describe and drop, and
+ * the one that ends in the command's name for the others. */
+static bool is_door(size_t at, const struct gateway_route_help *route)
 {
+    size_t length = strlen(doors[at].path);
+    if (!tn_streq(route->method, doors[at].method) || !tn_str_starts_with(route->path, doors[at].path))
+        return false;
+    if (doors[at].path[length - 1] != '{')
+        return route->path[length] == '\0';
+    const char *rest = strchr(route->path + length, '/');
+    return rest ? tn_streq(rest + 1, doors[at].command)
+                : route->path[strlen(route->path) - 1] == '}' &&
+                      (tn_streq(doors[at].command, "describe") || tn_streq(doors[at].command, "drop"));
+}
+
+static void put_doors(const struct cli *cli, const struct cli_command *command, struct tn_buf *out)
+{
+    size_t count;
+    const struct gateway_route_help *routes = gateway_routes_help(cli->arena, &count);
     for (size_t i = 0; i < TN_COUNT(doors); i++)
-        if (tn_streq(doors[i].command, command->name))
-            tn_buf_printf(out, "\nOver HTTP: %s %s (see /openapi.json of a running server)\n", doors[i].method,
-                          doors[i].path);
+        for (size_t r = 0; tn_streq(doors[i].command, command->name) && r < count; r++)
+            if (is_door(i, &routes[r]))
+                tn_buf_printf(out, "\nOver HTTP: %s %s (%s; /openapi.json of a server has all)\n", routes[r].method,
+                              routes[r].path, routes[r].summary);
 }
 
 void cli_help_command(const struct cli *cli, const struct cli_command *command, struct tn_buf *out)
@@ -90,7 +105,7 @@ void cli_help_command(const struct cli *cli, const struct cli_command *command, 
     }
     tn_buf_printf(out, "\n%sOptions of every command%s\n", bold(cli), normal(cli));
     put_options(&cli_global_options, out);
-    put_doors(command, out);
+    put_doors(cli, command, out);
 }
 
 /* ---- man page -------------------------------------------------------------------- */
