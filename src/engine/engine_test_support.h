@@ -57,7 +57,7 @@ static inline enum tn_code fixture_resolve(void *context, const struct engine_ta
         /* Times before 2024 mean the old version. */
         if (ref->at == ENGINE_AT_TIMESTAMP && ref->at_timestamp_us < INT64_C(1704067200000000) && version != 1)
             continue;
-        *ret = (struct engine_relation){relation->version, relation->definition};
+        *ret = (struct engine_relation){.version = relation->version, .definition = relation->definition};
         return TN_OK;
     }
     return tn_fail(err, ref->at == ENGINE_AT_VERSION ? TN_ESNAPSHOT : TN_EDATASET, "there is no dataset \"%s\"",
