@@ -13,6 +13,11 @@
 enum tn_code dataset_read_sql(struct lake *lake, const struct iceberg_plan *plan, const struct iceberg_schema *schema,
                               struct tn_buf *out, struct tn_error *err) TN_CHECKED;
 
+/* prune.c: what a query's conditions mean for the table's columns; those that
+ * cannot be said exactly are left out. The arena's. */
+size_t dataset_predicates(struct tn_arena *arena, const struct iceberg_schema *schema,
+                          const struct engine_table_ref *ref, const struct iceberg_predicate **ret);
+
 /* stats.c: what the engine says of a written file, in Iceberg's terms. The
  * path is set by the caller. */
 void dataset_file_stats(struct tn_arena *arena, const struct iceberg_schema *schema,

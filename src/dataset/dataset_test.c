@@ -372,6 +372,70 @@ static void test_position_deletes_are_honoured(void **state)
     iceberg_metadata_unref(base);
 }
 
+static size_t files_in(const char *definition)
+{
+    size_t count = 0;
+    for (const char *at = definition; (at = strstr(at, ".parquet'")) != NULL; at++)
+        count++;
+    return count;
+}
+
+static struct engine_relation resolve_with(struct fixture *f, const struct engine_predicate *predicates, size_t count,
+                                           struct tn_arena *arena)
+{
+    struct tn_error err = {0};
+    struct engine_relation relation = {0};
+    const struct engine_resolver resolver = dataset_resolver(&f->lake);
+    const struct engine_table_ref ref = {.name = "log", .predicates = predicates, .predicate_count = count};
+    must(resolver.resolve(resolver.context, &ref, arena, &relation, &err), &err);
+    return relation;
+}
+
+/* Files that cannot matter are left out, and no answer changes by it. */
+static void test_conditions_leave_files_out(void **state)
+{
+    struct fixture *f = *state;
+    struct tn_error err = {0};
+    struct dataset_commit commit;
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    static const struct dataset_column columns[] = {{.name = "day", .sql_type = "DATE"},
+                                                    {.name = "n", .sql_type = "BIGINT"},
+                                                    {.name = "x", .sql_type = "DOUBLE"},
+                                                    {.name = "who", .sql_type = "VARCHAR"}};
+    for (int i = 0; i < 12; i++) {
+        const char *sql = tn_arena_printf(arena,
+                                          "SELECT DATE '2024-01-01' + %d AS day, %d + r AS n, CASE WHEN r = 3 THEN "
+                                          "'NaN'::DOUBLE ELSE %d END AS x, 'p%02d' AS who FROM range(10) t(r)",
+                                          i, i * 10, i, i);
+        must(write_rows(&f->lake, "log", DATASET_APPEND, columns, 4, sql, &nothing_special, &commit, &err), &err);
+    }
+    const struct engine_value forty = {ENGINE_LITERAL_INTEGER, "40"}, text40 = {ENGINE_LITERAL_TEXT, "40"};
+    const struct engine_value day = {ENGINE_LITERAL_DATE, "2024-01-03"},
+                              names[] = {{ENGINE_LITERAL_TEXT, "p01"}, {ENGINE_LITERAL_TEXT, "p07"}};
+    const struct engine_predicate cases[] = {
+        {"N", ENGINE_GREATER_EQUAL, &forty, 1}, {"n", ENGINE_LESS, &forty, 1},   {"day", ENGINE_EQUAL, &day, 1},
+        {"who", ENGINE_IN, names, 2},           {"n", ENGINE_EQUAL, &text40, 1}, {"x", ENGINE_GREATER, &forty, 1},
+        {"nothing", ENGINE_EQUAL, &forty, 1},
+    };
+    static const size_t left[] = {8, 4, 1, 2, 12, 12, 12};
+    for (size_t i = 0; i < TN_COUNT(cases); i++) {
+        const struct engine_relation relation = resolve_with(f, &cases[i], 1, arena);
+        assert_int_equal(files_in(relation.definition), left[i]);
+        assert_int_equal(relation.variant != NULL, left[i] < 12);
+    }
+    expect(f, "SELECT count(*) FROM log WHERE n >= 40", "[80]");
+    expect(f, "SELECT count(*) FROM log WHERE n >= 40 AND day = DATE '2024-01-06'", "[10]");
+    expect(f, "SELECT count(*) FROM log WHERE who IN ('p01', 'p07')", "[20]");
+    expect(f, "SELECT count(*) FROM log WHERE x > 1000", "[12]");
+    expect(f, "SELECT count(*) FROM log l WHERE 110 <= l.n AND l.n BETWEEN 0 AND 115", "[6]");
+    expect(f, "SELECT count(*), (SELECT count(*) FROM log) FROM log WHERE n < 5", "[5,120]");
+    expect(f, "SELECT (SELECT max(n) FROM log WHERE n < 20), (SELECT min(n) FROM log WHERE n > 50)", "[19,51]");
+    expect(f, "WITH late AS (FROM log WHERE n >= 110) SELECT count(*) FROM late", "[10]");
+    expect(f, "SELECT count(*) FROM log WHERE n > 30 OR n < 5", "[94]");
+    expect(f, "SELECT count(*) FROM log WHERE NOT n > 30", "[31]");
+    expect(f, "SELECT count(*) FROM log", "[120]"); /* and the whole again on the same connection */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -385,6 +449,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_names_and_suggestions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_patch_and_drop, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_position_deletes_are_honoured, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_conditions_leave_files_out, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -132,6 +132,46 @@ static const char *version_text(struct tn_arena *arena, const struct iceberg_sna
     return tn_arena_printf(arena, "%" PRId64 "+%d", snapshot->id, schema->id);
 }
 
+/* A table of few files is read whole under one definition, which stays
+ * compiled; of one with many, a query gets those that its conditions leave. */
+#define PRUNE_FROM_FILES 9
+
+static bool worth_pruning(const struct engine_table_ref *ref, const struct iceberg_snapshot *snapshot)
+{
+    return ref->predicate_count > 0 && snapshot &&
+           iceberg_snapshot_count(snapshot, "total-data-files", 0) >= PRUNE_FROM_FILES;
+}
+
+/* TN_OK without a definition when the conditions leave all files in. */
+static enum tn_code resolve_pruned(struct lake *lake, const struct iceberg_table *table,
+                                   const struct iceberg_metadata *metadata, const struct iceberg_snapshot *snapshot,
+                                   const struct iceberg_schema *schema, const struct engine_table_ref *ref,
+                                   struct tn_arena *arena, struct engine_relation *ret, struct tn_error *err)
+{
+    const struct iceberg_predicate *predicates;
+    size_t count = dataset_predicates(arena, schema, ref, &predicates);
+    if (count == 0)
+        return TN_OK;
+    ICEBERG_AUTO_PLAN *plan = NULL;
+    TN_TRY(iceberg_plan_new(table, metadata, snapshot, predicates, count, &plan, err));
+    if (plan->pruned_count == 0)
+        return TN_OK;
+    TN_AUTO_BUF text = {0};
+    TN_TRY(dataset_read_sql(lake, plan, schema, &text, err));
+    ret->definition = tn_arena_strndup(arena, text.data, text.len);
+    ret->variant = tn_arena_printf(arena, "%016" PRIx64, tn_hash64(text.data, text.len, 0));
+    return TN_OK;
+}
+
+static enum tn_code resolve_whole(struct lake *lake, const struct iceberg_table *table,
+                                  const struct iceberg_metadata *metadata, const struct iceberg_snapshot *snapshot,
+                                  const struct iceberg_schema *schema, struct tn_buf *out, struct tn_error *err)
+{
+    ICEBERG_AUTO_PLAN *plan = NULL;
+    TN_TRY(iceberg_plan_new(table, metadata, snapshot, NULL, 0, &plan, err));
+    return dataset_read_sql(lake, plan, schema, out, err);
+}
+
 static enum tn_code resolve(void *context, const struct engine_table_ref *ref, struct tn_arena *arena,
                             struct engine_relation *ret, struct tn_error *err)
 {
@@ -148,24 +188,23 @@ static enum tn_code resolve(void *context, const struct engine_table_ref *ref, s
     const char *version = version_text(arena, snapshot, schema);
     /* A dropped and remade table may meet the same number again: the uuid tells them apart. */
     const char *key = tn_arena_printf(arena, "%s@%s", metadata->uuid, version);
-    const char *sql = recall(lake->relations, name, key, arena);
-    if (!sql) {
-        struct iceberg_table table = catalog_table(lake->catalog, arena, name);
-        ICEBERG_AUTO_PLAN *plan = NULL;
+    struct iceberg_table table = catalog_table(lake->catalog, arena, name);
+    *ret = (struct engine_relation){.version = version};
+    enum tn_code code = TN_OK;
+    if (worth_pruning(ref, snapshot))
+        code = resolve_pruned(lake, &table, metadata, snapshot, schema, ref, arena, ret, err);
+    const char *sql = ret->definition ? ret->definition : recall(lake->relations, name, key, arena);
+    if (code == TN_OK && !sql) {
         TN_AUTO_BUF text = {0};
-        enum tn_code code = iceberg_plan_new(&table, metadata, snapshot, NULL, 0, &plan, err);
-        if (code == TN_OK)
-            code = dataset_read_sql(lake, plan, schema, &text, err);
-        if (code != TN_OK) {
-            tn_error_context(err, "dataset \"%s\"", name);
-            return code;
-        }
+        code = resolve_whole(lake, &table, metadata, snapshot, schema, &text, err);
         sql = tn_arena_strndup(arena, text.data, text.len);
-        remember(lake->relations, name, key, sql);
+        if (code == TN_OK)
+            remember(lake->relations, name, key, sql);
     }
-    ret->version = version;
+    if (code != TN_OK)
+        tn_error_context(err, "dataset \"%s\"", name);
     ret->definition = sql;
-    return TN_OK;
+    return code;
 }
 
 static size_t list_names(void *context, struct tn_arena *arena, const char *const **ret)

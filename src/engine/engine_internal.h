@@ -89,8 +89,8 @@ enum tn_code engine_watch_check(struct engine_watch *watch, struct tn_error *err
 #define SESSION_AT_VIEWS 64
 
 struct session_view {
-    char *name; /* lower case; the view's name */
-    char *version;
+    char *name;  /* lower case; the view's name */
+    char *stamp; /* version and variant of what it shows */
     bool at; /* spliced by us: may be dropped when there are many */
     uint64_t used;
 };
@@ -155,6 +155,8 @@ TN_DEFINE_CLEANUP(struct guard_analysis, guard_analysis_free)
 enum tn_code guard_analyse(struct engine_session *session, const char *sql, size_t length,
                            struct guard_analysis **ret, struct tn_error *err) TN_CHECKED;
 
+/* guard_predicates.c: the WHERE's terms over the only table of a SELECT. */
+void guard_predicates(const json_t *select, const json_t *table, struct tn_arena *arena, struct engine_table_ref *ref);
 /* guard_walk.c: judges the tree of a whole text, fills the tables. */
 enum tn_code guard_walk(const json_t *root, struct guard_analysis *analysis, struct tn_error *err) TN_CHECKED;
 /* As an expression alone: nothing but one item behind SELECT, no tables. */

@@ -42,7 +42,8 @@ static bool literal_kind(const json_t *literal, enum engine_literal *ret)
     static const struct {
         const char *kind;
         enum engine_literal literal;
-    } kinds[] = {{"INTEGER", ENGINE_LITERAL_INTEGER}, {"NUMERIC", ENGINE_LITERAL_NUMBER}, {"STRING", ENGINE_LITERAL_TEXT}};
+    } kinds[] = {
+        {"INTEGER", ENGINE_LITERAL_INTEGER}, {"NUMERIC", ENGINE_LITERAL_NUMBER}, {"STRING", ENGINE_LITERAL_TEXT}};
     for (size_t i = 0; i < TN_COUNT(kinds); i++) {
         if (tn_streq(word(literal, "kind"), kinds[i].kind)) {
             *ret = kinds[i].literal;
@@ -79,8 +80,8 @@ static bool constant_of(const json_t *expression, enum engine_literal *ret_kind,
     return true;
 }
 
-static void add(struct collector *collector, const char *column, enum engine_compare compare, const json_t *const *values,
-                size_t count)
+static void add(struct collector *collector, const char *column, enum engine_compare compare,
+                const json_t *const *values, size_t count)
 {
     if (collector->count == MAX_PREDICATES || !column || count == 0)
         return;
@@ -91,8 +92,11 @@ static void add(struct collector *collector, const char *column, enum engine_com
             return;
         copies[i].text = tn_arena_strdup(collector->arena, text);
     }
-    collector->found[collector->count++] = (struct engine_predicate){
-        .column = tn_arena_strdup(collector->arena, column), .compare = compare, .values = copies, .value_count = count};
+    collector->found[collector->count++] =
+        (struct engine_predicate){.column = tn_arena_strdup(collector->arena, column),
+                                  .compare = compare,
+                                  .values = copies,
+                                  .value_count = count};
 }
 
 static const struct {

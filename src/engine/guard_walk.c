@@ -34,6 +34,7 @@ struct walk {
     bool constant;   /* inside AT (...) */
     bool expression; /* a predicate: no tables */
     const struct scope *scope;
+    const json_t *select, *only_table; /* the SELECT being walked, when it reads one table */
     struct tn_error *err;
 };
 
@@ -205,6 +206,8 @@ static enum tn_code judge_base_table(struct walk *walk, const json_t *object)
     table.ref.column = position.column;
     if (clause)
         TN_TRY(read_at_clause(walk, object, clause, &table));
+    if (object == walk->only_table)
+        guard_predicates(walk->select, object, walk->arena, &table.ref);
     add_table(walk, &table);
     return walk_value(walk, json_object_get(object, "sample"));
 }
@@ -280,7 +283,14 @@ static enum tn_code walk_query_body(struct walk *walk, const json_t *object)
 {
     if (tn_streq(text_at(object, "type"), "RECURSIVE_CTE_NODE"))
         return walk_recursive(walk, object);
-    return walk_fields(walk, object, "cte_map");
+    const json_t *outer_select = walk->select, *outer_table = walk->only_table;
+    const json_t *from = json_object_get(object, "from_table");
+    walk->select = object;
+    walk->only_table = tn_streq(text_at(from, "type"), "BASE_TABLE") ? from : NULL;
+    enum tn_code code = walk_fields(walk, object, "cte_map");
+    walk->select = outer_select;
+    walk->only_table = outer_table;
+    return code;
 }
 
 /* Each entry sees those before it; the body sees all. One C frame per entry

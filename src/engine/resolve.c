@@ -76,10 +76,20 @@ static enum tn_code read_default_at(const char *text, struct engine_table_ref *r
     return TN_EREQUEST;
 }
 
+static bool is_shared(const struct guard_analysis *analysis, const struct guard_table *table)
+{
+    size_t same = 0;
+    for (size_t i = 0; i < analysis->table_count; i++)
+        same += tn_streq(analysis->tables[i].key, table->key);
+    return same > 1;
+}
+
 static enum tn_code moment_of(const struct resolving *resolving, const struct guard_table *table,
                               struct engine_table_ref *ret, struct tn_error *err)
 {
     *ret = table->ref;
+    if (is_shared(resolving->analysis, table)) /* one view for several places, each with its own WHERE */
+        ret->predicate_count = 0;
     if (!table->at_expression)
         return resolving->options->default_at ? read_default_at(resolving->options->default_at, ret, err) : TN_OK;
     bool version = ret->at == ENGINE_AT_VERSION;

@@ -25,7 +25,7 @@ void engine_session_close(struct engine_session *session)
         duckdb_destroy_prepare(&session->serialize);
     for (size_t i = 0; i < session->view_count; i++) {
         free(session->views[i].name);
-        free(session->views[i].version);
+        free(session->views[i].stamp);
     }
     free(session->views);
     if (session->connection)
@@ -113,7 +113,7 @@ static enum tn_code drop_view(struct engine_session *session, struct session_vie
     tn_buf_put_sql_name(&sql, view->name);
     TN_TRY(engine_session_exec(session, sql.data, err));
     free(view->name);
-    free(view->version);
+    free(view->stamp);
     *view = session->views[--session->view_count];
     return TN_OK;
 }
@@ -138,7 +138,8 @@ enum tn_code engine_session_view(struct engine_session *session, const char *nam
                                  const struct engine_relation *relation, struct tn_error *err)
 {
     struct session_view *view = find_view(session, name);
-    if (view && tn_streq(view->version, relation->version)) {
+    TN_AUTO_FREE char *stamp = tn_asprintf("%s %s", relation->version, relation->variant ? relation->variant : "");
+    if (view && tn_streq(view->stamp, stamp)) {
         view->used = ++session->tick;
         return TN_OK;
     }
@@ -160,8 +161,8 @@ enum tn_code engine_session_view(struct engine_session *session, const char *nam
         view = &session->views[session->view_count++];
         *view = (struct session_view){.name = tn_strdup(name), .at = at};
     }
-    free(view->version);
-    view->version = tn_strdup(relation->version);
+    free(view->stamp);
+    view->stamp = TN_TAKE(stamp);
     view->used = ++session->tick;
     return TN_OK;
 }
