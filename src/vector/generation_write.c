@@ -255,23 +255,27 @@ static enum tn_code put_header(struct writer *w, uint32_t *ret_crc, struct tn_er
     return tn_write_all(w->fd, page, sizeof page, w->path, err);
 }
 
-/* Queries between a row and a neighbour, and beyond a row seen from one: never
- * rows themselves, which are far easier to find than what people ask. */
+/* Queries that were never rows: a row moved by the difference of two others
+ * that are neighbours, which is as far from its nearest as a fresh draw would
+ * be. Rows themselves are far easier to find than what people ask. */
 static void make_samples(const struct builder *b, float *out, uint32_t count)
 {
-    TN_AUTO_FREE float *other = tn_calloc(b->space.dims, sizeof *other);
+    uint32_t dims = b->space.dims;
+    TN_AUTO_FREE float *from = tn_calloc(dims, sizeof *from);
+    TN_AUTO_FREE float *to = tn_calloc(dims, sizeof *to);
     for (uint32_t i = 0; i < count; i++) {
-        float *q = out + (size_t)i * b->space.dims;
+        float *q = out + (size_t)i * dims;
         uint32_t node = (uint32_t)(space_mix64(b->options->seed + i) % b->nodes);
-        const uint32_t *list = graph_list(b, 0, node);
-        uint32_t near = list[0] ? list[1 + space_mix64(i) % list[0]] : node;
+        uint32_t other = (uint32_t)(space_mix64(b->options->seed + i + count) % b->nodes);
+        const uint32_t *list = graph_list(b, 0, other);
+        uint32_t near = list[0] ? list[1 + space_mix64(i) % list[0]] : other;
         (void)build_row(b, b->node_row[node], q);
-        (void)build_row(b, b->node_row[near], other);
-        float t = i % 2 ? 0.5F : -0.75F;
-        for (uint32_t d = 0; d < b->space.dims; d++)
-            q[d] += t * (other[d] - q[d]);
+        (void)build_row(b, b->node_row[other], from);
+        (void)build_row(b, b->node_row[near], to);
+        for (uint32_t d = 0; d < dims; d++)
+            q[d] += to[d] - from[d];
         if (space_prepare(&b->space, q, q) != SPACE_FINE)
-            memcpy(q, other, b->space.dims * sizeof *q);
+            memcpy(q, to, dims * sizeof *q);
     }
 }
 
