@@ -225,7 +225,8 @@ enum tn_code catalog_list(struct catalog *catalog, struct tn_arena *arena, const
     pthread_mutex_lock(&catalog->mutex);
     size_t known = catalog->count;
     struct entry **entries = TN_ARENA_ARRAY(arena, struct entry *, known + 1);
-    memcpy(entries, catalog->entries, known * sizeof *entries);
+    for (size_t i = 0; i < known; i++)
+        entries[i] = catalog->entries[i];
     pthread_mutex_unlock(&catalog->mutex);
 
     const char **names = TN_ARENA_ARRAY(arena, const char *, known + 1);
