@@ -203,7 +203,8 @@ static enum tn_code add_files(struct dataset_write *write, struct iceberg_tx *tx
 {
     char suffix[48];
     snprintf(suffix, sizeof suffix, DATASET_FILE_SUFFIX, schema_id);
-    qsort(write->files, write->file_count, sizeof *write->files, by_order);
+    if (write->file_count > 1)
+        qsort(write->files, write->file_count, sizeof *write->files, by_order);
     for (size_t i = 0; i < write->file_count; i++) {
         struct staged_file *staged = &write->files[i];
         const char *key;
