@@ -68,9 +68,9 @@ static void test_used_tables(void **state)
     struct engine_query_options options = fixture_query(
         &fixture, "SELECT 1 FROM candidates a, Candidates b, clients, candidates x AT (VERSION => 1), range(1)");
     TN_CLEANUP(engine_query_free_p) struct engine_query *query = NULL;
-    unsigned before = fixture.resolved;
+    unsigned before = atomic_load(&fixture.resolved);
     assert_int_equal(engine_query_start(fixture.engine, &options, &query, NULL), TN_OK);
-    assert_int_equal(fixture.resolved - before, 3);
+    assert_int_equal(atomic_load(&fixture.resolved) - before, 3);
     size_t count = 0;
     const struct engine_used_table *tables = engine_query_tables(query, &count);
     assert_int_equal(count, 3);

@@ -38,7 +38,7 @@ static const struct fixture_relation fixture_relations[] = {
 struct fixture {
     char folder[64];
     struct engine *engine;
-    unsigned resolved; /* how often the resolver was asked */
+    atomic_uint resolved; /* how often the resolver was asked */
 };
 
 static inline enum tn_code fixture_resolve(void *context, const struct engine_table_ref *ref, struct tn_arena *arena,
@@ -46,7 +46,7 @@ static inline enum tn_code fixture_resolve(void *context, const struct engine_ta
 {
     struct fixture *fixture = context;
     (void)arena;
-    fixture->resolved++;
+    atomic_fetch_add(&fixture->resolved, 1);
     for (size_t i = 0; i < TN_COUNT(fixture_relations); i++) {
         const struct fixture_relation *relation = &fixture_relations[i];
         int64_t version = 0;

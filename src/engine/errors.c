@@ -151,8 +151,7 @@ static void hint_resources(struct tn_error *err, enum tn_code code)
         tn_error_hint(err,
                       "Ask for less at once (fewer columns, a filter, a LIMIT), or raise the setting sql.memory.");
     else if (code == TN_EDISKFULL)
-        tn_error_hint(err,
-                      "The query spills more to disk than it may: free space, or raise the setting sql.temp_size.");
+        tn_error_hint(err, "The query spills more to disk than it may: free space, or raise the setting sql.temp.");
 }
 
 enum tn_code engine_fail(struct tn_error *err, const char *message, const struct engine_text *text)

@@ -1,0 +1,1 @@
+status = 'active' AND rate < 90 -- x

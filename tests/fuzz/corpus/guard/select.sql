@@ -1,0 +1,1 @@
+SELECT a, count(*) FROM t x AT (VERSION => 5) WHERE b IN (1,2) GROUP BY a
