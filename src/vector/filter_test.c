@@ -112,7 +112,7 @@ static void cell(double share, int correlation, int kind)
 static void test_always_k_with_recall(void **state)
 {
     (void)state;
-    static const double shares[] = {0.5, 0.3, 0.25, 0.1, 0.01, 0.001, 0.0001, 0};
+    static const double shares[] = {0.5, 0.3, 0.25, 0.22, 0.1, 0.01, 0.001, 0.0001, 0};
     for (size_t s = 0; s < TN_COUNT(shares); s++)
         for (int correlation = -1; correlation <= 1; correlation++)
             for (int kind = VECTOR_FILTER_BITMAP; kind <= VECTOR_FILTER_CALLBACK; kind++)

@@ -5,7 +5,8 @@
  *   everything          the walk
  *   few                 gather: score the codes of all that qualify
  *   a good share        the walk, wider by the share, filtered late
- *   in between          the two-hop walk, seeded from rows that qualify
+ *   in between          the two-hop walk, seeded from rows that qualify, unless
+ *                       a probe finds them rare where the query is
  *
  * and falls back to a scan of codes when the answer is short, which is what
  * makes "exactly k" hold whatever the estimate was. Then zero rows and the
@@ -171,6 +172,18 @@ static enum tn_code run_late(struct searching *q, bool *ret_enough)
     return TN_OK;
 }
 
+/* Whether rows that qualify are about as frequent near the query as they are
+ * everywhere. Where they are not, the nearest of them lie on the rim of a
+ * region that a walk cannot see into, and only a look at all of them is sure. */
+static enum tn_code probe_share(struct searching *q, bool *ret_usual)
+{
+    uint32_t window = (uint32_t)fmin(256, fmax(32, 4 / (double)q->admission.selectivity));
+    TN_TRY(run_walk(q, window, false));
+    double expected = (double)q->admission.selectivity * (double)q->searcher->scratch.walk.count;
+    *ret_usual = 4 * (double)admitted_in_pool(q) >= expected;
+    return TN_OK;
+}
+
 static enum tn_code search_filtered(struct searching *q)
 {
     const struct generation *g = q->state->generation;
@@ -183,12 +196,15 @@ static enum tn_code search_filtered(struct searching *q)
     if (q->admission.selectivity >= LATE_SHARE) {
         q->stats->strategy = VECTOR_STRATEGY_LATE;
         TN_TRY(run_late(q, &enough));
-    }
-    if (!enough) {
-        q->stats->fell_back = q->admission.selectivity >= LATE_SHARE;
-        q->stats->strategy = VECTOR_STRATEGY_TWO_HOP;
-        TN_TRY(run_walk(q, TN_MAX(q->window, 2 * q->k), true));
-        enough = q->stats->stop == VECTOR_STOP_WINDOW;
+    } else {
+        bool usual = false;
+        if (q->admission.selectivity > 0)
+            TN_TRY(probe_share(q, &usual));
+        if (usual) {
+            q->stats->strategy = VECTOR_STRATEGY_TWO_HOP;
+            TN_TRY(run_walk(q, TN_MAX(2 * q->window, 4 * q->k), true));
+            enough = q->stats->stop == VECTOR_STOP_WINDOW;
+        }
     }
     if (!enough || q->searcher->scratch.ranked_count < q->k) {
         q->stats->fell_back = true;
