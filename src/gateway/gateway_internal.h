@@ -143,6 +143,7 @@ struct request {
     const char *pending_token; /* to be verified before anything else */
     uint64_t started_ns;
     bool dispatched, answered, failed, keep_answer;
+    bool verifying;        /* suspended between headers and body, for the token */
     atomic_bool begun;     /* the headers were judged: id and match stand */
     struct tn_error error; /* when failed */
     struct idempotency_key kept_key;

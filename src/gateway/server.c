@@ -59,22 +59,28 @@ static void verify_task(void *argument)
     request_unref(request);
 }
 
+/* A body that would be read in vain is refused before it is sent. */
+static enum MHD_Result judge_headers(struct request *request)
+{
+    if (!request->failed || (!request->expects_continue && request->promised_bytes <= PATIENCE))
+        return MHD_YES;
+    request->answered = true;
+    reply_error(request, &request->error);
+    return reply_queue(request) ? MHD_YES : MHD_NO;
+}
+
 /* All headers are there. */
 static enum MHD_Result begin(struct request *request, const char *method, const char *version)
 {
     request_begin(request, method, version);
-    if (request->failed && (request->expects_continue || request->promised_bytes > PATIENCE)) {
-        request->answered = true;
-        reply_error(request, &request->error);
-        return reply_queue(request) ? MHD_YES : MHD_NO;
-    }
-    if (!request->failed && request->pending_token) {
-        request_ref(request);
-        (void)pthread_mutex_lock(&request->lock);
-        request_suspend_locked(request);
-        (void)pthread_mutex_unlock(&request->lock);
-        tn_pool_submit(request->gateway->requests, TN_FOREGROUND, verify_task, request);
-    }
+    if (request->failed || !request->pending_token)
+        return judge_headers(request);
+    request->verifying = true;
+    request_ref(request);
+    (void)pthread_mutex_lock(&request->lock);
+    request_suspend_locked(request);
+    (void)pthread_mutex_unlock(&request->lock);
+    tn_pool_submit(request->gateway->requests, TN_FOREGROUND, verify_task, request);
     return MHD_YES;
 }
 
@@ -87,6 +93,10 @@ static enum MHD_Result on_access(void *context, struct MHD_Connection *mhd, cons
     (void)url;
     if (!request->begun)
         return begin(request, method, version);
+    if (request->verifying) { /* after a suspension there, libmicrohttpd repeats its call for the headers */
+        request->verifying = false;
+        return judge_headers(request);
+    }
     bool well = *count > 0 ? request_take_body(request, bytes, count) : request_continue(request);
     return well ? MHD_YES : MHD_NO;
 }
