@@ -72,6 +72,7 @@ enum tn_code avro_deflate(const void *bytes, size_t length, struct tn_buf *out, 
     if (deflate(&stream, Z_FINISH) != Z_STREAM_END)
         return tn_fail(err, TN_EINTERNAL, "deflate did not finish");
     out->len += bound - stream.avail_out;
+    tn_buf_append(out, "", 0); /* terminates */
     return TN_OK;
 }
 
@@ -184,10 +185,9 @@ static enum tn_code codec_unsnappy(const uint8_t *bytes, size_t length, const ch
     return ok ? TN_OK : tn_fail(err, TN_ECORRUPT, "%s: a snappy block does not decompress", what);
 }
 
-enum tn_code avro_decompress(const char *codec, const uint8_t *bytes, size_t length, const char *what,
-                             struct tn_buf *out, struct tn_error *err)
+static enum tn_code codec_decompress(const char *codec, const uint8_t *bytes, size_t length, const char *what,
+                                     struct tn_buf *out, struct tn_error *err)
 {
-    tn_buf_clear(out);
     if (tn_streq(codec, "deflate"))
         return codec_inflate(bytes, length, what, out, err);
     if (tn_streq(codec, "zstandard"))
@@ -196,4 +196,13 @@ enum tn_code avro_decompress(const char *codec, const uint8_t *bytes, size_t len
         return codec_unsnappy(bytes, length, what, out, err);
     return tn_fail(err, TN_EUNSUPPORTED, "%s: Avro codec \"%.40s\" (null, deflate, zstandard and snappy are read)",
                    what, codec);
+}
+
+enum tn_code avro_decompress(const char *codec, const uint8_t *bytes, size_t length, const char *what,
+                             struct tn_buf *out, struct tn_error *err)
+{
+    tn_buf_clear(out);
+    enum tn_code code = codec_decompress(codec, bytes, length, what, out, err);
+    tn_buf_append(out, "", 0); /* the codecs wrote behind its back: terminate */
+    return code;
 }

@@ -324,7 +324,8 @@ static void files_without_ids(void **state)
     build(*state, &b, MANIFEST_DATA, &no_spec);
     assert_ok(manifest_build_add(&b, MANIFEST_ADDED, &file, &test_err));
     assert_ok(manifest_build_finish(&b, &test_err));
-    for (char *at = b.writer.out.data; (at = memmem(at, (size_t)(b.writer.out.data + 6000 - at), "field-id", 8));)
+    const char *end = b.writer.out.data + b.writer.out.len;
+    for (char *at = b.writer.out.data; (at = memmem(at, (size_t)(end - at), "field-id", 8));)
         memcpy(at, "fieldoid", 8);
     assert_ok(manifest_decode(b.writer.out.data, b.writer.out.len, "m", &b.row, &no_spec, &object, &test_err));
     assert_true(object->form.ids_by_name);

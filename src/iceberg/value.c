@@ -339,9 +339,8 @@ static void value_format_decimal(value_i128 number, int scale, struct tn_buf *ou
 
 static void value_format_hex(struct iceberg_bytes value, struct tn_buf *out)
 {
-    char *hex = tn_buf_reserve(out, 2 * value.length + 1);
-    tn_hex_encode(value.data, value.length, hex);
-    out->len += 2 * value.length;
+    for (size_t i = 0; i < value.length; i++)
+        tn_buf_printf(out, "%02x", value.data[i]);
 }
 
 static void value_format_uuid(struct iceberg_bytes value, struct tn_buf *out)
