@@ -62,8 +62,8 @@ static void keeps_what_it_does_not_know(void **state)
     (void)state;
     static const char *const pieces[] = {
         SCHEMA,
-        "{\"spec-id\":0,\"fields\":[{\"name\":\"a_bucket\",\"transform\":\"bucket[4]\",\"source-id\":1,"
-        "\"field-id\":1000}],\"x-spec\":1}",
+        ("{\"spec-id\":0,\"fields\":[{\"name\":\"a_bucket\",\"transform\":\"bucket[4]\",\"source-id\":1,"
+         "\"field-id\":1000}],\"x-spec\":1}"),
         "\"x-unknown\":{\"deep\":[1,2.50,1e5]}}",
         "\"manifest-list\":\"file:\\/x\\/1.avro\"",
         "\"odd\\u0020key\":\"v\\u00e9\"",
