@@ -69,8 +69,8 @@ static const char *const bad_schemas[] = {
     "{\"fields\":[{\"id\":\"1\",\"name\":\"a\",\"required\":false,\"type\":\"int\"}]}",
     "{\"fields\":[{\"id\":1,\"name\":null,\"required\":false,\"type\":\"int\"}]}",
     "{\"fields\":[{\"id\":-1,\"name\":\"a\",\"required\":false,\"type\":\"int\"}]}",
-    "{\"fields\":[{\"id\":1,\"name\":\"a\",\"required\":false,\"type\":\"int\"},"
-    "{\"id\":1,\"name\":\"b\",\"required\":false,\"type\":\"int\"}]}",
+    ("{\"fields\":[{\"id\":1,\"name\":\"a\",\"required\":false,\"type\":\"int\"},"
+     "{\"id\":1,\"name\":\"b\",\"required\":false,\"type\":\"int\"}]}"),
     "{\"identifier-field-ids\":[2],\"fields\":[{\"id\":1,\"name\":\"a\",\"required\":false,\"type\":\"int\"}]}",
     "{\"fields\":[{\"id\":1,\"name\":\"a\",\"required\":false,\"type\":{\"type\":\"list\",\"element\":\"int\"}}]}",
     "{\"fields\":[],\"fields\":[]}",

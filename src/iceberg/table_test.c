@@ -43,6 +43,40 @@ static void refuses_bad_schemas(void **state)
     assert_code(iceberg_table_create(&f->table, &schema, NULL, 0, &metadata, &test_err), TN_ESCHEMA);
 }
 
+/* Schema and first rows in one commit; also where a table was dropped. */
+static void first_commit_makes_the_table(void **state)
+{
+    struct fixture *f = *state;
+    for (int round = 0; round < 2; round++) {
+        TN_CLEANUP(iceberg_tx_free_p) struct iceberg_tx *tx = NULL;
+        TN_CLEANUP(iceberg_tx_free_p) struct iceberg_tx *late = NULL;
+        ICEBERG_AUTO_METADATA *made = NULL;
+        ICEBERG_AUTO_METADATA *loaded = NULL;
+        struct iceberg_metadata *none = NULL;
+        struct iceberg_tx *refused = NULL;
+        const char *key = NULL;
+        bool exists = true;
+        assert_ok(iceberg_tx_new_table(&f->table, test_schema(f->arena), &tx, &test_err));
+        assert_ok(iceberg_tx_new_table(&f->table, test_schema(f->arena), &late, &test_err));
+        const struct iceberg_file file = {
+            .path = iceberg_tx_new_file(tx, f->arena, ".parquet", &key), .record_count = 3, .size_bytes = 4};
+        assert_ok(store_batch_put(iceberg_tx_batch(tx), key, "data", 4, &test_err));
+        assert_ok(iceberg_tx_add_file(tx, &file, &test_err));
+        assert_ok(iceberg_table_exists(&f->table, &exists, &test_err));
+        assert_false(exists);
+        assert_ok(iceberg_tx_commit(tx, &made, &test_err));
+        assert_int_equal(made->version, 1 + 2 * round);
+        assert_int_equal(made->metadata_log_count, 0);
+        assert_ok(iceberg_table_load(&f->table, NULL, &loaded, &test_err));
+        assert_int_equal(test_total(loaded, "total-records"), 3);
+        iceberg_tx_set_property(late, "k", "v");
+        assert_code(iceberg_tx_commit(late, &none, &test_err), TN_ECONFLICT);
+        assert_code(iceberg_tx_rebase(late, loaded, &test_err), TN_ECONFLICT);
+        assert_code(iceberg_tx_new_table(&f->table, test_schema(f->arena), &refused, &test_err), TN_EEXISTS);
+        assert_ok(iceberg_table_drop(&f->table, loaded, &test_err));
+    }
+}
+
 /* Without the hint, and with a wrong or a torn one, the newest is still found. */
 static void finds_newest_without_hint(void **state)
 {
@@ -189,6 +223,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TABLE_TEST(creates_and_loads),
         TABLE_TEST(refuses_bad_schemas),
+        TABLE_TEST(first_commit_makes_the_table),
         TABLE_TEST(finds_newest_without_hint),
         TABLE_TEST(loads_from_a_stale_version),
         TABLE_TEST(prunes_and_refuses_the_stale),
