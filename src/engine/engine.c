@@ -2,6 +2,7 @@
 #include "engine/engine_internal.h"
 
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define CACHED_ANALYSES       1024
@@ -83,6 +84,34 @@ void engine_close(struct engine *engine)
         duckdb_close(&engine->database);
     pthread_mutex_destroy(&engine->lock);
     free(engine);
+}
+
+/* The "VmData" line of /proc/self/status, in bytes. */
+static uint64_t data_bytes(void)
+{
+    uint64_t kilobytes = 0;
+    char line[256];
+    FILE *file = fopen("/proc/self/status", "re");
+    while (file && fgets(line, sizeof line, file)) {
+        if (strncmp(line, "VmData:", 7) == 0)
+            kilobytes = strtoull(line + 7, NULL, 10);
+    }
+    if (file)
+        (void)fclose(file);
+    return kilobytes * 1024;
+}
+
+void engine_bound_process(const struct engine *engine)
+{
+    struct rlimit limit;
+    uint64_t bytes = data_bytes();
+    if (!bytes || engine->memory_bytes > UINT64_MAX / 4 || getrlimit(RLIMIT_DATA, &limit) != 0)
+        return;
+    bytes += 2 * engine->memory_bytes + (UINT64_C(1) << 30);
+    if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur > bytes) {
+        limit.rlim_cur = bytes;
+        (void)setrlimit(RLIMIT_DATA, &limit);
+    }
 }
 
 const char *engine_version(void)

@@ -50,6 +50,12 @@ enum tn_code engine_open(const struct engine_options *options, struct engine **r
 /* All queries must have been freed. */
 void engine_close(struct engine *engine);
 TN_DEFINE_CLEANUP(struct engine, engine_close)
+/* Bounds the memory of the whole process (RLIMIT_DATA) at what it has, twice
+ * the engine's limit and a gigabyte. DuckDB does not count the value that one
+ * call of a function makes: with this bound such a query fails (TN_ENOMEM)
+ * where the kernel would have ended the process. Call it once, after
+ * engine_open, from main. */
+void engine_bound_process(const struct engine *engine);
 /* "2.0.0" */
 const char *engine_version(void);
 
@@ -111,9 +117,9 @@ struct engine_predicate {
 struct engine_table_ref {
     const char *name;
     enum { ENGINE_AT_NOW, ENGINE_AT_VERSION, ENGINE_AT_TIMESTAMP } at;
-    int64_t at_version;      /* snapshot id */
-    int64_t at_timestamp_us; /* UTC */
-    int line, column;        /* 1-based, in the user's text */
+    int64_t at_version;                        /* snapshot id */
+    int64_t at_timestamp_us;                   /* UTC */
+    int line, column;                          /* 1-based, in the user's text */
     const struct engine_predicate *predicates; /* all of them hold */
     size_t predicate_count;
 };

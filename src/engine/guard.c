@@ -152,27 +152,33 @@ enum tn_code engine_guard(struct engine *engine, const char *sql, size_t length,
     return TN_OK;
 }
 
-enum tn_code engine_guard_predicate(struct engine *engine, const char *predicate, size_t length,
-                                    struct tn_arena *arena, const char **ret, struct tn_error *err)
+/* A condition is judged in two places: alone, where "a) OR (b" does not parse,
+ * and between parentheses, where "a;" does not. */
+static enum tn_code judge_condition(struct engine_session *session, const char *before, const char *condition,
+                                    size_t length, const char *after, struct tn_error *err)
 {
-    static const char prefix[] = "SELECT ";
-    TN_CLEANUP(engine_session_give_p) struct engine_session *session = NULL;
-    TN_TRY(engine_session_take(engine, &session, err));
-    /* Standing alone, not between parentheses: "a) OR (b" must not pass. */
     TN_AUTO_BUF sql = {0};
-    tn_buf_puts(&sql, prefix);
-    tn_buf_append(&sql, predicate, length);
+    tn_buf_puts(&sql, before);
+    tn_buf_append(&sql, condition, length);
+    tn_buf_puts(&sql, after);
     json_t *parsed = NULL;
     enum tn_code code = tree_of(session, sql.data, sql.len, &parsed, err);
     TN_AUTO_JSON *root = parsed;
     if (code == TN_OK)
         code = guard_walk_expression(root, sql.data, sql.len, err);
-    if (code != TN_OK) {
-        if (err && err->line == 1)
-            err->column = TN_MAX(1, err->column - (int)(sizeof prefix - 1));
-        return code;
-    }
+    if (code != TN_OK && err && err->line == 1)
+        err->column = TN_MAX(1, err->column - (int)strlen(before));
+    return code;
+}
+
+enum tn_code engine_guard_predicate(struct engine *engine, const char *predicate, size_t length,
+                                    struct tn_arena *arena, const char **ret, struct tn_error *err)
+{
+    TN_CLEANUP(engine_session_give_p) struct engine_session *session = NULL;
+    TN_TRY(engine_session_take(engine, &session, err));
+    TN_TRY(judge_condition(session, "SELECT ", predicate, length, "", err));
     /* The line break ends a comment that the predicate may end in. */
+    TN_TRY(judge_condition(session, "SELECT (", predicate, length, "\n)", err));
     *ret = tn_arena_printf(arena, "%.*s\n", (int)length, predicate);
     return TN_OK;
 }

@@ -159,6 +159,9 @@ void guard_predicates(const json_t *select, const json_t *table, struct tn_arena
     /* A sample is drawn from all rows, before they are filtered. */
     if (json_is_object(json_object_get(table, "sample")) || json_is_object(json_object_get(select, "sample")))
         return;
+    /* FROM t AS x(a, b) gives the columns other names. */
+    if (json_array_size(json_object_get(table, "column_name_alias")))
+        return;
     struct collector collector = {.arena = arena, .table = word(table, "table_name"), .alias = word(table, "alias")};
     collector.found = TN_ARENA_ARRAY(arena, struct engine_predicate, MAX_PREDICATES);
     collect(&collector, json_object_get(select, "where_clause"), 0);

@@ -117,6 +117,8 @@ static void test_predicates(void **state)
         "",
         "a) OR (b",
         "1=1; SELECT 2",
+        "true; -- x",
+        "1;",
         "1 AS x",
         "a, b",
         "*",

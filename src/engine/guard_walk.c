@@ -94,6 +94,34 @@ static enum tn_code judge_function(struct walk *walk, const json_t *object, cons
     return TN_ESQLREFUSED;
 }
 
+/* A call that makes one huge value works within a single step of the engine:
+ * not counted against its memory, not to be interrupted. The constant that
+ * says so is refused; what is computed meets the bound of the process. */
+#define MAX_CONSTANT_SIZE INT64_C(20000000)
+
+static enum tn_code judge_size(struct walk *walk, const json_t *object)
+{
+    static const char *const sized[] = {"repeat", "range",       "generate_series", "lpad",  "rpad",
+                                        "format", "list_resize", "array_resize",    "printf"};
+    const char *name = text_at(object, "function_name");
+    bool known = false;
+    for (size_t i = 0; i < TN_COUNT(sized); i++)
+        known = known || tn_str_equal_nocase(name, sized[i]);
+    const json_t *arguments = json_object_get(object, "arguments");
+    for (size_t i = 0; known && i < json_array_size(arguments); i++) {
+        const json_t *expression = json_object_get(json_array_get(arguments, i), "expression");
+        const json_t *literal = json_object_get(expression, "literal");
+        int64_t value = 0;
+        if (tn_streq(text_at(literal, "kind"), "INTEGER") && tn_parse_i64(text_at(literal, "text"), &value) &&
+            value > MAX_CONSTANT_SIZE) {
+            REFUSE(walk, object, "%s() of %lld makes one value that is too large", name, (long long)value);
+            tn_error_hint(walk->err, "Rows have no such bound: SELECT ... FROM range(%lld).", (long long)value);
+            return TN_ESQLREFUSED;
+        }
+    }
+    return TN_OK;
+}
+
 static enum tn_code count_reference(struct walk *walk, const json_t *object)
 {
     if (++walk->refs > MAX_TABLES) {
@@ -377,8 +405,10 @@ static enum tn_code walk_expression(struct walk *walk, const json_t *object, con
         return TN_ESQLREFUSED;
     }
     TN_TRY(judge_constant_only(walk, object, class));
-    if (tn_streq(class, "FUNCTION") || tn_streq(class, "WINDOW"))
+    if (tn_streq(class, "FUNCTION") || tn_streq(class, "WINDOW")) {
         TN_TRY(judge_function(walk, object, object, false));
+        TN_TRY(judge_size(walk, object));
+    }
     if (json_array_size(json_object_get(object, "column_names")) > MAX_NAME_PARTS) {
         REFUSE(walk, object, "a name has more than %d parts", MAX_NAME_PARTS);
         return TN_ESQLREFUSED;

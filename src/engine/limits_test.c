@@ -134,6 +134,28 @@ static void test_memory(void **state)
     fixture_expect(&fixture, "SELECT 1", "[1]");
 }
 
+/* Within one call of a function DuckDB counts nothing: the process's bound
+ * ends such a query. Last, since it holds for the rest of the process. */
+static void test_process_bound(void **state)
+{
+    (void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    skip(); /* their allocators end the process when they get no memory */
+#endif
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_DATA, &before), 0);
+    engine_bound_process(fixture.engine);
+    struct rlimit after;
+    assert_int_equal(getrlimit(RLIMIT_DATA, &after), 0);
+    assert_true(after.rlim_cur < before.rlim_cur && after.rlim_cur > UINT64_C(1) << 30);
+    TN_AUTO_BUF out = {0};
+    struct tn_error err = {0};
+    assert_int_equal(fixture_rows(&fixture, "SELECT len(range(10000000 * 90))", &out, &err), TN_ENOMEM);
+    assert_non_null(strstr(err.hint, "sql.memory"));
+    fixture_expect(&fixture, "SELECT count(*) FROM numbers", "[100000]");
+    assert_int_equal(setrlimit(RLIMIT_DATA, &before), 0);
+}
+
 static void test_disk(void **state)
 {
     (void)state;
@@ -229,9 +251,9 @@ static void test_side_by_side(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_streaming),    cmocka_unit_test(test_timeout), cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_cancel_start), cmocka_unit_test(test_memory),  cmocka_unit_test(test_disk),
-        cmocka_unit_test(test_side_by_side),
+        cmocka_unit_test(test_streaming),    cmocka_unit_test(test_timeout),       cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_cancel_start), cmocka_unit_test(test_memory),        cmocka_unit_test(test_disk),
+        cmocka_unit_test(test_side_by_side), cmocka_unit_test(test_process_bound),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -371,3 +371,9 @@ SELECT a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p FROM candidates
 SELECT list_transform([1], lambda a: list_transform([a], lambda b: list_transform([b], lambda c: list_transform([c], lambda d: list_transform([d], lambda e: list_transform([e], lambda f: list_transform([f], lambda g: g)))))))
 #! dataset_not_found a view of another moment by its inner name
 SELECT * FROM "candidates@1"
+#! sql_refused one value of billions of elements
+SELECT len(range(3000000000))
+#! sql_refused one value of gigabytes
+SELECT length(repeat('x', 2000000000))
+#! sql_refused one padded value of gigabytes
+SELECT length(lpad('x', 2000000000, 'y'))

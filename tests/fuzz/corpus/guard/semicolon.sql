@@ -1,0 +1,1 @@
+SEL$dollar 'uqoted'; --$$, $tag$ $$ $tag$, 'a' || 'b', ''
