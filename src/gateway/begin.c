@@ -62,7 +62,6 @@ static enum tn_code check_framing(struct request *request, const struct headers 
         return tn_fail(err, TN_EREQUEST, "Content-Length and Transfer-Encoding exclude each other");
     if (headers->transfer_encoding && strcasecmp(headers->transfer_encoding, "chunked") != 0)
         return tn_fail(err, TN_EREQUEST, "the only Transfer-Encoding understood is chunked");
-    request->chunked = headers->transfer_encoding != NULL;
     if (headers->content_length && !tn_parse_u64(headers->content_length, &request->promised_bytes))
         return tn_fail(err, TN_EREQUEST, "Content-Length is not a number");
     const union MHD_ConnectionInfo *size =
@@ -175,7 +174,9 @@ static enum tn_code judge(struct request *request, const char *version, struct t
         (void)snprintf(request->id, sizeof request->id, "%s", headers.request_id);
     request->authorization = headers.authorization;
     request->expects_continue = headers.expect != NULL;
+    request->must_close = true;
     TN_TRY(check_framing(request, &headers, version, err));
+    request->must_close = false;
     TN_TRY(check_site(request, &headers, err));
     TN_TRY(find_route(request, err));
     TN_TRY(authenticate(request, &headers, err));

@@ -137,13 +137,14 @@ struct request {
     struct http_target target;
     struct route_match match;
     const char *content_type, *idempotency_header, *accept, *if_none_match, *authorization;
-    bool expects_continue, chunked;
+    bool expects_continue;
     uint64_t promised_bytes; /* by Content-Length */
     struct token_identity actor;
     const char *pending_token; /* to be verified before anything else */
     uint64_t started_ns;
-    bool dispatched, answered, failed, keep_answer;
-    bool verifying;        /* suspended between headers and body, for the token */
+    bool verifying;  /* suspended before the body, until its token is known */
+    bool must_close; /* where this request ends on the connection is not certain */
+    bool answered, failed, keep_answer;
     atomic_bool begun;     /* the headers were judged: id and match stand */
     struct tn_error error; /* when failed */
     struct idempotency_key kept_key;

@@ -119,7 +119,7 @@ static void add_headers(struct request *request, struct MHD_Response *response)
     }
     if (!cacheable)
         add(response, "Cache-Control", "no-store");
-    if (atomic_load(&request->gateway->draining))
+    if (request->must_close || atomic_load(&request->gateway->draining))
         add(response, "Connection", "close");
 }
 

@@ -59,22 +59,24 @@ static void verify_task(void *argument)
     request_unref(request);
 }
 
-/* A body that would be read in vain is refused before it is sent. */
-static enum MHD_Result judge_headers(struct request *request)
+/* Refuses what was judged to be wrong, where that is better done before the
+ * body than behind it. */
+static enum MHD_Result go_on(struct request *request)
 {
-    if (!request->failed || (!request->expects_continue && request->promised_bytes <= PATIENCE))
+    if (!request->failed || !(request->must_close || request->expects_continue || request->promised_bytes > PATIENCE))
         return MHD_YES;
     request->answered = true;
     reply_error(request, &request->error);
     return reply_queue(request) ? MHD_YES : MHD_NO;
 }
 
-/* All headers are there. */
+/* All headers are there. A connection that is suspended here comes here again
+ * when it is resumed, before its body. */
 static enum MHD_Result begin(struct request *request, const char *method, const char *version)
 {
     request_begin(request, method, version);
     if (request->failed || !request->pending_token)
-        return judge_headers(request);
+        return go_on(request);
     request->verifying = true;
     request_ref(request);
     (void)pthread_mutex_lock(&request->lock);
@@ -93,9 +95,9 @@ static enum MHD_Result on_access(void *context, struct MHD_Connection *mhd, cons
     (void)url;
     if (!request->begun)
         return begin(request, method, version);
-    if (request->verifying) { /* after a suspension there, libmicrohttpd repeats its call for the headers */
+    if (request->verifying) {
         request->verifying = false;
-        return judge_headers(request);
+        return go_on(request);
     }
     bool well = *count > 0 ? request_take_body(request, bytes, count) : request_continue(request);
     return well ? MHD_YES : MHD_NO;
