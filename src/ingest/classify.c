@@ -49,8 +49,9 @@ static enum cell_class classify_word(const char *text, size_t length, uint32_t *
     };
     if (length > 5)
         return CLASS_TEXT;
+    char first = (char)(text[0] | 0x20);
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (equal_nocase(text, length, words[i].word)) {
+        if (words[i].word[0] == first && equal_nocase(text, length, words[i].word)) {
             *marks |= words[i].mark;
             return CLASS_BOOL;
         }
@@ -98,6 +99,15 @@ static bool looks_time(const char *text, size_t length)
     return length >= at + 3 && length <= 15 && text[at] == ':' && is_digit(text[at + 1]) && is_digit(text[at + 2]);
 }
 
+/* A few digits and nothing else: no need to compute the number to know it. */
+static inline bool is_short_fraction(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (!is_digit(text[i]))
+            return false;
+    return length > 0 && length < 32;
+}
+
 /* Digits came to an end before the value did. */
 static enum cell_class classify_after_digits(const char *text, size_t length, size_t at, uint32_t *marks)
 {
@@ -106,6 +116,8 @@ static enum cell_class classify_after_digits(const char *text, size_t length, si
         double ignored;
         bool zero_led = text[0] == '0' && at > 1;
         bool minus_zero_led = text[0] == '-' && text[1] == '0' && at > 2;
+        if (c == '.' && !zero_led && !minus_zero_led && is_short_fraction(text + at + 1, length - at - 1))
+            return CLASS_DOUBLE;
         if (!zero_led && !minus_zero_led && typed_double_plain(text, length, &ignored))
             return CLASS_DOUBLE;
     }

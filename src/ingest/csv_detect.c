@@ -211,26 +211,29 @@ static size_t filled_cells(const struct record *record)
     return filled;
 }
 
-/* The record that might be the header: does it look like names? Years may be
- * names ("region,2023,2024") when what stands under them is no year. */
+/* The record that might be the header: does it look like names? Numbers may be
+ * names too: years over what is no year ("region,2023,2024"), or any integer
+ * where names over values elsewhere leave no doubt. */
 static bool looks_like_header(const struct record *first, const struct record *second)
 {
-    size_t names = 0, years = 0;
+    size_t names = 0, numbers = 0, years = 0, names_over_values = 0;
     for (size_t i = 0; i < first->count && i < HEADER_CELLS; i++) {
         const struct cell *cell = &first->cells[i];
+        const struct cell *below = second && i < second->count ? &second->cells[i] : NULL;
         enum cell_class class = class_of(cell);
-        bool single_letter = class == CLASS_BOOL && cell->length <= 2;
         if (class == CLASS_EMPTY || class == CLASS_EMPTY_QUOTED)
             continue;
-        if (!is_valuelike(class) || single_letter) {
+        if (!is_valuelike(class) || (class == CLASS_BOOL && cell->length <= 2)) {
             names++;
+            names_over_values += below && is_valuelike(class_of(below));
             continue;
         }
-        if (!is_year(cell) || !second || i >= second->count || is_year(&second->cells[i]))
+        if (class != CLASS_INT || !below)
             return false;
-        years++;
+        numbers++;
+        years += is_year(cell) && !is_year(below);
     }
-    return names > 0 && (years == 0 || years + names == first->count);
+    return names > 0 && (years == numbers || names_over_values > 2 * numbers);
 }
 
 /* A padded title ("Report,,,") is above the header too: at most one filled

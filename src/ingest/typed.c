@@ -201,8 +201,13 @@ bool typed_bool(const char *text, size_t length, bool *ret)
         bool value;
     } words[] = {{"true", true}, {"false", false}, {"t", true},  {"f", false}, {"yes", true},
                  {"no", false},  {"y", true},      {"n", false}, {"1", true},  {"0", false}};
+    if (length == 0 || length > 5)
+        return false;
+    /* The bit makes letters small and leaves digits as they are. */
+    char first = (char)(text[0] | 0x20);
     for (size_t i = 0; i < TN_COUNT(words); i++)
-        if (strlen(words[i].word) == length && strncasecmp(text, words[i].word, length) == 0) {
+        if (words[i].word[0] == first && strlen(words[i].word) == length &&
+            strncasecmp(text, words[i].word, length) == 0) {
             *ret = words[i].value;
             return true;
         }
