@@ -46,10 +46,10 @@ def add_every_type(server):
 
 def add_growing(server):
     """Three loads: a later file brings a column and widens another."""
-    server.ingest("growing", "id,n\n1,10\n2,20\n", format="csv")
-    server.ingest("growing", "id,n,note\n3,30.5,new\n", format="csv")
+    server.ingest("growing", "id,n\n1,10\n2,20\n", format="csv", types="n:int")
+    server.ingest("growing", "id,n,note\n3,3000000000,new\n", format="csv")
     server.ingest("growing", "id,n\n4,40\n", format="csv")
-    return [(1, 10.0, None), (2, 20.0, None), (3, 30.5, "new"), (4, 40.0, None)]
+    return [(1, 10, None), (2, 20, None), (3, 3000000000, "new"), (4, 40, None)]
 
 
 def describe(server, name):

@@ -70,7 +70,7 @@ def test_every_type(server):
 def test_columns_that_came_later(server):
     expected = lakes.add_growing(server)
     rows = clickhouse(server, f"SELECT id, n, note FROM {by_path(server, 'growing')} ORDER BY id {SETTINGS}")
-    assert [(int(r["id"]), r["n"], r["note"]) for r in rows] == expected
+    assert [(int(r["id"]), int(r["n"]), r["note"]) for r in rows] == expected
 
 
 def test_bare_count_uses_totals_that_are_right(server):
