@@ -99,6 +99,39 @@ static void test_tables(void **state)
     assert_int_equal(seen, 7);
 }
 
+/* What the text says about the rows it wants of its one table. */
+static void test_conditions(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sql;
+        size_t count;
+    } cases[] = {
+        {"SELECT * FROM candidates WHERE id = 5 AND rate < 90", 2},
+        {"SELECT * FROM candidates c WHERE c.id >= 5", 1},
+        {"SELECT * FROM candidates c WHERE candidates.id >= 5", 0},
+        {"SELECT * FROM candidates WHERE id = 5 OR rate < 90", 0},
+        {"SELECT * FROM candidates WHERE NOT id = 5", 0},
+        {"SELECT * FROM candidates AS c(a, id) WHERE id = 5", 0},
+        {"SELECT * FROM candidates TABLESAMPLE 10% WHERE id = 5", 0},
+        {"SELECT * FROM candidates, clients WHERE id = 5", 0},
+        {"SELECT * FROM candidates GROUP BY ALL HAVING id = 5", 0},
+        {"SELECT * FROM candidates QUALIFY id = 5", 0},
+        {"SELECT count(*) FILTER (WHERE id = 5) FROM candidates", 0},
+    };
+    for (size_t i = 0; i < TN_COUNT(cases); i++) {
+        TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+        struct engine_statement statement = {0};
+        assert_int_equal(engine_guard(fixture.engine, cases[i].sql, strlen(cases[i].sql), arena, &statement, NULL),
+                         TN_OK);
+        size_t count = 0;
+        for (size_t k = 0; k < statement.table_count; k++)
+            count += statement.tables[k].predicate_count;
+        if (count != cases[i].count)
+            fail_msg("%s: %zu conditions", cases[i].sql, count);
+    }
+}
+
 static void test_predicates(void **state)
 {
     (void)state;
@@ -210,8 +243,8 @@ static void test_bounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_attacks),    cmocka_unit_test(test_accepted), cmocka_unit_test(test_tables),
-        cmocka_unit_test(test_predicates), cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_attacks),    cmocka_unit_test(test_accepted),   cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_conditions), cmocka_unit_test(test_predicates), cmocka_unit_test(test_bounds),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
