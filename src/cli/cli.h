@@ -27,6 +27,7 @@ struct cli {
     struct tn_config *config;
     struct gateway *gateway; /* the embedded one, if any */
     struct client *client;
+    const char *scratch; /* a lake of this command's own, removed in the end */
     int exit_status;     /* for commands that end well and still report trouble (doctor) */
     const char *excerpt; /* where in the SQL an error points; shown below it */
     bool pipe_closed;    /* the reader of standard output went away: no error to report */
@@ -66,6 +67,9 @@ enum tn_code cli_config(struct cli *cli, const struct tn_config **ret, struct tn
 void cli_set(struct cli *cli, const char *format, ...) TN_PRINTF(2, 3);
 /* The connection, borrowed. With `create`, a lake that is none yet is made. */
 enum tn_code cli_connect(struct cli *cli, bool create, struct client **ret, struct tn_error *err) TN_CHECKED;
+/* The same, or with no lake in sight a lake of the command's own that goes with
+ * it: for what writes nothing anyway. */
+enum tn_code cli_connect_or_scratch(struct cli *cli, struct client **ret, struct tn_error *err) TN_CHECKED;
 /* Ends what cli_connect and cli_config opened. */
 void cli_release(struct cli *cli);
 

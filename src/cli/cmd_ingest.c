@@ -70,7 +70,8 @@ static enum tn_code send_file(struct cli *cli, const char *path, const struct fi
                               struct tn_error *err)
 {
     struct client *client;
-    TN_TRY(cli_connect(cli, tn_str_starts_with(path, "/ingest/file"), &client, err));
+    TN_TRY(tn_str_starts_with(path, "/ingest/file") ? cli_connect(cli, true, &client, err)
+                                                    : cli_connect_or_scratch(cli, &client, err));
     struct upload upload = {.fd = file->fd, .name = file->path};
     progress_begin(&upload.progress, &cli->term, cli->quiet || cli->json, file->name,
                    file->size > 0 ? (uint64_t)file->size : 0);
@@ -120,18 +121,31 @@ static void put_warnings(const struct cli *cli, const json_t *answer, struct tn_
     }
 }
 
-static void put_schema(const struct cli *cli, const json_t *schema, struct tn_buf *out)
+/* The names in the file where they differ. */
+static bool any_renamed(const json_t *schema)
 {
-    TN_CLEANUP(table_free_p) struct table *table = table_new(3);
-    table_header(table, 0, "column", false);
-    table_header(table, 1, "type", false);
-    table_header(table, 2, "in the file", false);
     for (size_t i = 0; i < json_array_size(schema); i++) {
         const json_t *column = json_array_get(schema, i);
-        const char *name = text_at(column, "name"), *original = text_at(column, "original_name");
-        table_cell(table, name);
+        if (!tn_streq(text_at(column, "name"), text_at(column, "original_name")))
+            return true;
+    }
+    return false;
+}
+
+static void put_schema(const struct cli *cli, const json_t *schema, struct tn_buf *out)
+{
+    bool renamed = any_renamed(schema);
+    TN_CLEANUP(table_free_p) struct table *table = table_new(renamed ? 3 : 2);
+    table_header(table, 0, "column", false);
+    table_header(table, 1, "type", false);
+    if (renamed)
+        table_header(table, 2, "in the file", false);
+    for (size_t i = 0; i < json_array_size(schema); i++) {
+        const json_t *column = json_array_get(schema, i);
+        table_cell(table, text_at(column, "name"));
         table_cell(table, text_at(column, "type"));
-        table_cell(table, tn_streq(name, original) ? "" : original);
+        if (renamed)
+            table_cell(table, text_at(column, "original_name"));
     }
     struct table_style style = {
         .width = cli->term.out_tty ? term_width() : 0, .colour = cli->term.colour_out, .utf8 = cli->term.utf8};
@@ -153,9 +167,9 @@ static void put_summary(const struct cli *cli, const json_t *answer, const struc
         tn_buf_printf(out, "%s: unchanged, %s is there already (%s rows)\n", text_at(answer, "dataset"),
                       name.data ? name.data : "", cli_format_count(number_at(answer, "rows"), rows));
     else
-        tn_buf_printf(out, "%s: %s rows from %s (%s%s%s)\n", text_at(answer, "dataset"),
-                      cli_format_count(number_at(answer, "rows"), rows), name.data ? name.data : "", size,
-                      size[0] ? " in " : "", took);
+        tn_buf_printf(out, "%s: %s row%s from %s (%s%s%s)\n", text_at(answer, "dataset"),
+                      cli_format_count(number_at(answer, "rows"), rows), number_at(answer, "rows") == 1 ? "" : "s",
+                      name.data ? name.data : "", size, size[0] ? " in " : "", took);
     if (!unchanged && cli->term.out_tty)
         put_schema(cli, json_object_get(answer, "schema"), out);
     put_warnings(cli, answer, out);

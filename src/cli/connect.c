@@ -1,6 +1,7 @@
 /* Which lake, which configuration, which server. */
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -122,6 +123,22 @@ enum tn_code cli_connect(struct cli *cli, bool create, struct client **ret, stru
     return TN_OK;
 }
 
+enum tn_code cli_connect_or_scratch(struct cli *cli, struct client **ret, struct tn_error *err)
+{
+    if (cli->client || cli->server || cli->lake_flag || cli_is_lake(cli_lake(cli)))
+        return cli_connect(cli, false, ret, err);
+    const char *folder = getenv("TMPDIR");
+    char *path = tn_arena_printf(cli->arena, "%s/tarn-XXXXXX", folder && *folder ? folder : "/tmp");
+    if (!mkdtemp(path))
+        return tn_fail_errno(err, errno, "%s", path);
+    cli->scratch = cli->lake = path;
+    bool quiet = cli->quiet;
+    cli->quiet = true;
+    enum tn_code code = cli_connect(cli, true, ret, err);
+    cli->quiet = quiet;
+    return code;
+}
+
 void cli_release(struct cli *cli)
 {
     client_free(cli->client);
@@ -130,4 +147,8 @@ void cli_release(struct cli *cli)
     cli->gateway = NULL;
     tn_config_free(cli->config);
     cli->config = NULL;
+    struct tn_error error = {0};
+    if (cli->scratch && tn_remove_tree(cli->scratch, &error) != TN_OK)
+        cli_note(cli, "left behind: %s", error.detail);
+    cli->scratch = NULL;
 }

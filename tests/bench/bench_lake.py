@@ -138,6 +138,33 @@ def duck(lake):
     return peer
 
 
+PEER = r"""
+import sys, time
+sys.path.insert(0, sys.argv[1])
+import bench_lake, pathlib
+peer = bench_lake.duck(pathlib.Path(sys.argv[2]))
+peer.execute("SELECT 1").fetchall()
+print("ready", flush=True)
+text = sys.stdin.read()
+started = time.perf_counter()
+peer.execute(text).fetchall()
+print((time.perf_counter() - started) * 1000)
+"""
+
+
+class ColdPeer:
+    """A DuckDB in a new process that has answered nothing but SELECT 1."""
+
+    def __init__(self, lake):
+        here = pathlib.Path(__file__).resolve().parent
+        self.process = subprocess.Popen([sys.executable, "-c", PEER, here, lake], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True)
+        self.process.stdout.readline()
+
+    def first(self, text):
+        return float(self.process.communicate(text)[0])
+
+
 def load_queries():
     queries, name = {}, None
     for line in (ROOT / "tests/bench/staffing_queries.sql").read_text().splitlines():
@@ -178,18 +205,18 @@ def bench_queries(lake, reps, rows):
     for _ in range(max(3, reps // 3)):
         for name, text in queries.items():
             with Server(lake) as server:
+                server.sql("SELECT 1")
                 really_cold = drop_caches() and really_cold
                 cold_ours[name].append(timed(server.sql, text)[0])
-            peer = duck(lake)
+            peer = ColdPeer(lake)
             drop_caches()
-            cold_theirs[name].append(timed(lambda t: peer.execute(t).fetchall(), text)[0])
-            peer.close()
+            cold_theirs[name].append(peer.first(text))
     state = "cold (new process, empty file cache)" if really_cold else "cold (new process; the file cache stays)"
     for kind, ours, theirs in (("warm", warm_ours, warm_theirs), (state, cold_ours, cold_theirs)):
         for name in queries:
             mine, other = statistics.median(ours[name]), statistics.median(theirs[name])
             bar = 1.15 * other + 1
-            note = f"{REQUIRED_MS[name] / mine:.0f} x below the required {REQUIRED_MS[name]} ms"
+            note = f"required {REQUIRED_MS[name]} ms: {REQUIRED_MS[name] / mine:.1f} x as fast"
             rows.append((f"{name}, {kind}", f"{mine:.1f} ms", f"{other:.1f} ms", f"{mine / other:.2f} x",
                          f"<= {bar:.1f} ms", mine <= bar and mine < REQUIRED_MS[name], note))
 

@@ -109,6 +109,13 @@ def test_preview_writes_nothing(tmp_path):
     assert [c["name"] for c in answer["schema"]] == ["id", "name", "zip"]
 
 
+def test_preview_needs_no_lake(tmp_path):
+    path = write(tmp_path, "people.csv", PEOPLE)
+    done = tarn("preview", path, cwd=tmp_path, env={"TMPDIR": str(tmp_path)}, check=0)
+    assert "02134" in done.stdout
+    assert [p.name for p in tmp_path.iterdir()] == ["people.csv"], "nothing stays behind"
+
+
 def test_large_upload_through_a_server(tmp_path):
     lake, path = tmp_path / "lake", tmp_path / "big.csv"
     with path.open("w") as out:

@@ -260,5 +260,5 @@ def test_ingest_shows_a_summary(filled, tmp_path):
     path.write_text("My Id,zip\n1,02134\n")
     with Terminal("--lake", tmp_path / "lake", "ingest", path) as terminal:
         text = terminal.expect("zip .*VARCHAR")
-        assert "more: 1 rows" in text and "My Id" in text
+        assert "more: 1 row from" in text and "My Id" in text
         assert terminal.wait() == 0
