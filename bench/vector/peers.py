@@ -1,0 +1,189 @@
+"""One peer in a process of its own: builds, sweeps its parameters, prints JSON lines.
+
+Each peer answers a whole batch in one call on one thread, so that no
+interpreter time counts against it (LanceDB has no such call for its tables: its
+queries go one by one, and its line says so).
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import time
+
+import numpy as np
+
+WINDOWS = [10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384]
+
+
+def recall(found, truth):
+    """Share of true ids among the found; an id given twice is an error."""
+    total = 0.0
+    for got, want in zip(found, truth):
+        got = [int(x) for x in got if x >= 0]
+        assert len(set(got)) == len(got), "an id was returned twice"
+        total += len(set(got) & set(int(x) for x in want)) / len(want)
+    return total / len(truth)
+
+
+class Hnswlib:
+    sweep = [{"ef": w} for w in WINDOWS]
+
+    def build(self, rows, threads, metric):
+        import hnswlib
+
+        self.index = hnswlib.Index(space=metric, dim=rows.shape[1])
+        self.index.init_index(len(rows), M=16, ef_construction=200, random_seed=1)
+        self.index.add_items(rows, num_threads=threads)
+
+    def search(self, queries, k, ef, threads=1):
+        self.index.set_ef(ef)
+        return self.index.knn_query(queries, k=k, num_threads=threads)[0]
+
+
+class Usearch:
+    dtype = "f32"
+    sweep = [{"expansion": w} for w in WINDOWS]
+
+    def build(self, rows, threads, metric):
+        from usearch.index import Index
+
+        name = {"cosine": "cos", "l2": "l2sq", "ip": "ip"}[metric]
+        self.index = Index(ndim=rows.shape[1], metric=name, dtype=self.dtype, connectivity=16, expansion_add=200)
+        self.index.add(np.arange(len(rows)), rows, threads=threads)
+
+    def search(self, queries, k, expansion, threads=1):
+        self.index.expansion_search = expansion
+        return self.index.search(queries, k, threads=threads).keys
+
+
+class UsearchI8(Usearch):
+    dtype = "i8"
+
+
+class Faiss:
+    """`factory` names the index; rows are unit vectors under cosine, where the inner product orders them."""
+
+    factory = ""
+    sweep = []
+
+    def build(self, rows, threads, metric):
+        import faiss
+
+        faiss.omp_set_num_threads(threads)
+        kind = faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
+        self.index = faiss.index_factory(rows.shape[1], self.factory.format(lists=int(4 * len(rows) ** 0.5),
+                                                                            half=rows.shape[1] // 2), kind)
+        if hasattr(self.index, "hnsw"):
+            self.index.hnsw.efConstruction = 200
+        self.index.train(rows)
+        self.index.add(rows)
+        faiss.omp_set_num_threads(1)
+
+    def search(self, queries, k, threads=1, **settings):
+        import faiss
+
+        faiss.omp_set_num_threads(threads)
+        space = faiss.ParameterSpace()
+        for name, value in settings.items():
+            space.set_index_parameter(self.index, name, value)
+        return self.index.search(queries, k)[1]
+
+
+class FaissHnswFlat(Faiss):
+    factory = "HNSW16,Flat"
+    sweep = [{"efSearch": w} for w in WINDOWS]
+
+
+class FaissHnswSq8(Faiss):
+    factory = "HNSW16,SQ8"
+    sweep = [{"efSearch": w} for w in WINDOWS]
+
+
+class FaissIvfPqFast(Faiss):
+    factory = "IVF{lists},PQ{half}x4fs,RFlat"
+    sweep = [{"nprobe": n, "k_factor_rf": f} for f in (4, 10) for n in (8, 16, 32, 64, 128, 256)]
+
+
+class FaissRabitq(Faiss):
+    factory = "RR,IVF{lists},RaBitQ,Refine(Flat)"
+    sweep = [{"nprobe": n, "k_factor_rf": f} for f in (8, 20) for n in (8, 16, 32, 64, 128, 256)]
+
+
+class Lance:
+    kind = "IVF_RQ"
+    sweep = [{"nprobes": n, "refine": r} for r in (5, 20) for n in (10, 30, 80)]
+
+    def build(self, rows, threads, metric):
+        import lancedb
+        import pyarrow as pa
+
+        path = f"{self.work}/lance-{self.kind}"
+        shutil.rmtree(path, ignore_errors=True)
+        values = pa.array(rows.reshape(-1))
+        table = pa.table({"id": np.arange(len(rows)), "vector": pa.FixedSizeListArray.from_arrays(values, rows.shape[1])})
+        self.table = lancedb.connect(path).create_table("t", table)
+        self.metric = metric
+        self.table.create_index(metric=metric, vector_column_name="vector", index_type=self.kind)
+
+    def search(self, queries, k, nprobes, refine, threads=1):
+        out = []
+        for q in queries:
+            hits = (self.table.search(q).distance_type(self.metric).nprobes(nprobes).refine_factor(refine)
+                    .select(["id"]).limit(k).to_arrow())
+            out.append(hits.column("id").to_numpy())
+        return out
+
+
+class LanceHnsw(Lance):
+    kind = "IVF_HNSW_SQ"
+
+
+PEERS = {"hnswlib": Hnswlib, "usearch": Usearch, "usearch-i8": UsearchI8, "faiss-hnsw": FaissHnswFlat,
+         "faiss-hnsw-sq8": FaissHnswSq8, "faiss-ivfpq-fastscan": FaissIvfPqFast, "faiss-rabitq": FaissRabitq,
+         "lancedb-ivf-rq": Lance, "lancedb-hnsw-sq": LanceHnsw}
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--peer", required=True)
+    p.add_argument("--data", required=True)
+    p.add_argument("--work", required=True)
+    p.add_argument("--metric", default="cosine")
+    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--seconds", type=float, default=240)
+    p.add_argument("--k", type=int, default=10)
+    a = p.parse_args()
+    peer = PEERS[a.peer]()
+    peer.work = a.work
+    rows = np.ascontiguousarray(np.load(f"{a.data}.base.npy"), dtype=np.float32)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    cpu, wall = time.process_time(), time.monotonic()
+    peer.build(rows, a.threads, a.metric)
+    print(json.dumps({"build_seconds": time.monotonic() - wall, "cpu_seconds": time.process_time() - cpu,
+                      "bytes_per_row": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / len(rows)}),
+          flush=True)
+    end = time.monotonic() + a.seconds
+    for kind in ("like", "unlike"):
+        if not os.path.exists(f"{a.data}.{kind}.npy"):
+            continue
+        queries = np.ascontiguousarray(np.load(f"{a.data}.{kind}.npy"), dtype=np.float32)
+        truth = np.load(f"{a.data}.{kind}.truth.npy")[:, : a.k]
+        if a.peer.startswith("lancedb"):
+            queries, truth = queries[:100], truth[:100]
+        for settings in peer.sweep:
+            if time.monotonic() > end:
+                break
+            best = float("inf")
+            for _ in range(a.rounds):
+                start = time.monotonic()
+                found = peer.search(queries, a.k, **settings)
+                best = min(best, time.monotonic() - start)
+            print(json.dumps({"queries": kind, "settings": settings, "recall": recall(found, truth),
+                              "qps": len(queries) / best}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
