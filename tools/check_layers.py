@@ -9,10 +9,11 @@ import re
 import sys
 from pathlib import Path
 
-LAYERS = ["base", "store", "iceberg", "engine", "catalog", "dataset", "ingest", "vector", "demo", "gateway", "cli"]
+LAYERS = ["base", "store", "iceberg", "engine", "catalog", "dataset", "ingest", "vector", "embed", "demo", "gateway", "cli"]
 ONLY = {
     "iceberg": {"base", "store"},
     "vector": {"base"},
+    "embed": {"base"},
     "demo": {"base"},
 }
 # Libraries that one module keeps to itself.

@@ -1,0 +1,229 @@
+/* The float parts, written once over vectors of EMBED_LANES floats. A file of
+ * kernels defines EMBED_LANES and EMBED_ISA (a target attribute, or nothing),
+ * then includes this once; the functions become its own.
+ *
+ * Compilers lower these vectors to the instruction set that EMBED_ISA names,
+ * so there is one text for 128, 256 and 512 bits. Every function here carries
+ * EMBED_ISA: code of another set would be correct but slow.
+ */
+#include "embed/kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef float lanes_f __attribute__((vector_size(4 * EMBED_LANES), aligned(4), may_alias));
+typedef int32_t lanes_i __attribute__((vector_size(4 * EMBED_LANES), aligned(4), may_alias));
+typedef uint8_t lanes_b __attribute__((vector_size(EMBED_LANES), aligned(1), may_alias));
+
+#define INLINE EMBED_ISA static inline __attribute__((always_inline))
+#define LOAD(p)       (*(const lanes_f *)(p))
+#define STORE(p, v)   (*(lanes_f *)(p) = (v))
+#define SPLAT(x)      ((x) - (lanes_f){0})
+
+INLINE lanes_f pick(lanes_i mask, lanes_f a, lanes_f b)
+{
+    return (lanes_f)(((lanes_i)a & mask) | ((lanes_i)b & ~mask));
+}
+INLINE lanes_f larger(lanes_f a, lanes_f b) { return pick(a > b, a, b); }
+INLINE lanes_f smaller(lanes_f a, lanes_f b) { return pick(a < b, a, b); }
+
+INLINE float sum_lanes(lanes_f v)
+{
+    float sum = 0;
+    for (int i = 0; i < EMBED_LANES; i++)
+        sum += v[i];
+    return sum;
+}
+
+/* e^x for x <= 0, relative error 2e-7: 2^k times a polynomial (Cephes expf). */
+INLINE lanes_f exp_negative(lanes_f x)
+{
+    x = larger(x, SPLAT(-87.0F));
+    lanes_i k = __builtin_convertvector(x * 1.44269504F - 0.5F, lanes_i);
+    lanes_f whole = __builtin_convertvector(k, lanes_f);
+    lanes_f r = x - whole * 0.693359375F + whole * 2.12194440e-4F;
+    lanes_f p = SPLAT(1.9875691500e-4F);
+    p = p * r + 1.3981999507e-3F;
+    p = p * r + 8.3334519073e-3F;
+    p = p * r + 4.1665795894e-2F;
+    p = p * r + 1.6666665459e-1F;
+    p = p * r + 5.0000001201e-1F;
+    p = p * r * r + r + 1.0F;
+    return p * (lanes_f)((k + 127) << 23);
+}
+
+/* x/2 * (1 + erf(x / sqrt 2)), erf by Abramowitz and Stegun 7.1.26 (1.5e-7). */
+EMBED_ISA static void gelu(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += EMBED_LANES) {
+        lanes_f v = LOAD(x + i);
+        lanes_f z = v * 0.70710678F;
+        lanes_i sign = (lanes_i)z & INT32_MIN;
+        lanes_f a = smaller((lanes_f)((lanes_i)z & INT32_MAX), SPLAT(16.0F));
+        lanes_f t = 1.0F / (1.0F + 0.3275911F * a);
+        lanes_f y = 1.061405429F * t - 1.453152027F;
+        y = y * t + 1.421413741F;
+        y = y * t - 0.284496736F;
+        y = (y * t + 0.254829592F) * t;
+        lanes_f erf = (lanes_f)((lanes_i)(1.0F - y * exp_negative(-a * a)) | sign);
+        STORE(x + i, 0.5F * v * (1.0F + erf));
+    }
+}
+
+EMBED_ISA static void normalise(float *x, const float *added, size_t rows, size_t n, const struct embed_norm *norm,
+                                float epsilon)
+{
+    for (size_t row = 0; row < rows; row++, x += n) {
+        lanes_f sum = {0};
+        for (size_t i = 0; i < n; i += EMBED_LANES) {
+            lanes_f v = LOAD(x + i);
+            if (added)
+                v += LOAD(added + row * n + i);
+            STORE(x + i, v);
+            sum += v;
+        }
+        float mean = sum_lanes(sum) / (float)n;
+        lanes_f squares = {0};
+        for (size_t i = 0; i < n; i += EMBED_LANES) {
+            lanes_f v = LOAD(x + i) - mean;
+            squares += v * v;
+        }
+        float factor = 1.0F / sqrtf(sum_lanes(squares) / (float)n + epsilon);
+        for (size_t i = 0; i < n; i += EMBED_LANES)
+            STORE(x + i, (LOAD(x + i) - mean) * factor * LOAD(norm->gain + i) + LOAD(norm->shift + i));
+    }
+}
+
+/* Codes 0 to `steps` between a row's least and largest value. Comparisons are
+ * written so that a number that is none becomes code 0, not undefined. */
+INLINE void quantise_row(const float *x, size_t n, float steps, uint8_t *codes, float *ret_step, float *ret_low)
+{
+    lanes_f low = LOAD(x);
+    lanes_f high = low;
+    for (size_t i = EMBED_LANES; i < n; i += EMBED_LANES) {
+        low = smaller(LOAD(x + i), low);
+        high = larger(LOAD(x + i), high);
+    }
+    float least = low[0];
+    float most = high[0];
+    for (int i = 1; i < EMBED_LANES; i++) {
+        least = low[i] < least ? low[i] : least;
+        most = high[i] > most ? high[i] : most;
+    }
+    float step = (most - least) / steps;
+    float inverse = step > 0 ? 1.0F / step : 0;
+    for (size_t i = 0; i < n; i += EMBED_LANES) {
+        lanes_f code = (LOAD(x + i) - least) * inverse + 0.5F;
+        code = smaller(larger(code, (lanes_f){0}), SPLAT(steps));
+        lanes_i whole = __builtin_convertvector(code, lanes_i);
+        *(lanes_b *)(codes + i) = __builtin_convertvector(whole, lanes_b);
+    }
+    *ret_step = step;
+    *ret_low = least;
+}
+
+EMBED_ISA static void quantise_255(const float *x, size_t rows, size_t n, uint8_t *codes, float *ret_step,
+                                   float *ret_low)
+{
+    for (size_t i = 0; i < rows; i++)
+        quantise_row(x + i * n, n, 255, codes + i * n, ret_step + i, ret_low + i);
+}
+
+/* --- Attention ------------------------------------------------------------ */
+
+/* scores[r][j] = query r . key j. Keys lie across (one dimension after the
+ * other), so that a step serves 2 * EMBED_LANES keys and `count` queries. */
+INLINE void score(const struct embed_attention *a, size_t first, size_t count, size_t padded)
+{
+    const float *queries = a->queries + first * a->stride;
+    for (size_t j = 0; j < padded; j += 2 * EMBED_LANES) {
+        lanes_f left[EMBED_QUERY_ROWS] = {{0}};
+        lanes_f right[EMBED_QUERY_ROWS] = {{0}};
+        for (size_t d = 0; d < a->dims; d++) {
+            lanes_f k0 = LOAD(a->keys_across + d * padded + j);
+            lanes_f k1 = LOAD(a->keys_across + d * padded + j + EMBED_LANES);
+#pragma GCC unroll 4
+            for (size_t r = 0; r < count; r++) {
+                float q = queries[r * a->stride + d];
+                left[r] += q * k0;
+                right[r] += q * k1;
+            }
+        }
+#pragma GCC unroll 4
+        for (size_t r = 0; r < count; r++) {
+            STORE(a->scores + r * padded + j, left[r]);
+            STORE(a->scores + r * padded + j + EMBED_LANES, right[r]);
+        }
+    }
+}
+
+/* Scores become weights; returns one over their sum. */
+INLINE float soften(const struct embed_attention *a, float *scores, size_t padded)
+{
+    for (size_t j = a->rows; j < padded; j++)
+        scores[j] = -1e30F;
+    lanes_f most = LOAD(scores);
+    for (size_t j = EMBED_LANES; j < padded; j += EMBED_LANES)
+        most = larger(LOAD(scores + j), most);
+    float top = most[0];
+    for (int i = 1; i < EMBED_LANES; i++)
+        top = most[i] > top ? most[i] : top;
+    lanes_f sum = {0};
+    for (size_t j = 0; j < padded; j += EMBED_LANES) {
+        lanes_f e = exp_negative((LOAD(scores + j) - top) * a->scale);
+        STORE(scores + j, e);
+        sum += e;
+    }
+    return 1.0F / sum_lanes(sum);
+}
+
+INLINE void blend(const struct embed_attention *a, size_t first, size_t count, size_t padded, const float *inverse)
+{
+    for (size_t d = 0; d < a->dims; d += 2 * EMBED_LANES) {
+        lanes_f left[EMBED_QUERY_ROWS] = {{0}};
+        lanes_f right[EMBED_QUERY_ROWS] = {{0}};
+        const float *value = a->values_dense + d;
+        for (size_t j = 0; j < a->rows; j++, value += a->dims) {
+            lanes_f v0 = LOAD(value);
+            lanes_f v1 = LOAD(value + EMBED_LANES);
+#pragma GCC unroll 4
+            for (size_t r = 0; r < count; r++) {
+                float weight = a->scores[r * padded + j];
+                left[r] += weight * v0;
+                right[r] += weight * v1;
+            }
+        }
+#pragma GCC unroll 4
+        for (size_t r = 0; r < count; r++) {
+            float *out = a->out + (first + r) * a->out_stride + d;
+            STORE(out, left[r] * inverse[r]);
+            STORE(out + EMBED_LANES, right[r] * inverse[r]);
+        }
+    }
+}
+
+INLINE void attend_rows(const struct embed_attention *a, size_t first, size_t count, size_t padded)
+{
+    float inverse[EMBED_QUERY_ROWS];
+    score(a, first, count, padded);
+    for (size_t r = 0; r < count; r++)
+        inverse[r] = soften(a, a->scores + r * padded, padded);
+    blend(a, first, count, padded, inverse);
+}
+
+EMBED_ISA static void attend(const struct embed_attention *a)
+{
+    size_t padded = (a->rows + EMBED_ROW_PAD - 1) / EMBED_ROW_PAD * EMBED_ROW_PAD;
+    for (size_t j = 0; j < a->rows; j++)
+        for (size_t d = 0; d < a->dims; d++)
+            a->keys_across[d * padded + j] = a->keys[j * a->stride + d];
+    for (size_t d = 0; d < a->dims; d++)
+        memset(a->keys_across + d * padded + a->rows, 0, (padded - a->rows) * sizeof(float));
+    for (size_t j = 0; j < a->rows; j++)
+        memcpy(a->values_dense + j * a->dims, a->values + j * a->stride, a->dims * sizeof(float));
+    size_t row = 0;
+    for (; row + EMBED_QUERY_ROWS <= a->rows; row += EMBED_QUERY_ROWS)
+        attend_rows(a, row, EMBED_QUERY_ROWS, padded);
+    for (; row < a->rows; row++)
+        attend_rows(a, row, 1, padded);
+}
