@@ -18,7 +18,7 @@ static inline bool is_digit(char c)
 
 static inline bool equal_nocase(const char *text, size_t length, const char *word)
 {
-    return strncasecmp(text, word, length) == 0 && word[length] == '\0';
+    return strlen(word) == length && strncasecmp(text, word, length) == 0;
 }
 
 bool classify_is_null_word(const char *text, size_t length)

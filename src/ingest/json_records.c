@@ -390,7 +390,7 @@ static const char *resync(const struct json_reader *reader, const char *start)
     return !stop ? reader->end : stop == start ? start + 1 : stop;
 }
 
-bool json_reader_next(struct json_reader *reader)
+static bool next_record(struct json_reader *reader)
 {
     struct record *record = &reader->record;
     for (size_t i = 0; i < record->count; i++)
@@ -428,4 +428,19 @@ bool json_reader_next(struct json_reader *reader)
     reader->at = stop;
     reader->first = false;
     return true;
+}
+
+/* In lines, a record ends with its line whatever is in it: where a block was
+ * cut must not matter. */
+bool json_reader_next(struct json_reader *reader)
+{
+    const char *start = json_skip_space(reader->at, reader->end), *end = reader->end;
+    const char *newline = NULL;
+    if (reader->layout == LAYOUT_LINES && start < end)
+        newline = memchr(start, '\n', (size_t)(end - start));
+    if (newline)
+        reader->end = newline;
+    bool there = next_record(reader);
+    reader->end = end;
+    return there;
 }

@@ -306,7 +306,9 @@ enum tn_code ingest_make_plan(struct ingest *ingest, struct tn_error *err)
         count = without_trailing(ingest, originals, count);
     bool hollow = count == 1 && ingest->survey.format == INGEST_CSV && !originals[0][0] &&
                   column_is_empty(&ingest->survey.profile, 0);
-    if (count == 0 || hollow)
+    const struct profile *profile = &ingest->survey.profile;
+    bool no_json = ingest->survey.format == INGEST_JSON && profile->rows == 0 && profile->flawed > 0;
+    if (count == 0 || hollow || no_json)
         return nothing_there(ingest, err);
     const char **names = names_clean(ingest->arena, originals, count, ingest->survey.format == INGEST_JSON);
     plan->columns = TN_ARENA_ARRAY(ingest->arena, struct load_column, count);
