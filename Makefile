@@ -27,7 +27,7 @@ $(RELEASE)/build.ninja: | engine
 	@$(CONFIGURE) release
 
 build: engine $(RELEASE)/build.ninja ## build/release/tarn and tarn-vector, installing what is missing
-	@$(NINJA) -C $(RELEASE)
+	@ninja -C $(RELEASE) -n | grep -q 'no work to do' || $(NINJA) -C $(RELEASE)
 
 run: build ## make ./demo-lake, load the staffing workload, serve it and print the link
 	@exec $(RELEASE)/tarn demo $(DEMO)
