@@ -58,6 +58,17 @@ def check_text(text):
             yield number, "unfinished: do it or file an issue"
 
 
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+
+
+def check_links(path, text):
+    """Yields (line, complaint) for links of a page to files that are not there."""
+    for number, line in enumerate(text.split("\n"), 1):
+        for target in LINK.findall(line):
+            if "://" not in target and not target.startswith("mailto:") and not (path.parent / target).exists():
+                yield number, f"links to {target}, which does not exist"
+
+
 def tracked_files(root):
     listed = subprocess.run(["git", "-c", "safe.directory=*", "ls-files", "-z"], cwd=root, capture_output=True, check=False)
     if listed.returncode == 0:
@@ -79,6 +90,8 @@ def check(root, files=None):
         found = list(check_text(text))
         if path.suffix in (".c", ".h"):
             found += check_c(text, is_test="_test" in path.name)
+        if path.suffix == ".md":
+            found += check_links(path, text)
         complaints += [f"{shown}:{line}: {complaint}" for line, complaint in sorted(found)]
     return complaints
 

@@ -37,6 +37,12 @@ class Style(unittest.TestCase):
         self.assertEqual(list(check_text("a/work" + "/b homework" + "/x\n")), [])
         self.assertEqual(len(list(check_text("/* TO" + "DO later */\n"))), 1)
 
+    def test_links(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            (root / "a.md").write_text("[a](b.md#x) [c](https://example.com) [d](a.md#y)\n")
+            self.assertEqual(check(root, [root / "a.md"]), ["a.md:1: links to b.md, which does not exist"])
+
     def test_tree(self):
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
