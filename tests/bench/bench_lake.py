@@ -33,6 +33,8 @@ TABLES = ["candidates", "clients", "job_orders", "placements", "timesheets", "ca
 # The requirements' own figures, cold, on a server with 128 GB.
 REQUIRED_MS = {"candidate_filter": 257, "timesheet_aggregate": 942, "cold_leads": 642, "recruiter_performance": 487,
                "email_open_rate": 259, "count_all": 84}
+# What else the machine was doing; figures of a busy one say little.
+LOAD = os.getloadavg()[0]
 PARTS = ["queries", "ingest", "small", "start", "trivial", "memory"]
 
 
@@ -352,7 +354,8 @@ def machine():
     model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8") if "model name" in line),
                  platform.machine())
     memory = psutil.virtual_memory().total / (1 << 30)
-    return f"{os.cpu_count()} CPUs ({model}), {memory:.0f} GB of memory, Linux {platform.release()}, DuckDB {duckdb.__version__}"
+    return (f"{os.cpu_count()} CPUs ({model}), {memory:.0f} GB of memory, Linux {platform.release()}, "
+            f"DuckDB {duckdb.__version__}, load average {LOAD:.1f} before the run")
 
 
 def table(rows):
@@ -385,6 +388,8 @@ def main():
     parser.add_argument("--no-docs", action="store_true", help="leave docs/benchmarks.md alone")
     options = parser.parse_args()
     parts, rows = options.only or PARTS, []
+    if LOAD > os.cpu_count() / 2:
+        print(f"bench: the machine is busy (load average {LOAD:.1f}); the figures will be worse than it can do", file=sys.stderr)
     WORK.mkdir(parents=True, exist_ok=True)
     lake = staffing_lake(options.scale) if {"queries", "trivial", "memory"} & set(parts) else None
     steps = {"queries": lambda: bench_queries(lake, options.reps, rows), "ingest": lambda: bench_ingest(options.scale, options.reps, rows),
