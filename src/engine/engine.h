@@ -23,7 +23,10 @@
  * Errors: TN_ESQL (with line, column and a suggestion for a misspelt name),
  * TN_ESQLREFUSED (the guard; names what was refused), TN_EDATASET (from the
  * resolver), TN_EBUSY (all slots taken), TN_ETIMEOUT, TN_ECANCELLED,
- * TN_ENOMEM (the engine's memory limit, with the setting to raise).
+ * TN_ENOMEM (the engine's memory limit, with the setting to raise),
+ * TN_EDISKFULL (more was spilled than may be), TN_EUNSUPPORTED (a type that no
+ * writer knows). Rows are computed while they are fetched: what goes wrong
+ * then comes from the writer's first fill, not from the start.
  */
 #ifndef TARN_ENGINE_ENGINE_H
 #define TARN_ENGINE_ENGINE_H
@@ -137,7 +140,8 @@ struct engine_relation {
 struct engine_resolver {
     void *context;
     /* TN_EDATASET for an unknown name: the engine adds position and
-     * suggestion. The relation's texts live in `arena`. */
+     * suggestion. The name is as the text has it: compare without case. Asked
+     * once per query for each name and moment. The relation's texts live in `arena`. */
     enum tn_code (*resolve)(void *context, const struct engine_table_ref *ref, struct tn_arena *arena,
                             struct engine_relation *ret, struct tn_error *err);
     /* Names for suggestions and completion, the arena's; may be NULL. */
@@ -199,8 +203,9 @@ enum tn_code engine_explain(struct engine *engine, const struct engine_query_opt
 
 /* ---- statements written by Tarn ---------------------------------------- */
 
-/* One row of text values (NULL for SQL NULL) of a trusted SELECT; return
- * false to stop. */
+/* One row of a trusted SELECT as text (NULL for SQL NULL), written as CSV
+ * would be: times in RFC 3339, nested values as JSON. Return false to stop.
+ * The text may hold several statements; each SELECT gives its rows. */
 typedef bool engine_row_fn(void *context, size_t column_count, const char *const *values);
 enum tn_code engine_run(struct engine *engine, const char *sql, engine_row_fn *row, void *context,
                         struct tn_error *err) TN_CHECKED;

@@ -91,7 +91,7 @@ enum tn_code engine_watch_check(struct engine_watch *watch, struct tn_error *err
 struct session_view {
     char *name;  /* lower case; the view's name */
     char *stamp; /* version and variant of what it shows */
-    bool at; /* spliced by us: may be dropped when there are many */
+    bool at;     /* spliced by us: may be dropped when there are many */
     uint64_t used;
 };
 struct session_plan {
@@ -147,7 +147,6 @@ struct guard_analysis {
     size_t length;
     struct guard_table *tables;
     size_t table_count;
-    bool named_parameters, show; /* show: DESCRIBE or SUMMARIZE on top */
 };
 void guard_analysis_free(struct guard_analysis *analysis);
 TN_DEFINE_CLEANUP(struct guard_analysis, guard_analysis_free)
@@ -156,7 +155,8 @@ enum tn_code guard_analyse(struct engine_session *session, const char *sql, size
                            struct guard_analysis **ret, struct tn_error *err) TN_CHECKED;
 
 /* guard_predicates.c: the WHERE's terms over the only table of a SELECT. */
-void guard_predicates(const json_t *select, const json_t *table, struct tn_arena *arena, struct engine_table_ref *ref);
+void guard_predicates(const json_t *select, const json_t *table, struct tn_arena *arena,
+                      struct engine_table_ref *ref);
 /* guard_walk.c: judges the tree of a whole text, fills the tables. */
 enum tn_code guard_walk(const json_t *root, struct guard_analysis *analysis, struct tn_error *err) TN_CHECKED;
 /* As an expression alone: nothing but one item behind SELECT, no tables. */

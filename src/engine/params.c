@@ -172,15 +172,14 @@ static enum tn_code bind_one(duckdb_prepared_statement prepared, idx_t index, co
     return tn_fail(err, TN_EREQUEST, "parameter %s cannot be bound", name);
 }
 
-/* The value of parameter `index`, whose name DuckDB gives ("1", "since"). */
-static const json_t *find_param(const json_t *params, idx_t index, const char *name, size_t *ret_position)
+/* The value of a parameter by the name that DuckDB gives it ("1", "since"). */
+static const json_t *find_param(const json_t *params, const char *name, size_t *ret_position)
 {
     uint64_t number = 0;
     if (json_is_object(params))
         return json_object_get(params, name);
     if (!tn_parse_u64(name, &number) || number == 0)
         return NULL;
-    (void)index;
     *ret_position = (size_t)number;
     return json_array_get(params, (size_t)number - 1);
 }
@@ -197,7 +196,7 @@ enum tn_code engine_bind_params(duckdb_prepared_statement prepared, const json_t
         const char *name = duckdb_parameter_name(prepared, i);
         TN_AUTO_FREE char *label = tn_asprintf("$%s", name ? name : "?");
         size_t position = 0;
-        const json_t *value = name && given ? find_param(params, i, name, &position) : NULL;
+        const json_t *value = name && given ? find_param(params, name, &position) : NULL;
         duckdb_free((void *)(uintptr_t)name);
         highest = TN_MAX(highest, position);
         if (!value && !object)
