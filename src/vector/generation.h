@@ -121,6 +121,7 @@ struct generation {
     bool dense; /* ids sorted are by_id[0]'s, +1, +2, ... */
     int64_t least_id;
 
+    atomic_uint cold_searches; /* made on the mapping since it was opened */
     const struct hot *_Atomic hot;
     struct hot cold, warm, tuned;
     struct block warm_block;
@@ -157,6 +158,10 @@ static inline uint32_t generation_first_row(const struct generation *g, uint32_t
 {
     return g->first ? g->first[node] : node;
 }
+/* For walk.fetch while pages may still be on disk: codes, factors and links of
+ * the nodes that are about to be scored. And raw vectors, for ranking. */
+void generation_fetch_nodes(const struct walk *walk, size_t nodes);
+void generation_fetch_raw(const struct generation *g, const struct pool_entry *pool, size_t count);
 uint32_t generation_row_node(const struct generation *g, uint32_t row); /* NODE_NONE: a zero row */
 
 static inline const void *generation_raw(const struct generation *g, uint32_t node)

@@ -122,7 +122,7 @@ static enum tn_code check_footer(const struct generation *g, struct tn_error *er
     if (footer.checksums_crc != tn_crc32c(0, g->map + e->offset, e->bytes))
         return CORRUPT("the table of checksums does not match its checksum");
     /* Small and read by every search: check them now. */
-    const enum section small[] = {SECTION_CENTER, SECTION_SAMPLES, SECTION_CALIBRATION};
+    const enum section small[] = {SECTION_CENTER, SECTION_CALIBRATION};
     for (size_t i = 0; i < TN_COUNT(small); i++) {
         const struct section_entry *s = &g->header.sections[small[i]];
         for (uint64_t at = 0, c = s->first_checksum; at < s->bytes; at += GENERATION_BLOCK, c++) {
@@ -284,6 +284,30 @@ void generation_warm(struct generation *g, uint64_t memory_budget)
         const struct section_entry *e = &g->header.sections[parts[i]];
         (void)madvise((void *)(uintptr_t)(g->map + e->offset / 4096 * 4096), e->bytes, MADV_DONTNEED);
     }
+}
+
+static void want_pages(const void *start, size_t bytes)
+{
+    uintptr_t page = (uintptr_t)start / 4096 * 4096;
+    (void)madvise((void *)page, (uintptr_t)start + bytes - page, MADV_WILLNEED);
+}
+
+void generation_fetch_nodes(const struct walk *walk, size_t nodes)
+{
+    const struct generation *g = walk->fetch_context;
+    size_t bytes = space_code_bytes(&g->space);
+    size_t list = (size_t)2 * g->header.degree * 4;
+    for (size_t i = 0; i < nodes; i++) {
+        want_pages(g->cold.codes + walk->nodes[i] * bytes, bytes);
+        want_pages(g->cold.factors + walk->nodes[i], sizeof(struct code_factor));
+        want_pages((const uint8_t *)g->cold.links + walk->nodes[i] * list, list);
+    }
+}
+
+void generation_fetch_raw(const struct generation *g, const struct pool_entry *pool, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        want_pages(generation_raw(g, pool[i].node & ~NODE_EXPANDED), g->header.raw_stride);
 }
 
 uint32_t generation_find(const struct generation *g, int64_t id)

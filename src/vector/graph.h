@@ -41,6 +41,10 @@ struct walk {
     uint32_t hops;
     uint32_t distances;
     uint32_t visited;
+    /* Asks the system for pages before they are touched, all at once instead of
+     * one fault after the other; NULL once a mapping is in memory. */
+    void (*fetch)(const struct walk *walk, size_t nodes);
+    const void *fetch_context;
     uint32_t nodes[BLOCK_MAX + 1];
     float scores[BLOCK_MAX];
 };
@@ -174,6 +178,8 @@ static inline size_t walk_round(struct walk *walk, const struct link_view *links
         n = walk_collect(walk, links, node, n);
     }
     walk->distances += (uint32_t)n;
+    if (__builtin_expect(walk->fetch != NULL, 0))
+        walk->fetch(walk, n);
     score(q, walk->nodes, n, walk->scores);
     size_t best = SIZE_MAX;
     for (size_t i = 0; i < n; i++) {
@@ -204,6 +210,8 @@ static inline uint32_t walk_greedy(struct walk *walk, const struct link_view *li
                 n++;
             }
         }
+        if (__builtin_expect(walk->fetch != NULL, 0))
+            walk->fetch(walk, n);
         score(q, walk->nodes, n, walk->scores);
         walk->distances += (uint32_t)n;
         walk->hops++;

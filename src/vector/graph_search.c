@@ -92,6 +92,17 @@ static void take_probe(const struct scratch *s, struct vector_stats *stats)
 
 #define PROBE_HOPS 16U
 
+/* The first searches on a mapping find its pages on disk; later ones would only
+ * pay for asking. */
+#define COLD_SEARCHES 64U
+
+static bool is_cold(const struct generation *g)
+{
+    atomic_uint *searches = (atomic_uint *)(uintptr_t)&g->cold_searches; /* a statistic, not the file */
+    return atomic_load_explicit(searches, memory_order_relaxed) < COLD_SEARCHES &&
+           atomic_fetch_add_explicit(searches, 1, memory_order_relaxed) < COLD_SEARCHES;
+}
+
 void search_walk(struct scratch *s, const struct generation *g, const struct walk_plan *plan,
                  struct vector_stats *stats)
 {
@@ -101,6 +112,11 @@ void search_walk(struct scratch *s, const struct generation *g, const struct wal
     score_function *score = generation_scorer(g);
     struct link_view links = layer(g, hot, 0);
     walk_begin(walk, plan->window, plan->capacity);
+    walk->fetch = NULL;
+    if (hot == &g->cold && is_cold(g)) {
+        walk->fetch = generation_fetch_nodes;
+        walk->fetch_context = g;
+    }
     enter(s, g, hot, &q);
     uint32_t rounds_without = 0;
     bool probed = false;
@@ -166,6 +182,7 @@ void search_two_hop(struct scratch *s, const struct generation *g, const struct 
     score_function *score = generation_scorer(g);
     struct link_view links = layer(g, hot, 0);
     walk_begin(walk, plan->window, plan->capacity);
+    walk->fetch = NULL;
     enter(s, g, hot, &q);
     if (!plan->admit->node(plan->admit, walk->pool[0].node)) {
         /* The way in may be looked through, but not returned. */
@@ -214,6 +231,7 @@ void search_codes(struct scratch *s, const struct generation *g, const uint32_t 
     struct score_query q = scratch_scorer(s, g, hot);
     score_function *score = generation_scorer(g);
     walk_begin(walk, 0, capacity);
+    walk->fetch = NULL;
     size_t all = nodes ? count : g->nodes;
     for (size_t i = 0; i < all;) {
         size_t n = 0;
@@ -265,6 +283,8 @@ void search_rerank(struct scratch *s, const struct generation *g, uint32_t k, ui
     float slack = sigmas * s->query.sigma;
     uint32_t read = 0;
     s->ranked_count = 0;
+    if (walk->fetch)
+        generation_fetch_raw(g, walk->pool, TN_MIN(walk->count, (size_t)k + k / 2));
     for (size_t i = 0; i < TN_MIN(walk->count, (size_t)2); i++)
         prefetch_raw(g, walk->pool[i].node);
     for (size_t i = 0; i < walk->count; i++) {
