@@ -319,7 +319,10 @@ enum tn_code ingest_make_plan(struct ingest *ingest, struct tn_error *err)
         const struct dataset_column *has = find_existing(existing, existing_count, names[i], originals[i]);
         if (has && is_taken(plan, i, has->name))
             has = NULL;
-        *column = (struct load_column){.cell = i, .name = has ? has->name : names[i], .original = originals[i]};
+        const char *name = has ? has->name : names[i];
+        if (!has && plan->exists && is_taken(plan, i, name))
+            name = tn_arena_printf(ingest->arena, "%s_%zu", name, i + 1);
+        *column = (struct load_column){.cell = i, .name = name, .original = originals[i]};
         if (column->original[0] == '\0')
             column->original = column->name;
         decide_type(ingest, column, has);

@@ -2,6 +2,7 @@
 rejects and repetition, as a user meets them."""
 import gzip
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -176,6 +177,14 @@ def test_repetition(server):
     assert ingest(server, "p", PEOPLE, mode="replace")["status"] == "unchanged"
     assert ingest(server, "p", PEOPLE, types="id:text", mode="replace")["status"] == "ingested"
     assert server.sql("select id from p order by 1") == [{"id": "1"}, {"id": "2"}]
+
+
+def test_two_clients_with_the_same_bytes(server):
+    body = "id,name\n" + "".join(f"{n},row {n}\n" for n in range(50000))
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: ingest(server, "twice", body), range(4)))
+    assert sorted(a["status"] for a in answers) == ["ingested", "unchanged", "unchanged", "unchanged"]
+    assert server.sql("select count(*) as n from twice") == [{"n": 50000}]
 
 
 def test_a_second_file_adds_columns_and_leaves_out_others(server):
