@@ -86,7 +86,9 @@ static enum tn_code open_engine(struct gateway *gateway, const struct tn_config 
         .readable_folders = readable,
         .readable_count = TN_COUNT(readable),
     };
-    return engine_open(&options, &gateway->lake.engine, err);
+    TN_TRY(engine_open(&options, &gateway->lake.engine, err));
+    engine_bound_process(gateway->lake.engine);
+    return TN_OK;
 }
 
 static enum tn_code open_lake(struct gateway *gateway, const struct tn_config *config, struct tn_error *err)
