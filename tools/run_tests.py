@@ -66,7 +66,8 @@ def run_ctest(build, junit, labels):
 def run_pytest(build, junit, folder, venv, arguments):
     python = ROOT / "build" / f"venv-{venv}" / "bin" / "python"
     environment = dict(os.environ, TARN_BINARY=str(build / "tarn"), PYTHONDONTWRITEBYTECODE="1")
-    command = [str(python), "-m", "pytest", "-c", "tests/pytest.ini", "--rootdir", ".", "-q", f"--junit-xml={junit}",
+    command = [str(python), "-m", "pytest", "-c", "tests/pytest.ini", "--rootdir", ".", "-q",
+               "--durations=8", "--durations-min=5", f"--junit-xml={junit}",
                *arguments, folder]
     return subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False).returncode
 
