@@ -2,6 +2,7 @@
 #include "gateway/gateway_internal.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -171,7 +172,14 @@ enum tn_code gateway_open(const struct gateway_options *options, struct gateway 
     gateway->stop_fd = eventfd(0, EFD_CLOEXEC);
     if (gateway->stop_fd < 0)
         return tn_fail_errno(err, errno, "cannot make an event descriptor");
-    TN_TRY(open_parts(gateway, options, err));
+    /* Signals are for the thread that called us: all that are started meanwhile,
+     * the engine's and libmicrohttpd's too, inherit that they are blocked. */
+    sigset_t all, before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    enum tn_code code = open_parts(gateway, options, err);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    TN_TRY(code);
     *ret = TN_TAKE(gateway);
     return TN_OK;
 }

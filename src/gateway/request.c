@@ -48,8 +48,9 @@ void request_unref(struct request *request)
 {
     (void)pthread_mutex_lock(&request->lock);
     bool last = --request->refs == 0;
-    /* What ends a query or an ingest may wait for it: not on an event thread. */
-    bool slow = request->upload || request->reply.stream.free;
+    /* What ends a query or an ingest may wait for it: not on an event thread.
+     * Only the last one may look: until then these belong to somebody. */
+    bool slow = last && (request->upload || request->reply.stream.free);
     (void)pthread_mutex_unlock(&request->lock);
     if (last && slow)
         tn_pool_submit(request->gateway->requests, TN_FOREGROUND, request_free, request);
