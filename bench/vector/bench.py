@@ -1,7 +1,7 @@
 """Runs tarn-vector and its peers, prints and writes the comparison.
 
 Every peer runs in its own process, one after the other, best of several rounds;
-recall is by id against brute force. hnswlib runs twice, before and after ours,
+recall is by id against brute force. Rates are per second of processor time. hnswlib runs twice, before and after ours,
 and the better of its figures counts, so that a change of the machine's mood
 does not flatter us.
 """
@@ -48,7 +48,8 @@ def run_tarn(a):
                           "--windows", "10,12,16,20,24,32,40,48,64,80,96,128,192,256,384", "--rounds", str(a.rounds),
                           "--threads", "1", "--json"], a.timeout)
         for p in found:
-            result["points"].append({"queries": kind, "settings": {"window": p["window"]}, **p})
+            result["points"].append({**p, "queries": kind, "settings": {"window": p["window"]}, "qps_wall": p["qps"],
+                                     "qps": p["qps_of_processor"]})
     with open(file, "rb") as f:
         os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     cold, _ = lines([a.binary, "search", file, f"{a.data}.like.npy", "--limit", "1", "--cold", "--json"], 120)
@@ -109,7 +110,7 @@ def svg(results, kind, title, path):
         out.append(f'<line x1="{left}" x2="{width - 170}" y1="{y_of(10 ** d):.1f}" y2="{y_of(10 ** d):.1f}" stroke="#ddd"/>'
                    f'<text x="{left - 6}" y="{y_of(10 ** d) + 4:.1f}" text-anchor="end">{10 ** d}</text>')
     out.append(f'<text x="{(left + width - 170) / 2}" y="{height - 12}" text-anchor="middle">recall@10</text>'
-               f'<text x="16" y="{height / 2}" transform="rotate(-90 16 {height / 2})" text-anchor="middle">queries a second, one thread</text>')
+               f'<text x="16" y="{height / 2}" transform="rotate(-90 16 {height / 2})" text-anchor="middle">queries a second of one processor</text>')
     for i, (name, curve) in enumerate(curves):
         colour = COLOURS[ORDER.index(name) % len(COLOURS)]
         at = " ".join(f"{x_of(p['recall']):.1f},{y_of(p['qps']):.1f}" for p in curve)
@@ -147,6 +148,11 @@ def table(results):
                    f"{ratio(h['build']['bytes_per_row'], t['build']['bytes_per_row'])} | "
                    + " | ".join(ratio(qps_at(t["points"], k, v), qps_at(h["points"], k, v)) for k, v in columns) + " |")
     return "\n".join(out)
+
+
+def busy():
+    load = os.getloadavg()[2]
+    return f"the machine's load was {load:.1f} on {os.cpu_count()} CPUs, so {'the rest of it was busy: read ratios' if load > 1.5 else 'it was idle otherwise'}."
 
 
 def machine():
@@ -210,7 +216,7 @@ def main():
         svg(results, kind, f"{name}, queries {words}", f"{a.report}/vector-{name}-{kind}.svg")
     with open(f"{a.report}/vector-{name}.md", "w") as f:
         f.write(f"# {name}\n\nWritten by `bench/vector/run.sh`. {machine()}; {a.threads} threads to build, 1 to search; k = 10; "
-                f"queries a second at a recall, interpolated along each curve.\n\n{table(results)}\n\n")
+                f"queries per second of processor time at a recall, interpolated along each curve; {busy()}\n\n{table(results)}\n\n")
         if hardness:
             f.write("Data: " + ", ".join(f"{k.replace('_', ' ')} {v:.4g}" for k, v in hardness.items()) + ".\n\n")
         cold = results.get("tarn", {}).get("cold_first_answer_seconds")
