@@ -2,6 +2,7 @@
 #include "gateway/gateway_internal.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
@@ -201,8 +202,10 @@ struct lake *gateway_lake(struct gateway *gateway)
 
 void gateway_wait(struct gateway *gateway)
 {
-    uint64_t count;
-    while (read(gateway->stop_fd, &count, sizeof count) < 0 && errno == EINTR)
+    /* poll and not read: a handler with SA_RESTART must not put us back to sleep
+     * before it has run (sanitizers postpone handlers until a call returns). */
+    struct pollfd stop = {.fd = gateway->stop_fd, .events = POLLIN};
+    while (poll(&stop, 1, -1) < 1)
         ;
 }
 
