@@ -182,6 +182,6 @@ void table_write_hint(const struct iceberg_table *table, const struct iceberg_me
     if (!tn_str_ends_with(name, ".metadata.json"))
         return;
     const char *key = tn_arena_printf(arena, "%s/metadata/version-hint.text", table->prefix);
-    enum tn_code ignored = store_put(table->store, key, name, length - suffix, NULL);
+    enum tn_code ignored = store_put_hint(table->store, key, name, length - suffix, NULL);
     (void)ignored;
 }

@@ -357,13 +357,15 @@ static enum tn_code finish_objects(struct local_store *local, struct local_batch
     if (pointer)
         TN_TRY(local_need_folder(local, pointer->key, err));
     TN_FAULT("store.put.before_fsync");
-    for (size_t i = 0; i < batch->count; i++)
+    bool durable = !batch->base.hint;
+    for (size_t i = 0; durable && i < batch->count; i++)
         TN_TRY(fsync_item(local, &batch->items[i], err));
     if (pointer)
         TN_TRY(fsync_item(local, pointer, err));
     for (size_t i = 0; i < batch->count; i++)
         TN_TRY(rename_item(local, &batch->items[i], err));
-    TN_TRY(fsync_folders(local, batch, err));
+    if (durable)
+        TN_TRY(fsync_folders(local, batch, err));
     TN_FAULT("store.put.after_folder_sync");
     for (size_t i = 0; i < batch->count; i++) {
         if (batch->items[i].source)

@@ -83,6 +83,15 @@ enum tn_code store_put(struct store *store, const char *key, const void *bytes, 
     return store_batch_flush(batch, err);
 }
 
+enum tn_code store_put_hint(struct store *store, const char *key, const void *bytes, size_t count,
+                            struct tn_error *err)
+{
+    TN_CLEANUP(store_batch_free_p) struct store_batch *batch = store_batch_new(store);
+    batch->hint = true;
+    TN_TRY(store_batch_put(batch, key, bytes, count, err));
+    return store_batch_flush(batch, err);
+}
+
 enum tn_code store_create(struct store *store, const char *key, const void *bytes, size_t count, struct tn_error *err)
 {
     TN_CLEANUP(store_batch_free_p) struct store_batch *batch = store_batch_new(store);

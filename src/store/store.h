@@ -79,6 +79,11 @@ enum tn_code store_key_of_uri(struct store *store, struct tn_arena *arena, const
 /* Replaces or creates the object. Durable on return. */
 enum tn_code store_put(struct store *store, const char *key, const void *bytes, size_t count,
                        struct tn_error *err) TN_CHECKED;
+/* Replaces or creates the object whole, but pays no fsync: after a power
+ * failure it may be the old one, or empty. For what is only a courtesy or can
+ * be made again. */
+enum tn_code store_put_hint(struct store *store, const char *key, const void *bytes, size_t count,
+                            struct tn_error *err) TN_CHECKED;
 /* Creates the object; TN_EEXISTS when the key is taken. However many processes
  * try, exactly one gets TN_OK. Durable on return. */
 enum tn_code store_create(struct store *store, const char *key, const void *bytes, size_t count,

@@ -52,6 +52,7 @@ struct store {
 struct store_batch {
     struct store *store;
     bool failed; /* by a flush: only store_batch_free is left */
+    bool hint;   /* need not be durable (store_put_hint) */
 };
 
 #define STORE_COUNT(store, what, amount)                                                                             \

@@ -302,6 +302,19 @@ static void opening(void **state)
     store_close(NULL);
 }
 
+static void hint_pays_no_fsync(void **state)
+{
+    struct fixture *f = *state;
+    TN_AUTO_BUF read = {0};
+    assert_ok(store_put(f->store, "d/a", "1", 1, &test_err)); /* the folder's own first fsyncs */
+    uint64_t before = store_counters(f->store).fsyncs;
+    assert_ok(store_put_hint(f->store, "d/hint", "old", 3, &test_err));
+    assert_ok(store_put_hint(f->store, "d/hint", "new", 3, &test_err));
+    assert_int_equal(store_counters(f->store).fsyncs, before);
+    assert_ok(store_get(f->store, "d/hint", 100, &read, &test_err));
+    assert_string_equal(read.data, "new");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +322,7 @@ int main(void)
         STORE_TEST(bad_keys_everywhere),
         STORE_TEST(uris),
         STORE_TEST(put_get),
+        STORE_TEST(hint_pays_no_fsync),
         STORE_TEST(objects_and_folders),
         STORE_TEST(create_only_once),
         STORE_TEST(delete_and_prune),
