@@ -37,8 +37,8 @@ enum tn_code asset_header_check(const struct asset_header *h, struct tn_error *e
     if (memcmp(h->magic, asset_magic, sizeof asset_magic) != 0)
         return tn_fail(err, TN_ECORRUPT, "not an embedding asset: the first bytes are others");
     if (h->version != ASSET_VERSION || h->header_bytes != ASSET_HEADER_BYTES) {
-        (void)tn_fail(err, TN_EUNSUPPORTED, "embedding asset of version %u; this program reads version %d", h->version,
-                      ASSET_VERSION);
+        (void)tn_fail(err, TN_EUNSUPPORTED, "embedding asset of version %u; this program reads version %d",
+                      h->version, ASSET_VERSION);
         tn_error_hint(err, "import the model again with this program");
         return TN_EUNSUPPORTED;
     }
@@ -56,7 +56,10 @@ uint32_t asset_header_crc(const struct asset_header *header)
     return tn_crc32c(0, header, offsetof(struct asset_header, header_crc));
 }
 
-size_t asset_word_scales(const struct asset_header *h) { return asset_align((size_t)h->vocab * h->hidden); }
+size_t asset_word_scales(const struct asset_header *h)
+{
+    return asset_align((size_t)h->vocab * h->hidden);
+}
 
 size_t asset_position_gain(const struct asset_header *h)
 {

@@ -81,7 +81,10 @@ struct asset_layer_place {
     size_t gain1, shift1, gain2, shift2, end;
 };
 
-static inline size_t asset_align(size_t offset) { return (offset + 63) & ~(size_t)63; }
+static inline size_t asset_align(size_t offset)
+{
+    return (offset + 63) & ~(size_t)63;
+}
 
 /* The header's numbers are within their limits and fit each other: what every
  * function below relies on. TN_ECORRUPT otherwise. */

@@ -32,7 +32,8 @@ enum tn_code asset_writer_open(struct asset_writer *ret, const char *path, const
     return TN_OK;
 }
 
-static enum tn_code write_at(struct asset_writer *w, const void *bytes, size_t count, uint64_t at, struct tn_error *err)
+static enum tn_code write_at(struct asset_writer *w, const void *bytes, size_t count, uint64_t at,
+                             struct tn_error *err)
 {
     if (lseek(w->fd, (off_t)at, SEEK_SET) < 0)
         return tn_fail_errno(err, errno, "cannot write %s", w->temporary);
@@ -78,8 +79,9 @@ enum tn_code asset_writer_finish(struct asset_writer *w, struct tn_error *err)
         return tn_fail_errno(err, errno, "cannot rename %s to %s", w->temporary, w->path);
     w->temporary[0] = '\0';
     const char *slash = strrchr(w->path, '/');
-    TN_AUTO_FREE char *folder =
-        slash == w->path ? tn_strdup("/") : slash ? tn_strndup(w->path, (size_t)(slash - w->path)) : tn_strdup(".");
+    TN_AUTO_FREE char *folder = slash == w->path ? tn_strdup("/")
+                                : slash          ? tn_strndup(w->path, (size_t)(slash - w->path))
+                                                 : tn_strdup(".");
     return tn_fsync_dir(folder, err);
 }
 

@@ -63,26 +63,26 @@ struct embed_count {
 };
 
 struct embed_info {
-    const char *name;            /* "all-MiniLM-L6-v2" */
-    char digest[65];             /* of weights, vocabulary and settings: the model's version */
+    const char *name; /* "all-MiniLM-L6-v2" */
+    char digest[65];  /* of weights, vocabulary and settings: the model's version */
     uint32_t dimension;
-    uint32_t max_tokens;         /* with the two that frame every text */
+    uint32_t max_tokens; /* with the two that frame every text */
     uint32_t vocabulary;
     uint32_t layers;
     enum embed_pooling pooling;
-    bool normalise;              /* vectors have length 1 */
-    bool lowercase;              /* case and accents are ignored */
-    const char *query_prefix;    /* never NULL */
+    bool normalise;           /* vectors have length 1 */
+    bool lowercase;           /* case and accents are ignored */
+    const char *query_prefix; /* never NULL */
     const char *document_prefix;
     uint64_t asset_bytes;
-    const char *kernel;          /* the instruction set in use */
+    const char *kernel; /* the instruction set in use */
 };
 
 /* --- Import --------------------------------------------------------------- */
 
 struct embed_import_options {
-    const char *name;            /* NULL: the folder's name */
-    const char *query_prefix;    /* NULL: what the folder says, else what the family is known to want */
+    const char *name;         /* NULL: the folder's name */
+    const char *query_prefix; /* NULL: what the folder says, else what the family is known to want */
     const char *document_prefix;
     /* Called now and then with bytes of weights converted; may be NULL. */
     void (*progress)(void *context, uint64_t done, uint64_t total);

@@ -42,7 +42,7 @@ enum tn_code embed_vocab_open(const struct asset_header *header, const char *blo
 uint32_t embed_vocab_find(const struct embed_vocab *vocab, const char *bytes, size_t length);
 
 /* embed_tokenize with the prefix spelled out. */
-size_t embed_vocab_tokenize(const struct embed_vocab *vocab, const char *prefix, struct embed_text text, uint32_t *ids,
-                            struct embed_span *spans, size_t capacity, bool *ret_truncated);
+size_t embed_vocab_tokenize(const struct embed_vocab *vocab, const char *prefix, struct embed_text text,
+                            uint32_t *ids, struct embed_span *spans, size_t capacity, bool *ret_truncated);
 
 #endif

@@ -11,11 +11,11 @@ struct embed_scratch {
     const struct embed_model *model;
     void *memory;
     uint32_t *ids;
-    float *x;         /* [tokens][hidden]: the text so far */
-    float *qkv;       /* [tokens][3 * hidden] */
-    float *mixed;     /* [tokens][hidden]: attention's result */
-    float *added;     /* [tokens][hidden]: what a norm adds to x */
-    float *inner;     /* [tokens][inner] */
+    float *x;     /* [tokens][hidden]: the text so far */
+    float *qkv;   /* [tokens][3 * hidden] */
+    float *mixed; /* [tokens][hidden]: attention's result */
+    float *added; /* [tokens][hidden]: what a norm adds to x */
+    float *inner; /* [tokens][inner] */
     float *keys, *values, *scores;
     float *step, *low; /* [tokens] */
     uint8_t *codes;    /* [tokens][max of hidden and inner] */
@@ -175,7 +175,8 @@ enum tn_code embed_encode(const struct embed_model *model, struct embed_scratch 
 {
     for (size_t i = 0; i < count; i++) {
         bool truncated = false;
-        size_t tokens = embed_tokenize(model, kind, texts[i], scratch->ids, NULL, model->header.max_tokens, &truncated);
+        size_t tokens =
+            embed_tokenize(model, kind, texts[i], scratch->ids, NULL, model->header.max_tokens, &truncated);
         look_up(scratch, tokens);
         for (uint32_t layer = 0; layer < model->header.layers; layer++)
             run_layer(&model->layers[layer], scratch, tokens);

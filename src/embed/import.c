@@ -37,7 +37,8 @@ static enum tn_code find(const struct importer *im, const char *name, uint64_t r
     bool fits = columns ? entry->dims == 2 && entry->shape[0] == rows && entry->shape[1] == columns
                         : entry->dims == 1 && entry->shape[0] == rows;
     if (!fits)
-        return tn_fail(im->err, TN_ECORRUPT, "tensor \"%s\" does not have the shape that config.json describes", full);
+        return tn_fail(im->err, TN_ECORRUPT, "tensor \"%s\" does not have the shape that config.json describes",
+                       full);
     *ret = entry;
     return TN_OK;
 }
@@ -125,7 +126,8 @@ static enum tn_code put_norm(struct importer *im, const char *name, char *gain, 
     return read_vector(im, part, im->config.hidden, (float *)(void *)shift);
 }
 
-static enum tn_code fill_layer(struct importer *im, uint32_t layer, const struct asset_layer_place *place, char *block)
+static enum tn_code fill_layer(struct importer *im, uint32_t layer, const struct asset_layer_place *place,
+                               char *block)
 {
     uint32_t hidden = im->config.hidden;
     uint32_t inner = im->config.inner;
@@ -212,7 +214,8 @@ static enum tn_code write_positions(struct importer *im)
         for (uint32_t d = 0; d < c->hidden; d++) {
             im->row[d] += segment[d];
             if (!isfinite(im->row[d]))
-                return tn_fail(im->err, TN_ECORRUPT, "tensor \"%s\" has a value that is not a number", positions->name);
+                return tn_fail(im->err, TN_ECORRUPT, "tensor \"%s\" has a value that is not a number",
+                               positions->name);
         }
         TN_TRY(asset_writer_put(&im->out, im->row, c->hidden * sizeof *im->row, im->err));
     }
@@ -247,8 +250,8 @@ static struct asset_header make_header(const struct import_config *c, const stru
         .positions = c->positions,
         .max_tokens = c->max_tokens,
         .pooling = c->pooling,
-        .flags = (c->normalise ? ASSET_NORMALISE : 0U) | (c->lowercase ? ASSET_LOWERCASE : 0U) |
-                 (c->cjk ? ASSET_CJK : 0U),
+        .flags =
+            (c->normalise ? ASSET_NORMALISE : 0U) | (c->lowercase ? ASSET_LOWERCASE : 0U) | (c->cjk ? ASSET_CJK : 0U),
         .cls = vocab->cls,
         .sep = vocab->sep,
         .unk = vocab->unk,

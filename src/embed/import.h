@@ -27,7 +27,10 @@ struct import_vocab {
 enum tn_code import_vocab_read(const char *path, struct import_vocab *ret, struct tn_error *err) TN_CHECKED;
 enum tn_code import_vocab_build(const char *text, size_t length, struct import_vocab *ret,
                                 struct tn_error *err) TN_CHECKED;
-static inline void import_vocab_release(struct import_vocab *vocab) { tn_buf_release(&vocab->block); }
+static inline void import_vocab_release(struct import_vocab *vocab)
+{
+    tn_buf_release(&vocab->block);
+}
 
 /* An asset being written: blocks in their order, each from front to end. */
 struct asset_writer {
@@ -36,14 +39,15 @@ struct asset_writer {
     char *temporary;  /* its file is removed by release unless finished */
     struct asset_header header;
     uint64_t at;
-    uint32_t block;   /* the one being written */
+    uint32_t block; /* the one being written */
     struct tn_hash hash;
 };
 
 /* `header` has every number but checksums, digest and file_bytes. */
 enum tn_code asset_writer_open(struct asset_writer *ret, const char *path, const struct asset_header *header,
                                struct tn_error *err) TN_CHECKED;
-enum tn_code asset_writer_put(struct asset_writer *w, const void *bytes, size_t count, struct tn_error *err) TN_CHECKED;
+enum tn_code asset_writer_put(struct asset_writer *w, const void *bytes, size_t count,
+                              struct tn_error *err) TN_CHECKED;
 /* Zeros up to the next multiple of 64. */
 enum tn_code asset_writer_align(struct asset_writer *w, struct tn_error *err) TN_CHECKED;
 /* Ends the block; the bytes put must be as many as its place has. */

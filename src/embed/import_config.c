@@ -59,16 +59,18 @@ static enum tn_code read_count(const struct reader *r, const json_t *config, con
 static enum tn_code check_shape(const struct reader *r, const struct import_config *c)
 {
     if (c->hidden % 64 || c->hidden > ASSET_HIDDEN_MAX)
-        return tn_fail(r->err, TN_EUNSUPPORTED, "config.json: hidden_size %u is not supported (a multiple of 64 up to %d)",
-                       c->hidden, ASSET_HIDDEN_MAX);
+        return tn_fail(r->err, TN_EUNSUPPORTED,
+                       "config.json: hidden_size %u is not supported (a multiple of 64 up to %d)", c->hidden,
+                       ASSET_HIDDEN_MAX);
     if (c->inner % 64 || c->inner > ASSET_INNER_MAX)
         return tn_fail(r->err, TN_EUNSUPPORTED,
                        "config.json: intermediate_size %u is not supported (a multiple of 64 up to %d)", c->inner,
                        ASSET_INNER_MAX);
     if (c->hidden % c->heads || c->hidden / c->heads % 32)
-        return tn_fail(r->err, TN_EUNSUPPORTED,
-                       "config.json: %u attention heads over %u dimensions are not supported (heads of a multiple of 32)",
-                       c->heads, c->hidden);
+        return tn_fail(
+            r->err, TN_EUNSUPPORTED,
+            "config.json: %u attention heads over %u dimensions are not supported (heads of a multiple of 32)",
+            c->heads, c->hidden);
     if (c->layers > ASSET_LAYERS_MAX)
         return tn_fail(r->err, TN_EUNSUPPORTED, "config.json: %u layers are not supported (at most %d)", c->layers,
                        ASSET_LAYERS_MAX);
@@ -197,13 +199,15 @@ static const struct {
 } families[] = {
     {"e5-", "e5-", "query: ", "passage: "},
     {"bge-", "-en", "Represent this sentence for searching relevant passages: ", ""},
-    {"bge-", "-zh", "\xE4\xB8\xBA\xE8\xBF\x99\xE4\xB8\xAA\xE5\x8F\xA5\xE5\xAD\x90\xE7\x94\x9F\xE6\x88\x90"
-                    "\xE8\xA1\xA8\xE7\xA4\xBA\xE4\xBB\xA5\xE7\x94\xA8\xE4\xBA\x8E\xE6\xA3\x80\xE7\xB4\xA2"
-                    "\xE7\x9B\xB8\xE5\x85\xB3\xE6\x96\x87\xE7\xAB\xA0\xEF\xBC\x9A", ""},
+    {"bge-", "-zh",
+     "\xE4\xB8\xBA\xE8\xBF\x99\xE4\xB8\xAA\xE5\x8F\xA5\xE5\xAD\x90\xE7\x94\x9F\xE6\x88\x90"
+     "\xE8\xA1\xA8\xE7\xA4\xBA\xE4\xBB\xA5\xE7\x94\xA8\xE4\xBA\x8E\xE6\xA3\x80\xE7\xB4\xA2"
+     "\xE7\x9B\xB8\xE5\x85\xB3\xE6\x96\x87\xE7\xAB\xA0\xEF\xBC\x9A",
+     ""},
 };
 
-static enum tn_code read_prefixes(const struct reader *r, const char *origin, const struct embed_import_options *options,
-                                  struct import_config *c)
+static enum tn_code read_prefixes(const struct reader *r, const char *origin,
+                                  const struct embed_import_options *options, struct import_config *c)
 {
     TN_AUTO_JSON *json = NULL;
     TN_TRY(read_json(r, "config_sentence_transformers.json", &json));

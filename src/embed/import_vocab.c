@@ -69,7 +69,8 @@ enum tn_code import_vocab_build(const char *text, size_t length, struct import_v
 {
     size_t count = count_lines(text, length);
     if (count < 4 || count > ASSET_VOCAB_MAX || length > ASSET_VOCAB_MAX * (size_t)64)
-        return tn_fail(err, TN_EUNSUPPORTED, "vocab.txt has %zu words; supported are 4 to %d", count, ASSET_VOCAB_MAX);
+        return tn_fail(err, TN_EUNSUPPORTED, "vocab.txt has %zu words; supported are 4 to %d", count,
+                       ASSET_VOCAB_MAX);
     TN_CLEANUP(import_vocab_release) struct import_vocab vocab = {.count = (uint32_t)count, .slots = 8};
     while (vocab.slots < 2 * vocab.count)
         vocab.slots *= 2;

@@ -32,7 +32,7 @@ struct embed_attention {
     const float *queries, *keys, *values;
     size_t stride, rows, dims;
     float scale;
-    float *out;          /* rows of out_stride floats */
+    float *out; /* rows of out_stride floats */
     size_t out_stride;
     float *keys_across;  /* room for dims * padded rows */
     float *values_dense; /* room for rows * dims */

@@ -22,7 +22,8 @@ EMBED_ISA static void quantise_127(const float *x, size_t rows, size_t n, uint8_
 
 INLINE void store_sums(const struct embed_matrix *m, size_t n, __m256i dot, float step, float low, float *out)
 {
-    __m256 constant = _mm256_fmadd_ps(_mm256_loadu_ps(m->sums + n), _mm256_set1_ps(low), _mm256_loadu_ps(m->bias + n));
+    __m256 constant =
+        _mm256_fmadd_ps(_mm256_loadu_ps(m->sums + n), _mm256_set1_ps(low), _mm256_loadu_ps(m->bias + n));
     __m256 scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(dot), _mm256_loadu_ps(m->scale + n));
     _mm256_storeu_ps(out + n, _mm256_fmadd_ps(scaled, _mm256_set1_ps(step), constant));
 }
@@ -32,8 +33,8 @@ INLINE void store_sums(const struct embed_matrix *m, size_t n, __m256i dot, floa
     _mm256_add_epi32((sum), _mm256_madd_epi16(_mm256_maddubs_epi16((codes), (weights)), _mm256_set1_epi16(1)))
 #define DOT_SPLIT(sum, codes, weights)                                                                               \
     _mm256_add_epi32(                                                                                                \
-        _mm256_add_epi32((sum), _mm256_madd_epi16(_mm256_maddubs_epi16(UPPER_SEVEN(codes), (weights)),               \
-                                                  _mm256_set1_epi16(2))),                                            \
+        _mm256_add_epi32(                                                                                            \
+            (sum), _mm256_madd_epi16(_mm256_maddubs_epi16(UPPER_SEVEN(codes), (weights)), _mm256_set1_epi16(2))),    \
         _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_and_si256((codes), _mm256_set1_epi8(1)), (weights)),           \
                           _mm256_set1_epi16(1)))
 #define UPPER_SEVEN(codes)               _mm256_and_si256(_mm256_srli_epi16((codes), 1), _mm256_set1_epi8(127))

@@ -2,8 +2,7 @@
  * loads of weights, 1 of activations). */
 #if defined(__x86_64__)
 #define EMBED_LANES 16
-#define EMBED_ISA                                                                                                    \
-    __attribute__((target("avx2,fma,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
+#define EMBED_ISA   __attribute__((target("avx2,fma,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
 #include "embed/kernels_float.h"
 
 #include <immintrin.h>
@@ -12,7 +11,8 @@ enum { ROWS = 6, PANELS = 4 };
 
 INLINE void store_sums(const struct embed_matrix *m, size_t n, __m512i dot, float step, float low, float *out)
 {
-    __m512 constant = _mm512_fmadd_ps(_mm512_loadu_ps(m->sums + n), _mm512_set1_ps(low), _mm512_loadu_ps(m->bias + n));
+    __m512 constant =
+        _mm512_fmadd_ps(_mm512_loadu_ps(m->sums + n), _mm512_set1_ps(low), _mm512_loadu_ps(m->bias + n));
     __m512 scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(dot), _mm512_loadu_ps(m->scale + n));
     _mm512_storeu_ps(out + n, _mm512_fmadd_ps(scaled, _mm512_set1_ps(step), constant));
 }

@@ -15,17 +15,23 @@ typedef float lanes_f __attribute__((vector_size(4 * EMBED_LANES), aligned(4), m
 typedef int32_t lanes_i __attribute__((vector_size(4 * EMBED_LANES), aligned(4), may_alias));
 typedef uint8_t lanes_b __attribute__((vector_size(EMBED_LANES), aligned(1), may_alias));
 
-#define INLINE EMBED_ISA static inline __attribute__((always_inline))
-#define LOAD(p)       (*(const lanes_f *)(p))
-#define STORE(p, v)   (*(lanes_f *)(p) = (v))
-#define SPLAT(x)      ((x) - (lanes_f){0})
+#define INLINE      EMBED_ISA static inline __attribute__((always_inline))
+#define LOAD(p)     (*(const lanes_f *)(p))
+#define STORE(p, v) (*(lanes_f *)(p) = (v))
+#define SPLAT(x)    ((x) - (lanes_f){0})
 
 INLINE lanes_f pick(lanes_i mask, lanes_f a, lanes_f b)
 {
     return (lanes_f)(((lanes_i)a & mask) | ((lanes_i)b & ~mask));
 }
-INLINE lanes_f larger(lanes_f a, lanes_f b) { return pick(a > b, a, b); }
-INLINE lanes_f smaller(lanes_f a, lanes_f b) { return pick(a < b, a, b); }
+INLINE lanes_f larger(lanes_f a, lanes_f b)
+{
+    return pick(a > b, a, b);
+}
+INLINE lanes_f smaller(lanes_f a, lanes_f b)
+{
+    return pick(a < b, a, b);
+}
 
 INLINE float sum_lanes(lanes_f v)
 {

@@ -16,9 +16,9 @@ enum { ROWS = 4, PANELS = 4 };
 
 /* Rows first to first + count by outputs n to n + 16; a fifth row of ones
  * makes the sums of the weights. */
-DOTPROD static inline __attribute__((always_inline)) void
-multiply_tile(const struct embed_matrix *m, const struct embed_rows *rows, size_t first, size_t count, size_t n,
-              float *out)
+DOTPROD static inline __attribute__((always_inline)) void multiply_tile(const struct embed_matrix *m,
+                                                                        const struct embed_rows *rows, size_t first,
+                                                                        size_t count, size_t n, float *out)
 {
     size_t inputs = m->inputs;
     const uint8_t *x = rows->codes + first * inputs;

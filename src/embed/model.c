@@ -108,7 +108,8 @@ static void fill_info(struct embed_model *m)
     m->info.kernel = m->kernels->name;
 }
 
-static enum tn_code open_into(struct embed_model *m, const char *bytes, size_t size, bool strict, struct tn_error *err)
+static enum tn_code open_into(struct embed_model *m, const char *bytes, size_t size, bool strict,
+                              struct tn_error *err)
 {
     if (size < ASSET_HEADER_BYTES)
         return tn_fail(err, TN_ECORRUPT, "not an embedding asset: %zu bytes", size);
@@ -190,7 +191,10 @@ void embed_model_close(struct embed_model *model)
     free(model);
 }
 
-const struct embed_info *embed_model_info(const struct embed_model *model) { return &model->info; }
+const struct embed_info *embed_model_info(const struct embed_model *model)
+{
+    return &model->info;
+}
 
 static const char *prefix_of(const struct embed_model *m, enum embed_kind kind)
 {

@@ -12,10 +12,10 @@ static const struct {
     enum safetensors_type type;
     unsigned bytes;
 } types[] = {
-    {"F32", SAFETENSORS_F32, 4},   {"F16", SAFETENSORS_F16, 2},   {"BF16", SAFETENSORS_BF16, 2},
-    {"F64", SAFETENSORS_OTHER, 8}, {"I64", SAFETENSORS_OTHER, 8}, {"U64", SAFETENSORS_OTHER, 8},
-    {"I32", SAFETENSORS_OTHER, 4}, {"U32", SAFETENSORS_OTHER, 4}, {"I16", SAFETENSORS_OTHER, 2},
-    {"U16", SAFETENSORS_OTHER, 2}, {"I8", SAFETENSORS_OTHER, 1},  {"U8", SAFETENSORS_OTHER, 1},
+    {"F32", SAFETENSORS_F32, 4},    {"F16", SAFETENSORS_F16, 2},   {"BF16", SAFETENSORS_BF16, 2},
+    {"F64", SAFETENSORS_OTHER, 8},  {"I64", SAFETENSORS_OTHER, 8}, {"U64", SAFETENSORS_OTHER, 8},
+    {"I32", SAFETENSORS_OTHER, 4},  {"U32", SAFETENSORS_OTHER, 4}, {"I16", SAFETENSORS_OTHER, 2},
+    {"U16", SAFETENSORS_OTHER, 2},  {"I8", SAFETENSORS_OTHER, 1},  {"U8", SAFETENSORS_OTHER, 1},
     {"BOOL", SAFETENSORS_OTHER, 1},
 };
 
@@ -72,7 +72,8 @@ static enum tn_code read_entry(const json_t *json, uint64_t data_begin, uint64_t
         !read_number(json_array_get(offsets, 1), &end) || !read_shape(json_object_get(json, "shape"), entry))
         return tn_fail(err, TN_ECORRUPT, "tensor \"%s\" has no usable dtype, shape or data_offsets", entry->name);
     if (begin > end || end > file_bytes - data_begin)
-        return tn_fail(err, TN_ECORRUPT, "tensor \"%s\" lies outside the file: it is cut short or damaged", entry->name);
+        return tn_fail(err, TN_ECORRUPT, "tensor \"%s\" lies outside the file: it is cut short or damaged",
+                       entry->name);
     unsigned element = 0;
     for (size_t i = 0; i < TN_COUNT(types); i++)
         if (tn_streq(types[i].name, dtype)) {

@@ -11,16 +11,16 @@ enum { SAFETENSORS_DIMS_MAX = 8, SAFETENSORS_HEADER_MAX = 16 << 20 };
 
 struct safetensors_entry {
     const char *name;
-    const char *dtype;      /* as written */
+    const char *dtype; /* as written */
     enum safetensors_type type;
     uint32_t dims;
     uint64_t shape[SAFETENSORS_DIMS_MAX];
-    uint64_t begin, end;    /* in the file */
+    uint64_t begin, end; /* in the file */
 };
 
 struct safetensors {
-    int fd;                 /* -1 for a header alone */
-    const char *path;       /* the arena's, for errors */
+    int fd;           /* -1 for a header alone */
+    const char *path; /* the arena's, for errors */
     struct tn_arena *arena;
     struct safetensors_entry *entries;
     size_t count;

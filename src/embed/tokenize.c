@@ -137,8 +137,8 @@ static void take_text(struct tokenizer *t, struct embed_text text, bool placed)
         end_word(t, (uint32_t)length);
 }
 
-size_t embed_vocab_tokenize(const struct embed_vocab *vocab, const char *prefix, struct embed_text text, uint32_t *ids,
-                            struct embed_span *spans, size_t capacity, bool *ret_truncated)
+size_t embed_vocab_tokenize(const struct embed_vocab *vocab, const char *prefix, struct embed_text text,
+                            uint32_t *ids, struct embed_span *spans, size_t capacity, bool *ret_truncated)
 {
     struct tokenizer t = {.vocab = vocab, .ids = ids, .spans = spans, .capacity = capacity};
     put_token(&t, vocab->cls, 0);
