@@ -1,4 +1,5 @@
 /* The contract of k under filters: shares times correlations, every strategy. */
+#include "vector/index.h"
 #include "vector/test_support.h"
 
 enum { ROWS = 30000, DIMS = 32, K = 10, QUERIES = 12 };
@@ -119,6 +120,52 @@ static void test_always_k_with_recall(void **state)
                 cell(shares[s], correlation, kind);
 }
 
+/* The walk for shares too small to filter late and too many rows to gather:
+ * sets that large are no unit test, so it is called by itself. */
+static void test_two_hop_walk_stays_among_passing_rows(void **state)
+{
+    (void)state;
+    static bool pass[ROWS];
+    const struct generation *g = atomic_load(&index_->state)->generation;
+    struct scratch *s = aligned_alloc(64, (sizeof *s + 63) / 64 * 64);
+    memset(s, 0, sizeof *s);
+    must(scratch_fit(s, g, 256, K, &test_error));
+    float *queries = random_rows(QUERIES, DIMS, 0.6F);
+    double recall = 0;
+    for (size_t i = 0; i < QUERIES; i++) {
+        const float *q = queries + i * DIMS;
+        (void)choose(q, 0.04, 0, pass);
+        struct vector_filter filter = {.kind = VECTOR_FILTER_CALLBACK, .passes = callback, .context = pass};
+        struct admission admission;
+        admission_init(&admission, g, NULL, 0, &filter);
+        assert_true(fabsf(admission.selectivity - 0.04F) < 0.04F);
+        uint32_t seeds[32];
+        size_t seed_count = admission_seeds(&admission, seeds, 32);
+        assert_int_equal(seed_count, 32);
+        struct walk_plan plan = {.window = 128,
+                                 .capacity = 160,
+                                 .k = K,
+                                 .admit = admission_admit(&admission),
+                                 .seeds = seeds,
+                                 .seed_count = seed_count};
+        struct vector_stats stats = {0};
+        assert_int_equal(space_query_set(&g->space, q, &s->query), SPACE_FINE);
+        search_two_hop(s, g, &plan, &stats);
+        search_rerank(s, g, K, 0, 3, plan.admit, &stats);
+        double kth = true_kth(VECTOR_L2, rows, ROWS, DIMS, q, K, pass);
+        assert_int_equal(s->ranked_count, K);
+        for (size_t r = 0; r < K; r++) {
+            assert_true(pass[g->ids[s->ranked[r].node]]);
+            if (sqrt((double)s->ranked[r].distance) <= kth * 1.0001)
+                recall += 1.0 / K;
+        }
+    }
+    assert_true(recall / QUERIES >= 0.95);
+    free(queries);
+    scratch_release(s);
+    free(s);
+}
+
 static bool is_odd(void *context, int64_t id)
 {
     (void)context;
@@ -219,6 +266,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_always_k_with_recall),
+        cmocka_unit_test(test_two_hop_walk_stays_among_passing_rows),
         cmocka_unit_test(test_groups_are_cut),
         cmocka_unit_test(test_range),
         cmocka_unit_test(test_statistics_say_what_happened),

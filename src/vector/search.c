@@ -18,7 +18,7 @@
 #include <stdlib.h>
 
 #define GATHER_ROWS 6000U /* below it a gather is as fast as any walk */
-#define LATE_SHARE  0.25F
+#define LATE_SHARE  0.05F
 #define SEEDS       64U
 
 struct searching {
