@@ -77,6 +77,11 @@ struct dataset_write;
 enum tn_code dataset_write_begin(struct lake *lake, const char *name, enum dataset_mode mode,
                                  const struct dataset_column *columns, size_t count, struct dataset_write **ret,
                                  struct tn_error *err) TN_CHECKED;
+/* The key: "id" or "a,b", names of columns; before the first file. A new or
+ * replaced dataset takes it; an existing one has it already or refuses
+ * (TN_ESCHEMA). A NULL in a key column refuses the commit (TN_EREFUSED). That
+ * keys are unique is upheld by writes by key, not here. */
+enum tn_code dataset_write_set_key(struct dataset_write *write, const char *key, struct tn_error *err) TN_CHECKED;
 /* Aborts unless committed; files already written are deleted. */
 void dataset_write_free(struct dataset_write *write);
 TN_DEFINE_CLEANUP(struct dataset_write, dataset_write_free)

@@ -34,6 +34,13 @@ enum tn_code dataset_plan_schema(struct tn_arena *arena, const struct iceberg_me
 /* known.c */
 bool dataset_find_in(const struct iceberg_metadata *metadata, enum dataset_mode mode, const char *content_hash,
                      const char *options_hash, struct dataset_known *ret);
+/* key.c: makes the columns that `key` names ("a,b") the target's identifier
+ * fields. keeps_rows: the dataset has rows that stay, so its key stays too. */
+enum tn_code dataset_plan_key(struct tn_arena *arena, bool keeps_rows, const char *key, struct schema_plan *plan,
+                              struct tn_error *err) TN_CHECKED;
+/* Refuses a file with NULL in a key column. */
+enum tn_code dataset_check_key(const struct iceberg_schema *schema, const struct iceberg_file *file,
+                               struct tn_error *err) TN_CHECKED;
 /* FIELD_IDS text for a COPY of the schema's columns; the arena's. */
 const char *dataset_field_ids(struct tn_arena *arena, const struct iceberg_schema *schema);
 

@@ -372,6 +372,55 @@ static void test_position_deletes_are_honoured(void **state)
     iceberg_metadata_unref(base);
 }
 
+static enum tn_code write_keyed(struct lake *lake, enum dataset_mode mode, const char *sql, const char *key,
+                                struct tn_error *err)
+{
+    TN_CLEANUP(dataset_write_free_p) struct dataset_write *write = NULL;
+    struct dataset_commit commit;
+    TN_TRY(dataset_write_begin(lake, "people", mode, people, 2, &write, err));
+    if (key)
+        TN_TRY(dataset_write_set_key(write, key, err));
+    TN_TRY(dataset_write_file(write, 0, NULL, sql, NULL, NULL, err));
+    return dataset_write_commit(write, &nothing_special, &commit, err);
+}
+
+static void expect_key(struct fixture *f, const char *want)
+{
+    TN_AUTO_BUF json = {0};
+    struct tn_error err = {0};
+    struct tn_json writer = tn_json_writer(&json);
+    must(catalog_describe(f->lake.catalog, "people", &writer, &err), &err);
+    if (!strstr(json.data, want))
+        fail_msg("%s is not in %s", want, json.data);
+}
+
+static void test_key_is_kept_and_held_to(void **state)
+{
+    struct fixture *f = *state;
+    struct tn_error err = {0};
+    static const char one[] = "SELECT 1 AS id, 'Ada' AS name", two[] = "SELECT 2 AS id, 'Bob' AS name";
+    static const char hole[] = "SELECT NULL::BIGINT AS id, 'Eve' AS name";
+    assert_int_equal(write_keyed(&f->lake, DATASET_APPEND, one, "nobody", &err), TN_EREQUEST);
+    assert_int_equal(write_keyed(&f->lake, DATASET_APPEND, one, "id,ID", &err), TN_EREQUEST);
+    assert_int_equal(write_keyed(&f->lake, DATASET_APPEND, hole, "id", &err), TN_EREFUSED);
+    must(write_keyed(&f->lake, DATASET_APPEND, one, "ID", &err), &err);
+    expect_key(f, "\"key\":[\"id\"]");
+    must(write_keyed(&f->lake, DATASET_APPEND, two, "id", &err), &err);
+    must(write_keyed(&f->lake, DATASET_APPEND, two, NULL, &err), &err);
+    assert_int_equal(write_keyed(&f->lake, DATASET_APPEND, two, "name", &err), TN_ESCHEMA);
+    assert_int_equal(write_keyed(&f->lake, DATASET_APPEND, hole, NULL, &err), TN_EREFUSED);
+    expect(f, "SELECT count(*) FROM people", "[3]");
+
+    must(write_keyed(&f->lake, DATASET_REPLACE, one, NULL, &err), &err); /* the same columns keep it */
+    expect_key(f, "\"key\":[\"id\"]");
+    must(write_keyed(&f->lake, DATASET_REPLACE, one, "name, id", &err), &err);
+    expect_key(f, "\"key\":[\"name\",\"id\"]");
+    close_lake(f);
+    open_lake(f);
+    expect_key(f, "\"key\":[\"name\",\"id\"]");
+    expect(f, "SELECT * FROM people", "[1,\"Ada\"]");
+}
+
 static size_t files_in(const char *definition)
 {
     size_t count = 0;
@@ -450,6 +499,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_patch_and_drop, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_position_deletes_are_honoured, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_conditions_leave_files_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_key_is_kept_and_held_to, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

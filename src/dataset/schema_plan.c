@@ -55,6 +55,13 @@ static const struct iceberg_schema *columns_kept(struct tn_arena *arena, const s
     kept->id = now->id;
     kept->fields = fields;
     kept->field_count = count;
+    bool key_stays = true;
+    for (size_t i = 0; i < now->identifier_count; i++)
+        key_stays = key_stays && iceberg_schema_field(kept, now->identifier_ids[i]);
+    if (key_stays) {
+        kept->identifier_ids = now->identifier_ids;
+        kept->identifier_count = now->identifier_count;
+    }
     return kept;
 }
 

@@ -28,6 +28,7 @@ struct dataset_write {
     struct dataset_column *columns; /* as given; copied */
     size_t column_count;
     struct schema_plan plan;
+    const char *key; /* NULL: none was given */
     pthread_mutex_t mutex;
     struct staged_file *files;
     size_t file_count, file_capacity;
@@ -68,6 +69,26 @@ enum tn_code dataset_write_begin(struct lake *lake, const char *name, enum datas
     TN_TRY(dataset_plan_schema(write->arena, write->base, mode, write->columns, count, &write->plan, err));
     *ret = TN_TAKE(write);
     return TN_OK;
+}
+
+/* The schema that this write means on top of a version, key included. */
+static enum tn_code make_plan(struct dataset_write *write, const struct iceberg_metadata *base,
+                              struct schema_plan *ret, struct tn_error *err)
+{
+    TN_TRY(dataset_plan_schema(write->arena, base, write->mode, write->columns, write->column_count, ret, err));
+    if (!write->key)
+        return TN_OK;
+    return dataset_plan_key(write->arena, base && write->mode == DATASET_APPEND, write->key, ret, err);
+}
+
+enum tn_code dataset_write_set_key(struct dataset_write *write, const char *key, struct tn_error *err)
+{
+    const char *before = write->key;
+    write->key = tn_arena_strdup(write->arena, key);
+    enum tn_code code = make_plan(write, write->base, &write->plan, err);
+    if (code != TN_OK)
+        write->key = before;
+    return code;
 }
 
 void dataset_write_free(struct dataset_write *write)
@@ -177,7 +198,7 @@ enum tn_code dataset_write_file(struct dataset_write *write, size_t order, const
 static enum tn_code replan(struct dataset_write *write, const struct iceberg_metadata *newest,
                            struct schema_plan *ret, struct tn_error *err)
 {
-    TN_TRY(dataset_plan_schema(write->arena, newest, write->mode, write->columns, write->column_count, ret, err));
+    TN_TRY(make_plan(write, newest, ret, err));
     for (size_t i = 0; i < write->column_count; i++) {
         const struct iceberg_field *then = iceberg_schema_find(write->plan.target, write->columns[i].name, true);
         const struct iceberg_field *now = iceberg_schema_find(ret->target, write->columns[i].name, true);
@@ -198,8 +219,8 @@ static int by_order(const void *a, const void *b)
     return (x->order > y->order) - (x->order < y->order);
 }
 
-static enum tn_code add_files(struct dataset_write *write, struct iceberg_tx *tx, int32_t schema_id,
-                              struct tn_error *err)
+static enum tn_code add_files(struct dataset_write *write, struct iceberg_tx *tx, const struct iceberg_schema *target,
+                              int32_t schema_id, struct tn_error *err)
 {
     char suffix[48];
     snprintf(suffix, sizeof suffix, DATASET_FILE_SUFFIX, schema_id);
@@ -209,6 +230,7 @@ static enum tn_code add_files(struct dataset_write *write, struct iceberg_tx *tx
         struct staged_file *staged = &write->files[i];
         const char *key;
         struct iceberg_file file = staged->file;
+        TN_TRY(dataset_check_key(target, &file, err));
         file.path = iceberg_tx_new_file(tx, write->arena, suffix, &key);
         TN_TRY(store_batch_put_file(iceberg_tx_batch(tx), key, staged->path, err));
         free(TN_TAKE(staged->path));
@@ -304,7 +326,7 @@ static enum tn_code commit_locked(struct dataset_write *write, const struct iceb
     /* The files are complete for the schema they were planned with; they may be
      * read without a mapping only when that is the schema of this commit. */
     bool complete = write->plan.target->field_count == plan.target->field_count;
-    TN_TRY(add_files(write, tx, complete ? iceberg_tx_schema_id(tx) : -1, err));
+    TN_TRY(add_files(write, tx, plan.target, complete ? iceberg_tx_schema_id(tx) : -1, err));
     set_lineage(write, lineage, tx);
     set_original_names(write, newest, plan.target, tx);
     TN_FAULT("dataset.before_commit");

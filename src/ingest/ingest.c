@@ -241,6 +241,8 @@ static enum tn_code load_and_commit(struct ingest *ingest, struct rejects *rejec
     TN_CLEANUP(dataset_write_free_p) struct dataset_write *write = NULL;
     TN_TRY(dataset_write_begin(ingest->lake, ingest->dataset, ingest->mode, plan_columns(ingest), ingest->plan.count,
                                &write, err));
+    if (ingest->key)
+        TN_TRY(dataset_write_set_key(write, ingest->key, err));
     atomic_store(&ingest->phase, "loading");
     atomic_store(&ingest->rows_loaded, 0);
     TN_TRY(ingest_load(ingest, write, rejects, err));

@@ -1,0 +1,131 @@
+/* The key of a dataset: the columns that tell its records apart.
+ *
+ * It is kept as the table's identifier fields, which the format wants to be
+ * required columns of plain types. A new or replaced dataset takes the key it
+ * is given; an existing one keeps its own, because rows that are there already
+ * were not held to another. A NULL in a key column refuses the whole write:
+ * the statistics of the files that were just written tell.
+ */
+#include "dataset/dataset_internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define KEY_COLUMNS_MAX 32
+
+static bool usable_type(const struct iceberg_type *type)
+{
+    return type->field_count == 0 && type->kind != ICEBERG_FLOAT && type->kind != ICEBERG_DOUBLE &&
+           type->kind != ICEBERG_UNSUPPORTED;
+}
+
+static enum tn_code find_column(const struct iceberg_schema *schema, const char *name, size_t *ret,
+                                struct tn_error *err)
+{
+    for (size_t i = 0; i < schema->field_count; i++) {
+        if (!tn_str_equal_nocase(schema->fields[i].name, name))
+            continue;
+        if (!usable_type(schema->fields[i].type)) {
+            tn_fail(err, TN_EREQUEST, "column \"%s\" cannot be part of a key: it holds fractions or nested values",
+                    schema->fields[i].name);
+            tn_error_hint(err, "give it a type with types=, for example %s:text", schema->fields[i].name);
+            return TN_EREQUEST;
+        }
+        *ret = i;
+        return TN_OK;
+    }
+    return tn_fail(err, TN_EREQUEST, "the key names \"%.100s\", and there is no such column", name);
+}
+
+/* "id" or "a,b": the places of its columns, each once. */
+static enum tn_code read_key(struct tn_arena *arena, const struct iceberg_schema *schema, const char *key,
+                             size_t places[KEY_COLUMNS_MAX], size_t *ret_count, struct tn_error *err)
+{
+    *ret_count = 0;
+    for (const char *at = key; *at;) {
+        size_t length = strcspn(at, ",");
+        const char *begin = at;
+        at += length + (at[length] == ',');
+        while (length > 0 && *begin == ' ')
+            begin++, length--;
+        while (length > 0 && begin[length - 1] == ' ')
+            length--;
+        size_t place;
+        if (*ret_count == KEY_COLUMNS_MAX)
+            return tn_fail(err, TN_EREQUEST, "a key has at most %d columns", KEY_COLUMNS_MAX);
+        TN_TRY(find_column(schema, tn_arena_strndup(arena, begin, length), &place, err));
+        for (size_t i = 0; i < *ret_count; i++)
+            if (places[i] == place)
+                return tn_fail(err, TN_EREQUEST, "the key names \"%s\" twice", schema->fields[place].name);
+        places[(*ret_count)++] = place;
+    }
+    return *ret_count > 0 ? TN_OK : tn_fail(err, TN_EREQUEST, "the key names no column");
+}
+
+static bool is_key_already(const struct iceberg_schema *schema, const size_t *places, size_t count)
+{
+    bool same = schema->identifier_count == count;
+    for (size_t i = 0; same && i < count; i++)
+        same = schema->identifier_ids[i] == schema->fields[places[i]].id;
+    return same;
+}
+
+static enum tn_code refuse_other_key(const struct iceberg_schema *schema, struct tn_error *err)
+{
+    TN_AUTO_BUF names = {0};
+    for (size_t i = 0; i < schema->identifier_count; i++) {
+        const struct iceberg_field *field = iceberg_schema_field(schema, schema->identifier_ids[i]);
+        tn_buf_printf(&names, "%s%s", i ? ", " : "", field ? field->name : "?");
+    }
+    if (names.len)
+        tn_fail(err, TN_ESCHEMA, "the dataset's key is (%s) already", names.data);
+    else
+        tn_fail(err, TN_ESCHEMA, "the dataset has no key, and rows that were not held to one");
+    tn_error_hint(err, "leave key= out, or load it anew with mode=replace and this key");
+    return TN_ESCHEMA;
+}
+
+enum tn_code dataset_plan_key(struct tn_arena *arena, bool keeps_rows, const char *key, struct schema_plan *plan,
+                              struct tn_error *err)
+{
+    size_t places[KEY_COLUMNS_MAX], count;
+    TN_TRY(read_key(arena, plan->target, key, places, &count, err));
+    if (is_key_already(plan->target, places, count))
+        return TN_OK;
+    if (keeps_rows)
+        return refuse_other_key(plan->target, err);
+    struct iceberg_schema *keyed = tn_arena_alloc(arena, sizeof *keyed);
+    struct iceberg_field *fields = TN_ARENA_ARRAY(arena, struct iceberg_field, plan->target->field_count);
+    int32_t *ids = TN_ARENA_ARRAY(arena, int32_t, count);
+    memcpy(fields, plan->target->fields, plan->target->field_count * sizeof *fields);
+    for (size_t i = 0; i < count; i++) {
+        fields[places[i]].required = true;
+        ids[i] = fields[places[i]].id;
+    }
+    *keyed = *plan->target;
+    keyed->fields = fields;
+    keyed->identifier_ids = ids;
+    keyed->identifier_count = count;
+    plan->target = keyed;
+    return TN_OK;
+}
+
+enum tn_code dataset_check_key(const struct iceberg_schema *schema, const struct iceberg_file *file,
+                               struct tn_error *err)
+{
+    for (size_t i = 0; i < schema->identifier_count; i++) {
+        const struct iceberg_stats *stats = iceberg_file_stats(file, schema->identifier_ids[i]);
+        const struct iceberg_field *field = iceberg_schema_field(schema, schema->identifier_ids[i]);
+        if (stats && stats->null_count == 0)
+            continue;
+        if (stats && stats->null_count > 0)
+            tn_fail(err, TN_EREFUSED, "column \"%s\" is part of the key and is NULL in %" PRId64 " rows",
+                    field ? field->name : "?", stats->null_count);
+        else
+            tn_fail(err, TN_EREFUSED, "column \"%s\" is part of the key and has no values",
+                    field ? field->name : "?");
+        tn_error_hint(err, "fill the column in the source, or choose another key");
+        return TN_EREFUSED;
+    }
+    return TN_OK;
+}
