@@ -50,7 +50,7 @@ static enum tn_code read_key(struct tn_arena *arena, const struct iceberg_schema
             begin++, length--;
         while (length > 0 && begin[length - 1] == ' ')
             length--;
-        size_t place;
+        size_t place = 0;
         if (*ret_count == KEY_COLUMNS_MAX)
             return tn_fail(err, TN_EREQUEST, "a key has at most %d columns", KEY_COLUMNS_MAX);
         TN_TRY(find_column(schema, tn_arena_strndup(arena, begin, length), &place, err));

@@ -74,11 +74,19 @@ def test_types_key_mode_and_reason_arrive(tmp_path):
     tarn("ingest", path, "--types", "when:date:%d/%m/%Y", "--key", "id", "--reason", "first try", lake=lake, check=0)
     about = json.loads(tarn("--json", "describe", "p", lake=lake, check=0).stdout)
     assert about["lineage"][0]["reason"] == "first try"
+    assert about["key"] == ["id"]
     assert {c["name"]: c["type"] for c in about["schema"]}["when"] == "DATE"
     assert "nokey" in tarn("ingest", path, "p2", "--key", "nokey", lake=lake, check=1).stderr
     tarn("ingest", write(tmp_path, "q.csv", "id,when\n7,01/02/2025\n"), "p", "--mode", "replace",
          "--types", "when:date:%d/%m/%Y", lake=lake, check=0)
     assert sql(lake, 'select id, "when"::varchar as d from p') == [{"id": 7, "d": "2025-02-01"}]
+
+
+def test_a_key_column_without_a_value_refuses_the_file(tmp_path):
+    lake = tmp_path / "lake"
+    refused = tarn("ingest", write(tmp_path, "k.csv", "id,n\n1,10\n,20\n"), "--key", "id", lake=lake, check=1)
+    assert "id" in refused.stderr and "NULL" in refused.stderr
+    assert tarn("--json", "datasets", lake=lake, check=0).stdout.strip() in ("", "[]")
 
 
 def test_rejected_rows_are_kept_and_shown(tmp_path):
