@@ -31,7 +31,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     if (size)
         memcpy(copy, data, size);
-    (void)embed_model_open_bytes(copy, size, true, &model, &err);
+    if (embed_model_open_bytes(copy, size, true, &model, &err) != TN_OK)
+        FUZZ_CHECK(err.detail[0]);
     embed_model_close(model);
     model = NULL;
     if (embed_model_open_bytes(copy, size, false, &model, &err) == TN_OK)
