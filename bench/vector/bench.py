@@ -180,6 +180,7 @@ def main():
     p.add_argument("--seconds", type=float, default=240, help="for one peer's sweep")
     p.add_argument("--timeout", type=float, default=7200, help="for one peer")
     p.add_argument("--report", default="docs/benchmarks")
+    p.add_argument("--keep", action="store_true", help="add to the figures of the last run instead of starting over")
     p.add_argument("--name")
     a = p.parse_args()
     name = a.name or (os.path.basename(a.data) if a.data else f"{a.rows}x{a.dims}")
@@ -199,6 +200,9 @@ def main():
     wanted = a.peers.split(",")
     results = {}
     kept = f"{a.work}/results-{name}.json"
+    if a.keep and os.path.exists(kept):
+        with open(kept) as f:
+            results = json.load(f)["results"]
     for peer in [x for x in ORDER if x in wanted] + (["hnswlib"] if "hnswlib" in wanted else []):
         print(f"{time.strftime('%H:%M:%S')} {peer}", flush=True)
         got = run_tarn(a) if peer == "tarn" else run_peer(a, peer)

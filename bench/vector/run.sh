@@ -2,7 +2,7 @@
 # make bench-vector: tarn-vector and its peers on the same data, in one run.
 #
 #   bench/vector/run.sh [--rows N] [--dims D] [--queries N] [--threads N]
-#                       [--peers a,b,..] [--data PREFIX] [--metric cosine|l2]
+#                       [--peers a,b,..] [--keep] [--data PREFIX] [--metric cosine|l2]
 #
 # Default: 100,000 rows of 768 dimensions from the generator in this tree.
 # --data names existing PREFIX.base.npy, PREFIX.like.npy, PREFIX.like.truth.npy

@@ -344,9 +344,12 @@ static void test_searches_see_whole_changes_while_all_moves(void **state)
     temporary_remove(folder);
 }
 
-int main(void)
+/* An argument is a pattern of test names: one of them under a slow tool. */
+int main(int argc, char **argv)
 {
     tn_fault_init();
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_replaced_row_reads_back),
         cmocka_unit_test(test_random_changes_match_the_model),
