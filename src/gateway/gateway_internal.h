@@ -73,7 +73,7 @@ struct gateway {
     int stop_fd; /* eventfd: written by gateway_request_stop */
     int64_t started_us;
     atomic_bool draining;
-    atomic_int ingests, queries;
+    atomic_int ingests, small_engines;
 
     pthread_t watch_thread;
     bool watching;
@@ -275,6 +275,18 @@ void lakedir_remove_run_file(struct gateway *gateway);
 /* h_query.c: the rows of this text, in the form that the request accepts. Guarded. */
 enum tn_code query_answer(struct request *request, const char *sql, const char *as_of,
                           struct tn_error *err) TN_CHECKED;
+
+/* ---- small_engine.c -------------------------------------------------------- */
+
+/* An engine of its own for one query that wants less memory than the lake's
+ * engine has: the limit is then a hard one, whatever else runs. A few at once;
+ * TN_EBUSY beyond. */
+struct small_engine;
+enum tn_code small_engine_open(struct gateway *gateway, uint64_t memory_bytes, struct small_engine **ret,
+                               struct tn_error *err) TN_CHECKED;
+void small_engine_close(struct small_engine *small);
+TN_DEFINE_CLEANUP(struct small_engine, small_engine_close)
+struct engine *small_engine_of(const struct small_engine *small);
 
 /* ---- handlers -------------------------------------------------------------- */
 

@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define LEAST_MEMORY (INT64_C(16) << 20)
+
 enum answer_kind { ANSWER_JSON, ANSWER_NDJSON, ANSWER_CSV, ANSWER_PARQUET, ANSWER_ARROW };
 static const char *const answers[] = {"application/json", "application/x-ndjson", "text/csv",
                                       "application/vnd.apache.parquet", "application/vnd.apache.arrow.stream"};
@@ -34,19 +36,21 @@ static uint64_t lower_of(uint64_t limit, int64_t wish)
     return limit == 0 ? (uint64_t)wish : TN_MIN(limit, (uint64_t)wish);
 }
 
-/* Takes the body apart; *ret_body owns what the options borrow. */
+/* Takes the body apart; *ret_body owns what the options borrow. *ret_memory is
+ * 0 unless less memory than the engine's was asked for. */
 static enum tn_code read_asked(struct request *request, json_t **ret_body, struct engine_query_options *ret,
-                               struct tn_error *err)
+                               uint64_t *ret_memory, struct tn_error *err)
 {
     const char *sql = NULL, *as_of = NULL;
     json_t *params = NULL, *as_of_value = NULL;
-    int64_t limit = -1, timeout_ms = -1;
+    int64_t limit = -1, timeout_ms = -1, memory = 0;
     const struct tn_json_field fields[] = {
         {.name = "sql", .kind = TN_JSON_STRING, .ret = &sql, .required = true},
         {.name = "params", .kind = TN_JSON_ANY, .ret = &params},
         {.name = "as_of", .kind = TN_JSON_ANY, .ret = &as_of_value},
         {.name = "limit", .kind = TN_JSON_INT, .ret = &limit, .min = 1, .max = INT64_MAX},
         {.name = "timeout_ms", .kind = TN_JSON_INT, .ret = &timeout_ms, .min = 1, .max = INT64_MAX},
+        {.name = "memory_bytes", .kind = TN_JSON_INT, .ret = &memory, .min = LEAST_MEMORY, .max = INT64_MAX},
     };
     TN_TRY(request_json(request, ret_body, err));
     TN_TRY(tn_json_read(*ret_body, "request body", fields, TN_COUNT(fields), err));
@@ -64,13 +68,21 @@ static enum tn_code read_asked(struct request *request, json_t **ret_body, struc
         .cancel = &request->cancel,
         .resolver = dataset_resolver(&request->gateway->lake),
     };
+    uint64_t most = tn_config_size(request->gateway->lake.config, "sql.memory");
+    *ret_memory = memory > 0 && (uint64_t)memory < most ? (uint64_t)memory : 0;
     return TN_OK;
+}
+
+static struct engine *engine_for(const struct request *request, const struct small_engine *small)
+{
+    return small ? small_engine_of(small) : request->gateway->lake.engine;
 }
 
 /* ---- the streamed answer ------------------------------------------------------ */
 
 struct rows {
     struct request *request;
+    struct small_engine *small; /* NULL: the lake's engine runs it */
     struct engine_query *query;
     struct engine_writer *writer;
     enum answer_kind answer;
@@ -88,6 +100,7 @@ static void rows_free(void *context)
     request_on_cancel(rows->request, NULL, NULL);
     engine_writer_free(rows->writer);
     engine_query_free(rows->query);
+    small_engine_close(rows->small);
     free(rows);
 }
 
@@ -205,13 +218,16 @@ static void rows_fail(void *context, const struct tn_error *error, const char *r
     tn_buf_puts(out, "}\n");
 }
 
-static enum tn_code answer_rows(struct request *request, const struct engine_query_options *options,
+static enum tn_code answer_rows(struct request *request, const struct engine_query_options *options, uint64_t memory,
                                 enum answer_kind kind, struct tn_error *err)
 {
     struct engine_query *query = NULL;
-    TN_TRY(engine_query_start(request->gateway->lake.engine, options, &query, err));
+    TN_CLEANUP(small_engine_close_p) struct small_engine *small = NULL;
+    if (memory)
+        TN_TRY(small_engine_open(request->gateway, memory, &small, err));
+    TN_TRY(engine_query_start(engine_for(request, small), options, &query, err));
     struct rows *rows = tn_calloc(1, sizeof *rows);
-    *rows = (struct rows){.request = request, .query = query, .answer = kind};
+    *rows = (struct rows){.request = request, .small = TN_TAKE(small), .query = query, .answer = kind};
     rows->writer = engine_writer_new(query, formats[kind]);
     request_on_cancel(request, cancel_query, query);
     reply_status(request, 200, kind == ANSWER_CSV ? "text/csv; charset=utf-8" : answers[kind]);
@@ -221,13 +237,16 @@ static enum tn_code answer_rows(struct request *request, const struct engine_que
 
 /* Parquet's index stands at its end, so the file is made first and sent then. */
 static enum tn_code answer_parquet(struct request *request, const struct engine_query_options *options,
-                                   struct tn_error *err)
+                                   uint64_t memory, struct tn_error *err)
 {
     char *path = NULL;
     uint64_t rows = 0;
     struct stat st;
+    TN_CLEANUP(small_engine_close_p) struct small_engine *small = NULL;
+    if (memory)
+        TN_TRY(small_engine_open(request->gateway, memory, &small, err));
     TN_TRY(store_stage_path(request->gateway->lake.store, request->arena, ".parquet", &path, err));
-    enum tn_code code = engine_query_to_parquet(request->gateway->lake.engine, options, path, &rows, err);
+    enum tn_code code = engine_query_to_parquet(engine_for(request, small), options, path, &rows, err);
     TN_AUTO_CLOSE int fd = code == TN_OK ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     (void)unlink(path);
     TN_TRY(code);
@@ -241,7 +260,8 @@ static enum tn_code answer_parquet(struct request *request, const struct engine_
     return TN_OK;
 }
 
-static enum tn_code answer(struct request *request, const struct engine_query_options *options, struct tn_error *err)
+static enum tn_code answer(struct request *request, const struct engine_query_options *options, uint64_t memory,
+                           struct tn_error *err)
 {
     int best = http_accept_best(request->accept, answers, TN_COUNT(answers));
     if (best < 0) {
@@ -252,8 +272,8 @@ static enum tn_code answer(struct request *request, const struct engine_query_op
     }
     if (options->timeout_ms > 0)
         atomic_store(&request->deadline_ns, request->started_ns + options->timeout_ms * 1000000);
-    return best == ANSWER_PARQUET ? answer_parquet(request, options, err)
-                                  : answer_rows(request, options, (enum answer_kind)best, err);
+    return best == ANSWER_PARQUET ? answer_parquet(request, options, memory, err)
+                                  : answer_rows(request, options, memory, (enum answer_kind)best, err);
 }
 
 enum tn_code query_answer(struct request *request, const char *sql, const char *as_of, struct tn_error *err)
@@ -267,15 +287,16 @@ enum tn_code query_answer(struct request *request, const char *sql, const char *
         .cancel = &request->cancel,
         .resolver = dataset_resolver(&request->gateway->lake),
     };
-    return answer(request, &options, err);
+    return answer(request, &options, 0, err);
 }
 
 enum tn_code h_query_sql(struct request *request, struct tn_error *err)
 {
     TN_AUTO_JSON *body = NULL;
     struct engine_query_options options;
-    TN_TRY(read_asked(request, &body, &options, err));
-    return answer(request, &options, err);
+    uint64_t memory = 0;
+    TN_TRY(read_asked(request, &body, &options, &memory, err));
+    return answer(request, &options, memory, err);
 }
 
 enum tn_code h_query_explain(struct request *request, struct tn_error *err)
@@ -283,7 +304,8 @@ enum tn_code h_query_explain(struct request *request, struct tn_error *err)
     TN_AUTO_JSON *body = NULL;
     TN_AUTO_BUF plan = {0};
     struct engine_query_options options;
-    TN_TRY(read_asked(request, &body, &options, err));
+    uint64_t memory = 0; /* nothing is run */
+    TN_TRY(read_asked(request, &body, &options, &memory, err));
     TN_TRY(engine_explain(request->gateway->lake.engine, &options, &plan, err));
     struct tn_json json = reply_json(request);
     tn_json_open(&json, '{');

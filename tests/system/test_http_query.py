@@ -203,3 +203,15 @@ def test_explain(server):
     body = server.post("/query/explain", json={"sql": "select sum(i) from range(10) t(i)"}).json()
     assert body["plan"].strip()
     assert server.post("/query/explain", json={"sql": "copy (select 1) to 'x'"}).status_code in (400, 422)
+
+
+def test_memory_of_one_query_can_be_lowered(server):
+    """The lowered limit is a hard one, and the other queries keep theirs."""
+    hungry = "select length(list(i)) as n from range(9000000) t(i)"
+    low = server.post("/query/sql", json={"sql": hungry, "memory_bytes": 32 << 20})
+    assert (low.status_code, low.json()["code"]) == (503, "out_of_memory")
+    assert server.sql(hungry) == [{"n": 9000000}]
+    assert server.sql("select 7 as x", memory_bytes=16 << 20) == [{"x": 7}]
+    server.ingest("pets", "name\nRex\n")
+    assert server.query("select name from pets", memory_bytes=64 << 20)["rows"] == [["Rex"]]
+    assert server.post("/query/sql", json={"sql": "select 1", "memory_bytes": 1000}).status_code == 400
