@@ -245,9 +245,11 @@ enum tn_code vector_searcher_new(struct vector_index *index, struct vector_searc
 void vector_searcher_free(struct vector_searcher *searcher);
 TN_DEFINE_CLEANUP(struct vector_searcher, vector_searcher_free)
 
+enum vector_filter_kind { VECTOR_FILTER_NONE, VECTOR_FILTER_BITMAP, VECTOR_FILTER_IDS, VECTOR_FILTER_CALLBACK };
+
 /* Which rows qualify; borrowed for the search. */
 struct vector_filter {
-    enum { VECTOR_FILTER_NONE, VECTOR_FILTER_BITMAP, VECTOR_FILTER_IDS, VECTOR_FILTER_CALLBACK } kind;
+    enum vector_filter_kind kind;
     /* BITMAP: id passes when bit (id - first_id) is set, bit 0 the lowest of byte 0. */
     const uint8_t *bits;
     uint64_t bit_count;
