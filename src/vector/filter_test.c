@@ -83,8 +83,12 @@ static void cell(double share, int correlation, int kind)
     for (size_t i = 0; i < QUERIES; i++) {
         const float *q = queries + i * DIMS;
         size_t matches = choose(q, share, correlation, pass);
-        struct vector_filter filter = {
-            .kind = kind, .bits = bits, .bit_count = ROWS, .ids = ids, .passes = callback, .context = pass};
+        struct vector_filter filter = {.kind = (enum vector_filter_kind)kind,
+                                       .bits = bits,
+                                       .bit_count = ROWS,
+                                       .ids = ids,
+                                       .passes = callback,
+                                       .context = pass};
         memset(bits, 0, sizeof bits);
         for (size_t r = 0; r < ROWS; r++)
             if (pass[r]) {
