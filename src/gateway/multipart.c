@@ -4,6 +4,7 @@
 
 #define HEADERS_MAX ((size_t)8 << 10)
 #define PARTS_MAX   64
+#define PADDING_MAX ((size_t)100) /* spaces behind a boundary */
 
 struct multipart {
     struct multipart_sink sink;
@@ -121,8 +122,10 @@ static enum tn_code step_boundary(struct multipart *multipart, bool *ret_more, s
     while (space < pending->len && (pending->data[space] == ' ' || pending->data[space] == '\t'))
         space++;
     *ret_more = false;
+    if (space > PADDING_MAX) /* however the bytes arrived */
+        return tn_fail(err, TN_EREQUEST, "a malformed boundary in a multipart body");
     if (pending->len < space + 2)
-        return space > 100 ? tn_fail(err, TN_EREQUEST, "a malformed boundary in a multipart body") : TN_OK;
+        return TN_OK;
     bool last = memcmp(pending->data + space, "--", 2) == 0;
     if (!last && memcmp(pending->data + space, "\r\n", 2) != 0)
         return tn_fail(err, TN_EREQUEST, "a malformed boundary in a multipart body");
