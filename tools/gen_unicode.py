@@ -3,7 +3,7 @@
 
 Run by hand when a newer Unicode is wanted; the tables are committed, because
 token ids (and so vectors) must not depend on the Python of the build machine
-(docs/decisions/0030-own-encoder.md).
+(docs/decisions/0034-own-encoder.md).
 """
 import sys
 import unicodedata
