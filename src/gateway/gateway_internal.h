@@ -8,6 +8,7 @@
  *   upload.c   bodies that are streamed to a handler
  *   stream.c   answers that are computed while they are sent
  *   reply.c    answers handed to libmicrohttpd
+ *   warm.c     datasets bound before they are asked for
  *   watch.c    deadlines, clients that went away, slow ones
  *   h_*.c      the handlers
  *
@@ -287,6 +288,11 @@ enum tn_code small_engine_open(struct gateway *gateway, uint64_t memory_bytes, s
 void small_engine_close(struct small_engine *small);
 TN_DEFINE_CLEANUP(struct small_engine, small_engine_close)
 struct engine *small_engine_of(const struct small_engine *small);
+
+/* ---- warm.c ------------------------------------------------------------------ */
+
+/* Begins to bind the datasets in the background. */
+void warm_start(struct gateway *gateway);
 
 /* ---- handlers -------------------------------------------------------------- */
 

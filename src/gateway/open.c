@@ -151,7 +151,9 @@ static enum tn_code open_parts(struct gateway *gateway, const struct gateway_opt
     openapi_write(gateway->routes, TARN_VERSION, &gateway->openapi);
     TN_TRY(watch_start(gateway, err));
     TN_TRY(server_start(gateway, err));
-    return announce(gateway, options, err);
+    TN_TRY(announce(gateway, options, err));
+    warm_start(gateway);
+    return TN_OK;
 }
 
 enum tn_code gateway_open(const struct gateway_options *options, struct gateway **ret, struct tn_error *err)

@@ -190,8 +190,30 @@ def same_answer(server, peer, text):
 # ---- parts --------------------------------------------------------------------------------
 
 
+def bench_cold(lake, queries, reps):
+    """Each query as the first of a new process, with the file cache emptied.
+
+    Before anything else in this process: a peer that has run here would keep
+    its library's pages in memory for the peers that start later.
+    """
+    ours, theirs = {n: [] for n in queries}, {n: [] for n in queries}
+    really_cold = True
+    for _ in range(reps):
+        for name, text in queries.items():
+            with Server(lake) as server:
+                server.sql("SELECT 1")
+                time.sleep(0.5)  # the start is over: datasets are bound, as the peer's views are
+                really_cold = drop_caches() and really_cold
+                ours[name].append(timed(server.sql, text)[0])
+            peer = ColdPeer(lake)
+            drop_caches()
+            theirs[name].append(peer.first(text))
+    return ours, theirs, really_cold
+
+
 def bench_queries(lake, reps, rows):
     queries = load_queries()
+    cold_ours, cold_theirs, really_cold = bench_cold(lake, queries, max(3, reps // 2))
     warm_ours, warm_theirs = {n: [] for n in queries}, {n: [] for n in queries}
     with Server(lake) as server:
         peer = duck(lake)
@@ -202,17 +224,6 @@ def bench_queries(lake, reps, rows):
             for name, text in queries.items():
                 warm_ours[name].append(timed(server.sql, text)[0])
                 warm_theirs[name].append(timed(lambda t: peer.execute(t).fetchall(), text)[0])
-    cold_ours, cold_theirs = {n: [] for n in queries}, {n: [] for n in queries}
-    really_cold = True
-    for _ in range(max(3, reps // 3)):
-        for name, text in queries.items():
-            with Server(lake) as server:
-                server.sql("SELECT 1")
-                really_cold = drop_caches() and really_cold
-                cold_ours[name].append(timed(server.sql, text)[0])
-            peer = ColdPeer(lake)
-            drop_caches()
-            cold_theirs[name].append(peer.first(text))
     state = "cold (new process, empty file cache)" if really_cold else "cold (new process; the file cache stays)"
     for kind, ours, theirs in (("warm", warm_ours, warm_theirs), (state, cold_ours, cold_theirs)):
         for name in queries:
