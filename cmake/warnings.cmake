@@ -5,7 +5,7 @@ target_compile_definitions(tarn_flags INTERFACE _GNU_SOURCE TARN_VERSION="${TARN
 target_compile_options(tarn_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
   -Wvla -Wformat=2 -Wpointer-arith -Wcast-qual -Wwrite-strings -Wundef
-  -Wno-gnu-statement-expression -Wno-unknown-warning-option
+  $<$<C_COMPILER_ID:Clang>:-Wno-gnu-statement-expression>
   -fno-common -fstack-protector-strong -fvisibility=hidden)
 if(TARN_WERROR)
   target_compile_options(tarn_flags INTERFACE -Werror)

@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-int64_t tn_now_us(void);    /* wall clock */
+int64_t tn_now_us(void); /* wall clock */
 int64_t tn_now_ms(void);
-uint64_t tn_mono_ns(void);  /* monotonic; for durations only */
+uint64_t tn_mono_ns(void); /* monotonic; for durations only */
 
 /* "2026-11-21T01:02:03.456789Z"; the fraction only when it is not zero. */
 #define TN_TIME_TEXT 40

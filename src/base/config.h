@@ -26,9 +26,9 @@ enum tn_config_kind {
 struct tn_config_key {
     const char *name;
     enum tn_config_kind kind;
-    const char *fallback;   /* the default, as text */
-    const char *choices;    /* for TN_CONFIG_CHOICE: "a|b|c" */
-    int64_t min, max;       /* numbers, sizes, durations; ignored when equal */
+    const char *fallback; /* the default, as text */
+    const char *choices;  /* for TN_CONFIG_CHOICE: "a|b|c" */
+    int64_t min, max;     /* numbers, sizes, durations; ignored when equal */
     const char *help;
 };
 

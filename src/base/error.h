@@ -15,6 +15,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 
+/* clang-format off */
 /*    code                    word                       http exit title */
 #define TN_CODES(X)                                                                               \
     X(TN_OK,                 "ok",                       200, 0, "OK")                            \
@@ -55,6 +56,7 @@
     X(TN_EREADONLY,          "read_only",                503, 1, "Storage is read-only")          \
     X(TN_ETIMEOUT,           "timed_out",                504, 1, "Timed out")                     \
     X(TN_EDISKFULL,          "disk_full",                507, 1, "Disk full")
+/* clang-format on */
 
 enum tn_code {
 #define X(code, word, http, exit, title) code,
@@ -62,7 +64,7 @@ enum tn_code {
 #undef X
 };
 
-#define TN_CHECKED __attribute__((warn_unused_result))
+#define TN_CHECKED                         __attribute__((warn_unused_result))
 #define TN_PRINTF(format_index, first_arg) __attribute__((format(printf, format_index, first_arg)))
 
 /* Caller-owned, usually on the stack; `= {0}` is an error that says nothing.
@@ -76,11 +78,11 @@ struct tn_error {
 };
 
 /* Returns the enclosing function with the code when expr fails. */
-#define TN_TRY(expr)                                                                              \
-    do {                                                                                          \
-        enum tn_code tn_try_code_ = (expr);                                                       \
-        if (tn_try_code_ != TN_OK)                                                                \
-            return tn_try_code_;                                                                  \
+#define TN_TRY(expr)                                                                                                 \
+    do {                                                                                                             \
+        enum tn_code tn_try_code_ = (expr);                                                                          \
+        if (tn_try_code_ != TN_OK)                                                                                   \
+            return tn_try_code_;                                                                                     \
     } while (0)
 
 /* Sets code and detail, clears hint and position; returns code, so that a

@@ -12,10 +12,10 @@
 extern _Bool tn_fault_armed;
 void tn_fault_init(void); /* reads the environment; call once from main */
 void tn_fault_hit(const char *name);
-#define TN_FAULT(name)                                                                            \
-    do {                                                                                          \
-        if (__builtin_expect(tn_fault_armed, 0))                                                  \
-            tn_fault_hit(name);                                                                   \
+#define TN_FAULT(name)                                                                                               \
+    do {                                                                                                             \
+        if (__builtin_expect(tn_fault_armed, 0))                                                                     \
+            tn_fault_hit(name);                                                                                      \
     } while (0)
 
 #endif

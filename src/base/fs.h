@@ -9,13 +9,15 @@
 /* All `count` bytes, retrying short transfers and EINTR. `path` is for the
  * error text. A file that ends early is TN_ECORRUPT. */
 enum tn_code tn_write_all(int fd, const void *bytes, size_t count, const char *path, struct tn_error *err) TN_CHECKED;
-enum tn_code tn_pread_all(int fd, void *out, size_t count, uint64_t offset, const char *path, struct tn_error *err) TN_CHECKED;
+enum tn_code tn_pread_all(int fd, void *out, size_t count, uint64_t offset, const char *path,
+                          struct tn_error *err) TN_CHECKED;
 
 /* The whole file appended to `ret`; TN_ETOOLARGE beyond max_bytes. */
 enum tn_code tn_file_read(const char *path, size_t max_bytes, struct tn_buf *ret, struct tn_error *err) TN_CHECKED;
 /* Replaces the file atomically (temporary name, fsync, rename, fsync of the
  * folder) with the given mode. */
-enum tn_code tn_file_replace(const char *path, const void *bytes, size_t count, mode_t mode, struct tn_error *err) TN_CHECKED;
+enum tn_code tn_file_replace(const char *path, const void *bytes, size_t count, mode_t mode,
+                             struct tn_error *err) TN_CHECKED;
 
 enum tn_code tn_mkdirs(const char *path, mode_t mode, struct tn_error *err) TN_CHECKED;
 enum tn_code tn_fsync_fd(int fd, const char *path, struct tn_error *err) TN_CHECKED;

@@ -7,7 +7,7 @@
 
 /* BLAKE2b-256: what `b2sum -l 256 FILE` prints. Names the bytes of a source. */
 #define TN_HASH_BYTES 32
-#define TN_HASH_HEX (2 * TN_HASH_BYTES + 1)
+#define TN_HASH_HEX   (2 * TN_HASH_BYTES + 1)
 struct tn_hash {
     _Alignas(64) unsigned char state[384];
 };

@@ -18,7 +18,10 @@
 /* 2^53: beyond it a number is written as a string (see API conventions). */
 #define TN_JSON_MAX_SAFE INT64_C(9007199254740992)
 
-static inline void tn_json_decref_p(json_t **json) { json_decref(*json); }
+static inline void tn_json_decref_p(json_t **json)
+{
+    json_decref(*json);
+}
 #define TN_AUTO_JSON TN_CLEANUP(tn_json_decref_p) json_t
 
 /* *ret is the caller's (json_decref). Errors carry line and column; `what`
@@ -33,11 +36,19 @@ void tn_json_dump(const json_t *json, struct tn_buf *out);
  * their value, and null for an optional field (other than TN_JSON_ANY) counts
  * as absent; a whole number fits TN_JSON_DOUBLE. On failure no output is
  * touched. Strings are borrowed from the document. */
-enum tn_json_kind { TN_JSON_STRING, TN_JSON_INT, TN_JSON_DOUBLE, TN_JSON_BOOL, TN_JSON_ANY, TN_JSON_ARRAY, TN_JSON_OBJECT };
+enum tn_json_kind {
+    TN_JSON_STRING,
+    TN_JSON_INT,
+    TN_JSON_DOUBLE,
+    TN_JSON_BOOL,
+    TN_JSON_ANY,
+    TN_JSON_ARRAY,
+    TN_JSON_OBJECT
+};
 struct tn_json_field {
     const char *name;
     enum tn_json_kind kind;
-    void *ret;     /* const char **, int64_t *, double *, bool *, json_t ** (borrowed) */
+    void *ret; /* const char **, int64_t *, double *, bool *, json_t ** (borrowed) */
     bool required;
     int64_t min, max; /* for TN_JSON_INT when min < max */
 };
@@ -45,20 +56,23 @@ enum tn_code tn_json_read(const json_t *object, const char *what, const struct t
                           struct tn_error *err) TN_CHECKED;
 
 struct tn_json {
-    struct tn_buf *out;  /* borrowed */
+    struct tn_buf *out; /* borrowed */
     unsigned depth;
-    bool comma;          /* the next value needs one before it */
+    bool comma; /* the next value needs one before it */
 };
-static inline struct tn_json tn_json_writer(struct tn_buf *out) { return (struct tn_json){.out = out}; }
+static inline struct tn_json tn_json_writer(struct tn_buf *out)
+{
+    return (struct tn_json){.out = out};
+}
 void tn_json_open(struct tn_json *json, char bracket);  /* '{' or '[' */
 void tn_json_close(struct tn_json *json, char bracket); /* '}' or ']' */
 void tn_json_key(struct tn_json *json, const char *key);
-void tn_json_str(struct tn_json *json, const char *text); /* NULL writes null */
+void tn_json_str(struct tn_json *json, const char *text);                 /* NULL writes null */
 void tn_json_strn(struct tn_json *json, const char *text, size_t length); /* bad UTF-8 becomes U+FFFD */
-void tn_json_i64(struct tn_json *json, int64_t value);  /* beyond 2^53: a string */
-void tn_json_u64(struct tn_json *json, uint64_t value); /* beyond 2^53: a string */
-void tn_json_int(struct tn_json *json, int64_t value);  /* always a number (Iceberg's documents) */
-void tn_json_f64(struct tn_json *json, double value);   /* shortest that reads back; non-finite: a string */
+void tn_json_i64(struct tn_json *json, int64_t value);                    /* beyond 2^53: a string */
+void tn_json_u64(struct tn_json *json, uint64_t value);                   /* beyond 2^53: a string */
+void tn_json_int(struct tn_json *json, int64_t value);                    /* always a number (Iceberg's documents) */
+void tn_json_f64(struct tn_json *json, double value); /* shortest that reads back; non-finite: a string */
 void tn_json_bool(struct tn_json *json, bool value);
 void tn_json_null(struct tn_json *json);
 void tn_json_raw(struct tn_json *json, const char *text, size_t length); /* already JSON */

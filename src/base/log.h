@@ -30,10 +30,10 @@ struct tn_field {
         double d;
     };
 };
-#define TN_FS(k, v) ((struct tn_field){.key = (k), .kind = TN_FIELD_STRING, .s = (v)})
-#define TN_FI(k, v) ((struct tn_field){.key = (k), .kind = TN_FIELD_INT, .i = (int64_t)(v)})
-#define TN_FD(k, v) ((struct tn_field){.key = (k), .kind = TN_FIELD_DOUBLE, .d = (v)})
-#define TN_FB(k, v) ((struct tn_field){.key = (k), .kind = TN_FIELD_BOOL, .i = (v)})
+#define TN_FS(k, v)   ((struct tn_field){.key = (k), .kind = TN_FIELD_STRING, .s = (v)})
+#define TN_FI(k, v)   ((struct tn_field){.key = (k), .kind = TN_FIELD_INT, .i = (int64_t)(v)})
+#define TN_FD(k, v)   ((struct tn_field){.key = (k), .kind = TN_FIELD_DOUBLE, .d = (v)})
+#define TN_FB(k, v)   ((struct tn_field){.key = (k), .kind = TN_FIELD_BOOL, .i = (v)})
 #define TN_FSECRET(k) ((struct tn_field){.key = (k), .kind = TN_FIELD_SECRET, .s = NULL})
 
 void tn_log_configure(enum tn_log_level lowest, bool json);
@@ -45,12 +45,12 @@ void tn_log_set_request(const char *request_id);
 const char *tn_log_request(void);
 
 void tn_log_fields(enum tn_log_level level, const char *event, const struct tn_field *fields, size_t count);
-#define TN_LOG(level, event, ...)                                                                 \
-    do {                                                                                          \
-        if (tn_log_enabled(level)) {                                                              \
-            const struct tn_field tn_fields_[] = {__VA_ARGS__};                                   \
-            tn_log_fields((level), (event), tn_fields_, sizeof tn_fields_ / sizeof tn_fields_[0]); \
-        }                                                                                         \
+#define TN_LOG(level, event, ...)                                                                                    \
+    do {                                                                                                             \
+        if (tn_log_enabled(level)) {                                                                                 \
+            const struct tn_field tn_fields_[] = {__VA_ARGS__};                                                      \
+            tn_log_fields((level), (event), tn_fields_, sizeof tn_fields_ / sizeof tn_fields_[0]);                   \
+        }                                                                                                            \
     } while (0)
 
 #endif

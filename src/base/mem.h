@@ -23,29 +23,35 @@
 #include <stdlib.h>
 
 #define TN_COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define TN_MIN(a, b) ((a) < (b) ? (a) : (b))
-#define TN_MAX(a, b) ((a) > (b) ? (a) : (b))
-#define TN_UNUSED __attribute__((unused))
+#define TN_MIN(a, b)    ((a) < (b) ? (a) : (b))
+#define TN_MAX(a, b)    ((a) > (b) ? (a) : (b))
+#define TN_UNUSED       __attribute__((unused))
 /* A variable that is only there to be cleaned up is used. */
 #define TN_CLEANUP(function) __attribute__((cleanup(function), unused))
 
 /* The pointer's value; the pointer itself becomes NULL. */
-#define TN_TAKE(pointer)                                                                          \
-    __extension__({                                                                               \
-        __typeof__(pointer) *tn_take_ = &(pointer);                                               \
-        __typeof__(pointer) tn_value_ = *tn_take_;                                                \
-        *tn_take_ = NULL;                                                                         \
-        tn_value_;                                                                                \
+#define TN_TAKE(pointer)                                                                                             \
+    __extension__({                                                                                                  \
+        __typeof__(pointer) *tn_take_ = &(pointer);                                                                  \
+        __typeof__(pointer) tn_value_ = *tn_take_;                                                                   \
+        *tn_take_ = NULL;                                                                                            \
+        tn_value_;                                                                                                   \
     })
 
 /* Defines fn_p(type **), the cleanup function for a pointer freed by fn. */
-#define TN_DEFINE_CLEANUP(type, fn)                                                               \
-    static inline void fn##_p(type **pointer) { fn(*pointer); }
+#define TN_DEFINE_CLEANUP(type, fn)                                                                                  \
+    static inline void fn##_p(type **pointer)                                                                        \
+    {                                                                                                                \
+        fn(*pointer);                                                                                                \
+    }
 
-static inline void tn_free_p(void *pointer) { free(*(void **)pointer); }
+static inline void tn_free_p(void *pointer)
+{
+    free(*(void **)pointer);
+}
 void tn_close_p(int *fd); /* closes fd unless it is negative */
 
-#define TN_AUTO_FREE TN_CLEANUP(tn_free_p)
+#define TN_AUTO_FREE  TN_CLEANUP(tn_free_p)
 #define TN_AUTO_CLOSE TN_CLEANUP(tn_close_p)
 
 /* Zeroed by tn_calloc, unset by the others. Freed by free(). Never NULL. */
@@ -61,12 +67,12 @@ char *tn_asprintf(const char *format, ...) TN_PRINTF(1, 2) __attribute__((malloc
 void *tn_try_malloc(size_t size) __attribute__((malloc, alloc_size(1)));
 
 /* Grows *items (count used, *capacity allocated) to hold one more. */
-#define TN_GROW(items, count, capacity)                                                           \
-    do {                                                                                          \
-        if ((count) == (capacity)) {                                                              \
-            (capacity) = (capacity) ? (capacity) * 2 : 8;                                         \
-            (items) = tn_realloc_array((items), (capacity), sizeof *(items));                     \
-        }                                                                                         \
+#define TN_GROW(items, count, capacity)                                                                              \
+    do {                                                                                                             \
+        if ((count) == (capacity)) {                                                                                 \
+            (capacity) = (capacity) ? (capacity)*2 : 8;                                                              \
+            (items) = tn_realloc_array((items), (capacity), sizeof *(items));                                        \
+        }                                                                                                            \
     } while (0)
 
 /* A bump allocator. Not thread-safe: one arena, one thread at a time. */
@@ -79,13 +85,13 @@ void tn_arena_reset(struct tn_arena *arena);
 void *tn_arena_alloc(struct tn_arena *arena, size_t size) __attribute__((returns_nonnull, alloc_size(2)));
 char *tn_arena_strdup(struct tn_arena *arena, const char *text) __attribute__((returns_nonnull));
 char *tn_arena_strndup(struct tn_arena *arena, const char *text, size_t length) __attribute__((returns_nonnull));
-char *tn_arena_printf(struct tn_arena *arena, const char *format, ...) TN_PRINTF(2, 3) __attribute__((returns_nonnull));
+char *tn_arena_printf(struct tn_arena *arena, const char *format, ...) TN_PRINTF(2, 3)
+    __attribute__((returns_nonnull));
 /* Bytes handed out since the last reset. */
 size_t tn_arena_used(const struct tn_arena *arena);
 TN_DEFINE_CLEANUP(struct tn_arena, tn_arena_free)
 
-#define TN_ARENA_ARRAY(arena, type, count)                                                        \
-    ((type *)tn_arena_alloc((arena), tn_size_mul((count), sizeof(type))))
+#define TN_ARENA_ARRAY(arena, type, count) ((type *)tn_arena_alloc((arena), tn_size_mul((count), sizeof(type))))
 /* a * b; aborts on overflow. */
 size_t tn_size_mul(size_t a, size_t b);
 

@@ -11,7 +11,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-static inline bool tn_streq(const char *a, const char *b) { return __builtin_strcmp(a, b) == 0; }
+static inline bool tn_streq(const char *a, const char *b)
+{
+    return __builtin_strcmp(a, b) == 0;
+}
 bool tn_str_starts_with(const char *text, const char *prefix);
 bool tn_str_ends_with(const char *text, const char *suffix);
 /* ASCII case only. */

@@ -17,8 +17,8 @@
     "\"as_of\":{\"type\":[\"string\",\"integer\",\"null\"],\"description\":\"A snapshot id or a time: the lake as "  \
     "it was.\"},"                                                                                                    \
     "\"limit\":{\"type\":\"integer\",\"minimum\":1,\"description\":\"Most rows; a longer result is truncated.\"},"   \
-    "\"timeout_ms\":{\"type\":\"integer\",\"minimum\":1},"                                                              \
-    "\"memory_bytes\":{\"type\":\"integer\",\"minimum\":16777216,\"description\":\"Less memory than sql.memory for "  \
+    "\"timeout_ms\":{\"type\":\"integer\",\"minimum\":1},"                                                           \
+    "\"memory_bytes\":{\"type\":\"integer\",\"minimum\":16777216,\"description\":\"Less memory than sql.memory for " \
     "this query.\"}}}"
 
 #define SQL_RESPONSE                                                                                                 \
