@@ -7,7 +7,7 @@
 #include "cli/client.h"
 
 #include <curl/curl.h>
-#include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 
 enum { MAX_KEPT = 64 << 20, MAX_PROBLEM = 1 << 20, MAX_TAIL = 8 << 10, GRACE_MS = 3000 };
@@ -31,21 +31,22 @@ struct transfer {
     bool headers_ended; /* libcurl takes an answer that breaks off in its headers for an empty one */
 };
 
-static volatile sig_atomic_t interrupted;
+/* Set by a signal handler or by another thread: a lock-free atomic suits both. */
+static atomic_int interrupted;
 
 void client_interrupt(void)
 {
-    interrupted = 1;
+    atomic_store(&interrupted, 1);
 }
 
 void client_interrupt_clear(void)
 {
-    interrupted = 0;
+    atomic_store(&interrupted, 0);
 }
 
 bool client_interrupted(void)
 {
-    return interrupted != 0;
+    return atomic_load(&interrupted) != 0;
 }
 
 enum tn_code client_new(const char *url, const char *token, struct client **ret, struct tn_error *err)
@@ -273,7 +274,7 @@ static enum tn_code drive(struct client *client, struct transfer *transfer, CURL
         if (running > 0)
             (void)curl_multi_poll(client->multi, NULL, 0, 100, NULL);
         report_progress(transfer);
-        if (!interrupted)
+        if (!client_interrupted())
             continue;
         if (!transfer->request->cancel_path)
             return tn_fail(err, TN_ECANCELLED, "interrupted");
@@ -353,7 +354,7 @@ static enum tn_code judge(const struct client *client, struct transfer *transfer
     if (transfer->reply->status >= 400)
         return client_problem(transfer->reply->status, transfer->problem.len ? transfer->problem.data : "",
                               transfer->problem.len, err);
-    if (interrupted)
+    if (client_interrupted())
         return tn_fail(err, TN_ECANCELLED, "interrupted");
     if (result == CURLE_OK && !transfer->headers_ended)
         result = CURLE_PARTIAL_FILE;
