@@ -67,7 +67,7 @@ TN_DEFINE_CLEANUP(struct store, store_close)
 /* TN_OK when `key` may name an object; TN_EREQUEST with the reason. */
 enum tn_code store_check_key(const char *key, struct tn_error *err) TN_CHECKED;
 
-/* "file:///abs/root/key", exactly three slashes, as Iceberg metadata records
+/* "file:///abs/lake/key", exactly three slashes, as Iceberg metadata records
  * it: the path's bytes as they are, not percent-encoded. The empty key gives
  * the root. Purely textual: the object need not exist. The arena's. */
 char *store_uri(struct store *store, struct tn_arena *arena, const char *key) __attribute__((returns_nonnull));
