@@ -150,16 +150,12 @@ static void entry_set(struct catalog *catalog, struct entry *entry, const struct
     iceberg_metadata_unref(old);
 }
 
-static enum tn_code entry_read(struct catalog *catalog, struct entry *entry, struct iceberg_metadata **ret,
-                               struct tn_error *err)
+/* For whoever holds the entry's lock: cached, or read now. */
+static enum tn_code entry_read_locked(struct catalog *catalog, struct entry *entry, struct iceberg_metadata **ret,
+                                      struct tn_error *err)
 {
     bool known;
     *ret = entry_cached(catalog, entry, &known);
-    if (known)
-        return TN_OK;
-    TN_CLEANUP(catalog_unlock_p) struct catalog_lock *lock = &entry->lock;
-    pthread_mutex_lock(&lock->writer);
-    *ret = entry_cached(catalog, entry, &known); /* another thread may have read it while this one waited */
     if (known)
         return TN_OK;
     struct iceberg_table table = {.store = catalog->store, .prefix = entry->prefix, .cache = catalog->manifests};
@@ -172,6 +168,18 @@ static enum tn_code entry_read(struct catalog *catalog, struct entry *entry, str
     entry_set(catalog, entry, loaded);
     *ret = loaded;
     return TN_OK;
+}
+
+static enum tn_code entry_read(struct catalog *catalog, struct entry *entry, struct iceberg_metadata **ret,
+                               struct tn_error *err)
+{
+    bool known;
+    *ret = entry_cached(catalog, entry, &known);
+    if (known)
+        return TN_OK;
+    TN_CLEANUP(catalog_unlock_p) struct catalog_lock *lock = &entry->lock;
+    pthread_mutex_lock(&lock->writer);
+    return entry_read_locked(catalog, entry, ret, err); /* another thread may have read it while this one waited */
 }
 
 void catalog_exact_name(const char *name, char out[CATALOG_NAME_MAX + 1])
@@ -263,23 +271,10 @@ void catalog_publish(struct catalog *catalog, const char *name, struct iceberg_m
     entry_set(catalog, entry_get(catalog, name, true), metadata);
 }
 
-/* The version under the lock that the caller holds: cached, or read now. */
 enum tn_code catalog_load_locked(struct catalog *catalog, const char *name, struct iceberg_metadata **ret,
                                  struct tn_error *err)
 {
-    struct entry *entry = entry_get(catalog, name, true);
-    bool known;
-    *ret = entry_cached(catalog, entry, &known);
-    if (known)
-        return TN_OK;
-    struct iceberg_table table = {.store = catalog->store, .prefix = entry->prefix, .cache = catalog->manifests};
-    struct iceberg_metadata *loaded = NULL;
-    enum tn_code code = iceberg_table_load(&table, NULL, &loaded, err);
-    if (code != TN_OK && code != TN_ENOTFOUND)
-        return code;
-    entry_set(catalog, entry, loaded);
-    *ret = loaded;
-    return TN_OK;
+    return entry_read_locked(catalog, entry_get(catalog, name, true), ret, err);
 }
 
 enum tn_code catalog_drop(struct catalog *catalog, const char *name, struct tn_error *err)

@@ -116,6 +116,11 @@ enum tn_code catalog_patch(struct catalog *catalog, const char *name, const json
  * text). TN_EUNSUPPORTED for what has no such type. */
 enum tn_code catalog_type_from_sql(struct tn_arena *arena, const char *text, const struct iceberg_type **ret,
                                    struct tn_error *err) TN_CHECKED;
+/* What is noted of the columns (CATALOG_P_COLUMNS), to read or to change and
+ * write back: the caller's, an object, empty when nothing is. */
+json_t *catalog_column_notes(const struct iceberg_metadata *metadata) __attribute__((returns_nonnull));
+/* The note of one column in them, made when there is none; borrowed. */
+json_t *catalog_column_note_of(json_t *notes, int32_t field_id) __attribute__((returns_nonnull));
 /* DuckDB's name of an Iceberg type ("DECIMAL(12,2)", "VARCHAR[]"); the arena's. */
 const char *catalog_sql_type(struct tn_arena *arena, const struct iceberg_type *type)
     __attribute__((returns_nonnull));

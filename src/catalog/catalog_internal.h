@@ -7,7 +7,5 @@
 /* What a column is called in the source and how sensitive it is, from
  * CATALOG_P_COLUMNS. Borrowed from `columns`; NULL where not noted. */
 const char *catalog_column_note(const json_t *columns, int32_t field_id, const char *what);
-/* The parsed property; NULL when absent or unreadable. The caller's. */
-json_t *catalog_column_notes(const struct iceberg_metadata *metadata);
 
 #endif

@@ -13,7 +13,19 @@ json_t *catalog_column_notes(const struct iceberg_metadata *metadata)
         json_is_object(notes))
         return notes;
     json_decref(notes);
-    return NULL;
+    return json_object();
+}
+
+json_t *catalog_column_note_of(json_t *notes, int32_t field_id)
+{
+    char id[16];
+    snprintf(id, sizeof id, "%d", field_id);
+    json_t *note = json_object_get(notes, id);
+    if (!note) {
+        json_object_set_new(notes, id, json_object());
+        note = json_object_get(notes, id);
+    }
+    return note;
 }
 
 const char *catalog_column_note(const json_t *columns, int32_t field_id, const char *what)

@@ -57,13 +57,7 @@ static enum tn_code put_tags(struct iceberg_tx *tx, const json_t *value, struct 
 static enum tn_code merge_column(json_t *notes, const struct iceberg_field *field, const json_t *patch,
                                  struct tn_error *err)
 {
-    char id[16];
-    snprintf(id, sizeof id, "%d", field->id);
-    json_t *note = json_object_get(notes, id);
-    if (!note) {
-        json_object_set_new(notes, id, json_object());
-        note = json_object_get(notes, id);
-    }
+    json_t *note = catalog_column_note_of(notes, field->id);
     json_t *description = NULL, *sensitivity = NULL;
     const struct tn_json_field fields[] = {
         {.name = "description", .kind = TN_JSON_ANY, .ret = &description},
@@ -87,8 +81,6 @@ static enum tn_code put_columns(struct iceberg_tx *tx, const struct iceberg_meta
     if (!json_is_object(value))
         return tn_fail(err, TN_EREQUEST, "\"columns\" must be an object: {\"name\": {\"description\": ...}}");
     TN_AUTO_JSON *notes = catalog_column_notes(base);
-    if (!notes)
-        notes = json_object();
     const char *name;
     json_t *patch;
     json_object_foreach((json_t *)(uintptr_t)value, name, patch)

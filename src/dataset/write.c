@@ -275,25 +275,15 @@ static void set_lineage(const struct dataset_write *write, const struct dataset_
 static void set_original_names(const struct dataset_write *write, const struct iceberg_metadata *newest,
                                const struct iceberg_schema *target, struct iceberg_tx *tx)
 {
-    const char *text = newest ? iceberg_metadata_property(newest, CATALOG_P_COLUMNS) : NULL;
-    json_t *parsed = NULL;
-    if (!text || tn_json_parse(text, strlen(text), (size_t)16 << 20, CATALOG_P_COLUMNS, &parsed, NULL) != TN_OK)
-        parsed = json_object();
-    TN_AUTO_JSON *notes = parsed;
+    TN_AUTO_JSON *notes = newest ? catalog_column_notes(newest) : json_object();
     bool changed = false;
     for (size_t i = 0; i < write->column_count; i++) {
         const struct iceberg_field *field = iceberg_schema_find(target, write->columns[i].name, true);
         if (!field || tn_streq(write->columns[i].original_name, field->name))
             continue;
-        char id[16];
-        snprintf(id, sizeof id, "%d", field->id);
-        json_t *note = json_object_get(notes, id);
+        json_t *note = catalog_column_note_of(notes, field->id);
         if (json_object_get(note, "original_name"))
             continue;
-        if (!note) {
-            json_object_set_new(notes, id, json_object());
-            note = json_object_get(notes, id);
-        }
         json_object_set_new(note, "original_name", json_string(write->columns[i].original_name));
         changed = true;
     }
