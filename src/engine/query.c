@@ -146,15 +146,29 @@ enum tn_code engine_query_start(struct engine *engine, const struct engine_query
     return TN_OK;
 }
 
+/* DuckDB's tasks for a result that was not read to its end go on until they
+ * see an interrupt, and destroying the result waits for them: so the watchdog
+ * interrupts while it is destroyed. */
+static void destroy_result(struct engine_query *query)
+{
+    if (!query->has_result)
+        return;
+    bool drained = query->ended && !query->truncated;
+    atomic_store(&query->watch.busy, true);
+    if (!drained)
+        watchdog_stop(query->engine->watchdog, &query->watch, ENGINE_STOP_CANCEL);
+    duckdb_destroy_result(&query->result);
+    engine_watch_leave(&query->watch);
+}
+
 void engine_query_free(struct engine_query *query)
 {
     if (!query)
         return;
     struct engine *engine = query->engine;
+    destroy_result(query);
     if (query->session)
         watchdog_disarm(engine->watchdog, &query->watch);
-    if (query->has_result)
-        duckdb_destroy_result(&query->result);
     engine_session_give(query->session);
     guard_analysis_free(query->analysis);
     tn_arena_free(query->arena);

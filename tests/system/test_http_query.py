@@ -147,6 +147,15 @@ def test_cancel_by_id(server):
     assert server.delete("/query/to-be-cancelled").status_code == 404
 
 
+def test_cancel_at_any_moment(server):
+    """The first moment at which a query can be cancelled is within its start."""
+    for n in range(150):
+        link = raw_query(server, ENDLESS, f"early{n}")
+        until(lambda: server.delete(f"/query/early{n}").status_code == 200)
+        assert b"HTTP/1.1 499" in link.recv(1 << 16)
+        link.close()
+
+
 def test_timeout(server):
     answer = ask(server, ENDLESS, timeout_ms=200)
     assert (answer.status_code, answer.json()["code"]) == (504, "timed_out")
