@@ -26,6 +26,9 @@ struct lake {
     struct tn_pool *pool;
     const struct tn_config *config;
     struct dataset_relations *relations; /* may be NULL: nothing is remembered then */
+    struct journal *journal;             /* may be NULL in tests: nothing is journaled then */
+    struct dataset_hot *hot;             /* may be NULL: nothing is held in memory then */
+    struct dataset_rows_queues *queues;  /* may be NULL: each write of rows is a commit of its own */
 };
 
 /* SELECTs for snapshots, remembered because a busy dataset is asked for the
@@ -47,7 +50,7 @@ struct dataset_column {
     const char *sql_type;      /* as DuckDB names it */
 };
 
-enum dataset_mode { DATASET_APPEND, DATASET_REPLACE };
+enum dataset_mode { DATASET_APPEND, DATASET_REPLACE, DATASET_UPSERT };
 
 /* Who did it and from what; texts are borrowed for the call. */
 struct dataset_lineage {
@@ -63,10 +66,16 @@ struct dataset_lineage {
     int64_t started_us;
 };
 
+/* What became of the rows of a write. */
+struct dataset_counts {
+    uint64_t inserted, updated, unchanged, deleted;
+};
+
 struct dataset_commit {
     int64_t snapshot_id;
     uint64_t rows;  /* written by this commit */
     bool unchanged; /* somebody committed the same content meanwhile: nothing was written */
+    struct dataset_counts counts;
 };
 
 struct dataset_write;
@@ -102,6 +111,81 @@ uint64_t dataset_write_rows(const struct dataset_write *write);
  * options (see dataset_find_content), nothing is written: ret->unchanged. */
 enum tn_code dataset_write_commit(struct dataset_write *write, const struct dataset_lineage *lineage,
                                   struct dataset_commit *ret, struct tn_error *err) TN_CHECKED;
+
+/* ---- rows, one by one --------------------------------------------------- */
+
+/* Small writes: rows given as cells. Each is typed and checked by the caller
+ * (ingest/rows.h reads JSON into them); one request is all or nothing.
+ *
+ * Merge on read: a commit adds one data file with the new rows and one
+ * position-delete file for each data file that lost rows; nothing is rewritten.
+ * A replaced row that equals the old one writes nothing. Every changed field is
+ * journaled in the same commit. Requests for one dataset that arrive while a
+ * commit is under way go together into the next one, in the order of their
+ * arrival: each sees the rows as the one before left them. The call returns
+ * when the commit with its rows is durable and visible to the next query.
+ *
+ * TN_EREFUSED: a key twice in a request, a key that is there already
+ * (DATASET_ROWS_APPEND), named; no key where one is needed. TN_EPRECONDITION:
+ * if_snapshot is not the newest any more. TN_ENOTFOUND: PATCH of a key that is not there. */
+enum dataset_rows_op {
+    DATASET_ROWS_APPEND, /* new rows; with a key: none of them may exist */
+    DATASET_ROWS_UPSERT, /* insert or replace by key; columns that are not given become NULL */
+    DATASET_ROWS_PATCH,  /* the given columns of rows that exist */
+    DATASET_ROWS_DELETE, /* by key: the cells are key values alone */
+    DATASET_ROWS_WHERE,  /* delete what meets `predicate` */
+};
+
+#define DATASET_ROWS_MAX 100000 /* of one request; more is a file for ingest with mode=upsert */
+
+struct dataset_rows {
+    enum dataset_rows_op op;
+    const int32_t *field_ids; /* which columns of the schema the cells are; key columns among them */
+    size_t column_count;
+    const struct engine_cell *cells; /* row_count x column_count; texts borrowed */
+    size_t row_count;
+    const char *predicate;   /* as the user wrote it; judged inside */
+    int64_t if_snapshot;     /* 0: whatever is newest */
+    bool ignore_missing;     /* DELETE of a key that is not there is fine */
+    const char *actor;       /* whose token */
+    const char *source;      /* "api", "cli" */
+    const char *reason, *workspace, *request_id; /* may be NULL */
+};
+
+struct dataset_rows_queues;
+struct dataset_rows_queues *dataset_rows_queues_new(void) __attribute__((returns_nonnull));
+void dataset_rows_queues_free(struct dataset_rows_queues *queues);
+TN_DEFINE_CLEANUP(struct dataset_rows_queues, dataset_rows_queues_free)
+
+/* Blocks until durable. ret->snapshot_id is the newest snapshot even when nothing had to be written. */
+enum tn_code dataset_rows_write(struct lake *lake, const char *name, const struct dataset_rows *rows,
+                                struct dataset_commit *ret, struct tn_error *err) TN_CHECKED;
+/* Makes the columns of `key` ("id", "a,b") the dataset's key when every row has one of its own; refused otherwise with
+ * the first key that is there twice, or NULL. */
+enum tn_code dataset_set_key(struct lake *lake, const char *name, const char *key, const char *actor,
+                             const char *reason, struct tn_error *err) TN_CHECKED;
+
+/* ---- past and future ----------------------------------------------------- */
+
+/* Makes the state of a snapshot id or of a time (RFC 3339) the newest one: a
+ * new snapshot; nothing is destroyed. */
+enum tn_code dataset_restore(struct lake *lake, const char *name, const char *as_of, const char *actor,
+                             const char *reason, struct dataset_commit *ret, struct tn_error *err) TN_CHECKED;
+
+/* ---- the hot cache (hot.h tells how) ------------------------------------- */
+
+struct dataset_hot *dataset_hot_new(uint64_t memory_bytes) __attribute__((returns_nonnull));
+/* Waits for fillings under way. Before engine_close. */
+void dataset_hot_free(struct dataset_hot *hot);
+TN_DEFINE_CLEANUP(struct dataset_hot, dataset_hot_free)
+/* Fills now and keeps while there is room (pin), or lets it go. */
+enum tn_code dataset_hot_pin(struct lake *lake, const char *name, struct tn_error *err) TN_CHECKED;
+void dataset_hot_evict(struct lake *lake, const char *name);
+struct dataset_hot_state {
+    uint64_t bytes, budget, hits, misses, fills, evictions;
+    size_t datasets;
+};
+struct dataset_hot_state dataset_hot_state(struct dataset_hot *hot);
 
 /* Whether a live ingest brought these bytes with these options: its snapshot
  * id, rows and rejected rows, or TN_ENOTFOUND. Content from before the newest

@@ -213,6 +213,44 @@ enum tn_code engine_run(struct engine *engine, const char *sql, engine_row_fn *r
 enum tn_code engine_describe(struct engine *engine, const char *sql, struct tn_arena *arena,
                              struct engine_column **ret, size_t *ret_count, struct tn_error *err) TN_CHECKED;
 
+/* One value of a row, by the kind of its column. */
+__extension__ typedef __int128 engine_wide;
+struct engine_cell {
+    bool null;
+    union {
+        int64_t integer; /* BOOLEAN 0 or 1, INTEGER, BIGINT, DATE (days), TIME, TIMESTAMP, TIMESTAMPTZ (microseconds) */
+        double real;
+        engine_wide decimal; /* unscaled */
+        unsigned char uuid[16];
+        struct {
+            const char *data; /* VARCHAR, BLOB; of ENGINE_OTHER: the value as JSON */
+            size_t length;
+        } text;
+    };
+};
+/* The cell as JSON, as the writers of queries would have it. */
+void engine_cell_json(const struct engine_column *column, const struct engine_cell *cell, struct tn_buf *out);
+/* Equal as values: DOUBLEs bit for bit except that all NaN are one. */
+bool engine_cell_equal(const struct engine_type *type, const struct engine_cell *a, const struct engine_cell *b);
+
+/* The rows of a trusted SELECT, typed, in order, streamed. With a source, the
+ * text reads FROM tarn_source(). The cells live until the function returns;
+ * an error of its own ends the SELECT and comes back as it is. The statement
+ * is prepared once per connection when `keep` is set: for texts that come again and again. */
+struct engine_select {
+    const char *sql;
+    const struct engine_cell *params; /* $1, $2, ... */
+    const struct engine_type *param_types;
+    size_t param_count;
+    const struct engine_source *source; /* may be NULL */
+    bool keep;
+};
+typedef enum tn_code engine_cells_fn(void *context, const struct engine_cell *cells, struct tn_error *err);
+/* `ret_columns`, in the arena, may be NULL; it is set before the first row. */
+enum tn_code engine_select(struct engine *engine, const struct engine_select *select, struct tn_arena *arena,
+                           const struct engine_column **ret_columns, size_t *ret_count, engine_cells_fn *each,
+                           void *context, struct tn_error *err) TN_CHECKED;
+
 /* Rows that Tarn reads itself (CSV, JSON), offered to the engine as a table
  * function. Called on one thread at a time, in order; a source serves one
  * statement once. */

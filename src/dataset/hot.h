@@ -1,0 +1,43 @@
+/* hot.h: datasets held in memory as tables of the engine.
+ *
+ * A hot copy belongs to one version of a dataset and moves on with it: a table
+ * with the rows as they were when it was filled (base), one with rows added
+ * since (delta), and for each a bitmap of rows that are gone. A reader of
+ * version V gets the SELECT for V; the tables only grow, and bitmaps are
+ * replaced, never changed, so that readers of older versions go on undisturbed
+ * until the copy is filled anew. Losing a copy changes no answer.
+ *
+ * Filled in the background after repeated use or by dataset_hot_pin, least
+ * recently used out first under a hard budget (setting cache.memory, default a
+ * quarter of the machine's). Threads: any.
+ */
+#ifndef TARN_DATASET_HOT_H
+#define TARN_DATASET_HOT_H
+
+#include "dataset/find.h"
+
+struct dataset_hot;
+
+/* What a commit changed, told by who made it; spares reading it back. */
+struct dataset_change {
+    const struct dataset_place *removed;
+    size_t removed_count;
+    const char *added_path; /* the one new data file; NULL: none */
+    const struct engine_cell *added;
+    size_t added_rows; /* rows x columns of the schema */
+};
+
+/* After a commit, under the dataset's lock: the copy of `before` becomes one of
+ * `after`. Without `change`, or when it cannot follow, the copy is dropped and
+ * filled anew in the background when it was pinned or is in use. Never fails:
+ * a cache may be lost. */
+void dataset_hot_follow(struct lake *lake, const char *name, const struct iceberg_metadata *before,
+                        const struct iceberg_metadata *after, const struct dataset_change *change);
+
+/* The SELECT of a version out of the hot copy, the arena's; NULL when it is not
+ * held. Counts as a use; repeated uses start the filling. `placed` as in dataset_placed_sql. */
+const char *dataset_hot_sql(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
+                            const struct iceberg_snapshot *snapshot, const struct iceberg_schema *schema, bool placed,
+                            struct tn_arena *arena);
+
+#endif

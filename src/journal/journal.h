@@ -1,0 +1,116 @@
+/* journal: who changed what, when, from what to what, and why.
+ *
+ * Every commit of a dataset carries its own evidence: a batch of events, an
+ * object made durable in the same commit, named in the snapshot's summary
+ * (JOURNAL_S_BATCH). No snapshot, no events; no events, no snapshot. Writes of
+ * rows have one event for each changed field; ingest, replace, restore have one
+ * for the whole commit, with counts and the content's hash. Commits of foreign engines are
+ * journaled after the fact (source "iceberg client").
+ *
+ * Batches are rolled in the background into an Iceberg table of the journal's
+ * own, journal/events, sorted by dataset, entity and sequence; rolling
+ * drops nothing. The SQL table `journal` is that table and the batches that are
+ * not rolled yet. docs/formats/journal.md tells what lies where.
+ *
+ * An event's place in the order of all changes of a dataset is (sequence,
+ * ordinal): the sequence number of its snapshot and its place in the batch.
+ * The journal outlives snapshots, and with an older snapshot it gives back the
+ * rows of every later moment (dataset's replay).
+ *
+ * Threads: any. Ownership: as usual; texts of events are borrowed for the call.
+ */
+#ifndef TARN_JOURNAL_JOURNAL_H
+#define TARN_JOURNAL_JOURNAL_H
+
+#include "base/base.h"
+#include "catalog/catalog.h"
+#include "engine/engine.h"
+
+struct journal;
+
+#define JOURNAL_S_BATCH  "tarn.journal"        /* key of the batch in the bucket */
+#define JOURNAL_S_EVENTS "tarn.journal-events" /* how many events it has */
+#define JOURNAL_S_ROWS   "tarn.journal-rows"   /* "1": every changed row has its events, so the commit can be replayed */
+
+/* Operations: "insert" (new_value: the row as JSON), "update" (one for each
+ * field: old_value and new_value as JSON), "delete" (old_value: the row), for
+ * rows; "ingest", "replace", "restore", "drop", "schema" for whole commits (new_value: JSON
+ * with counts, hash and source). */
+struct journal_event {
+    const char *entity; /* the key as text; several columns: a JSON array; NULL: no key, or the whole dataset */
+    size_t entity_length;
+    const char *operation;
+    const char *field;     /* update: the column */
+    const char *old_value; /* JSON text or NULL */
+    size_t old_length;
+    const char *new_value;
+    size_t new_length;
+    uint64_t rows; /* for whole commits: how many rows it concerns */
+    /* Of the request that did it. */
+    const char *actor, *source, *reason, *workspace, *request_id;
+};
+
+/* A batch in the making, for one commit of one dataset. */
+struct journal_batch;
+struct journal_batch *journal_batch_new(const char *dataset) __attribute__((returns_nonnull));
+void journal_batch_free(struct journal_batch *batch);
+TN_DEFINE_CLEANUP(struct journal_batch, journal_batch_free)
+/* Copies. Gives the event an id and the time of the commit. */
+void journal_batch_add(struct journal_batch *batch, const struct journal_event *event);
+size_t journal_batch_count(const struct journal_batch *batch);
+/* Puts the batch's object into the transaction's store batch and its name into
+ * the summary. `replayable`: every row that the commit changes has its events.
+ * Once per attempt (a rebase keeps it). An empty batch does nothing. */
+enum tn_code journal_batch_attach(struct journal_batch *batch, struct iceberg_tx *tx, bool replayable,
+                                  struct tn_error *err) TN_CHECKED;
+/* After the commit: the events become part of `journal` at once. Never fails. */
+void journal_batch_committed(struct journal *journal, struct journal_batch *batch,
+                             const struct iceberg_metadata *committed);
+
+/* ---- the lake's journal ---------------------------------------------------- */
+
+enum tn_code journal_open(struct store *store, struct catalog *catalog, struct engine *engine, struct journal **ret,
+                          struct tn_error *err) TN_CHECKED;
+void journal_close(struct journal *journal);
+TN_DEFINE_CLEANUP(struct journal, journal_close)
+
+/* The relation behind `FROM journal`: the columns of docs/formats/journal.md.
+ * Predicates leave out files. Reads of other engines' commits that are not
+ * journaled yet are the caller's concern. */
+enum tn_code journal_relation(struct journal *journal, const struct engine_table_ref *ref, struct tn_arena *arena,
+                              struct engine_relation *ret, struct tn_error *err) TN_CHECKED;
+
+/* The events of one dataset with from < sequence <= to, ordered by (sequence,
+ * ordinal), for replay; the table's uuid tells it from one of the same name
+ * before it. */
+struct journal_row {
+    int64_t sequence;
+    const char *entity, *operation, *field, *old_value, *new_value; /* NULL where there is none */
+};
+typedef enum tn_code journal_row_fn(void *context, const struct journal_row *row, struct tn_error *err);
+enum tn_code journal_events(struct journal *journal, const char *dataset, const char *table_uuid, int64_t from,
+                            int64_t to, journal_row_fn *each, void *context, struct tn_error *err) TN_CHECKED;
+
+/* Journals a commit that somebody else made: `batch` holds its events. Durable
+ * on return; a second call for the same snapshot does nothing. */
+enum tn_code journal_add_foreign(struct journal *journal, struct journal_batch *batch,
+                                 const struct iceberg_metadata *metadata, const struct iceberg_snapshot *snapshot,
+                                 struct tn_error *err) TN_CHECKED;
+/* Whether a snapshot of a dataset has its events: its own batch, or journal_add_foreign's. */
+bool journal_has(struct journal *journal, const struct iceberg_metadata *metadata,
+                 const struct iceberg_snapshot *snapshot);
+
+/* Whether all events up to that sequence number are rolled: only then may their
+ * snapshots be forgotten. */
+int64_t journal_rolled_to(struct journal *journal, const char *table_uuid);
+/* Rolls what is unrolled when there is enough of it, or all with `force`;
+ * removes batch objects that were rolled a grace time ago. For upkeep. */
+enum tn_code journal_roll(struct journal *journal, bool force, struct tn_error *err) TN_CHECKED;
+
+struct journal_state {
+    uint64_t batches, events; /* not rolled yet */
+    uint64_t rolled_events, rolled_files;
+};
+struct journal_state journal_state(struct journal *journal);
+
+#endif
