@@ -121,6 +121,11 @@ enum tn_code catalog_type_from_sql(struct tn_arena *arena, const char *text, con
 json_t *catalog_column_notes(const struct iceberg_metadata *metadata) __attribute__((returns_nonnull));
 /* The note of one column in them, made when there is none; borrowed. */
 json_t *catalog_column_note_of(json_t *notes, int32_t field_id) __attribute__((returns_nonnull));
+/* What the engine says of a file that it wrote for `schema`, in Iceberg's terms;
+ * the path is the caller's to set. In the arena. */
+struct engine_file_stats;
+void catalog_file_stats(struct tn_arena *arena, const struct iceberg_schema *schema,
+                        const struct engine_file_stats *written, struct iceberg_file *ret);
 /* DuckDB's name of an Iceberg type ("DECIMAL(12,2)", "VARCHAR[]"); the arena's. */
 const char *catalog_sql_type(struct tn_arena *arena, const struct iceberg_type *type)
     __attribute__((returns_nonnull));

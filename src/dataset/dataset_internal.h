@@ -18,11 +18,6 @@ enum tn_code dataset_read_sql(struct lake *lake, const struct iceberg_plan *plan
 size_t dataset_predicates(struct tn_arena *arena, const struct iceberg_schema *schema,
                           const struct engine_table_ref *ref, const struct iceberg_predicate **ret);
 
-/* stats.c: what the engine says of a written file, in Iceberg's terms. The
- * path is set by the caller. */
-void dataset_file_stats(struct tn_arena *arena, const struct iceberg_schema *schema,
-                        const struct engine_file_stats *written, struct iceberg_file *ret);
-
 /* schema_plan.c: what a write of `columns` means for the table. */
 struct schema_plan {
     const struct iceberg_schema *target;   /* all columns of the table after the write */

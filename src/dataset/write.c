@@ -180,7 +180,7 @@ enum tn_code dataset_write_file(struct dataset_write *write, size_t order, const
     struct staged_file *file = &write->files[write->file_count++];
     file->order = order;
     file->path = tn_strdup(staged);
-    dataset_file_stats(write->arena, write->plan.target, &written, &file->file);
+    catalog_file_stats(write->arena, write->plan.target, &written, &file->file);
     int64_t *offsets = TN_ARENA_ARRAY(write->arena, int64_t, written.split_count + 1);
     for (size_t i = 0; i < written.split_count; i++)
         offsets[i] = written.split_offsets[i];

@@ -4,7 +4,8 @@
  * values as text; Iceberg wants field ids and single-value bytes. A bound that
  * cannot be trusted is left out: readers then scan, which is always right.
  */
-#include "dataset/dataset_internal.h"
+#include "catalog/catalog.h"
+#include "engine/engine.h"
 
 #include <string.h>
 
@@ -89,7 +90,7 @@ static int by_field_id(const void *a, const void *b)
     return (x->field_id > y->field_id) - (x->field_id < y->field_id);
 }
 
-void dataset_file_stats(struct tn_arena *arena, const struct iceberg_schema *schema,
+void catalog_file_stats(struct tn_arena *arena, const struct iceberg_schema *schema,
                         const struct engine_file_stats *written, struct iceberg_file *ret)
 {
     struct iceberg_stats *stats = TN_ARENA_ARRAY(arena, struct iceberg_stats, written->column_count + 1);
