@@ -9,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-LAYERS = ["base", "store", "iceberg", "engine", "catalog", "dataset", "ingest", "vector", "embed", "demo", "gateway", "cli"]
+LAYERS = ["base", "store", "iceberg", "engine", "catalog", "journal", "dataset", "ingest", "vector", "embed", "demo", "gateway", "cli"]
 ONLY = {
     "iceberg": {"base", "store"},
     "vector": {"base"},

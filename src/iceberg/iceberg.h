@@ -216,6 +216,35 @@ const struct iceberg_stats *iceberg_file_stats(const struct iceberg_file *file, 
 #define ICEBERG_DELETE_PATH_ID 2147483546
 #define ICEBERG_DELETE_POS_ID  2147483545
 
+/* --- Small files --------------------------------------------------------- */
+
+/* Whole Parquet files of few rows, made in memory: a commit of single rows
+ * cannot wait for a query engine to write one. One row group; what is larger is
+ * refused with TN_ETOOLARGE, and belongs to a writer that streams. */
+#define ICEBERG_SMALL_MAX_ROWS  ((size_t)100000)
+#define ICEBERG_SMALL_MAX_BYTES ((size_t)32 << 20) /* of all cells together */
+
+/* Whether iceberg_small_write can write rows of this schema: at least one
+ * column, and all of primitive types. */
+bool iceberg_small_can(const struct iceberg_schema *schema);
+/* Appends a Parquet file of `rows` rows, at least one, to `out`. cells: rows x
+ * field_count, row after row, each in the single-value form of its column's
+ * type, {NULL} for NULL; read during the call only. *ret says what is in it: as
+ * of a data file with exact counts, sorted statistics and NO path, which the
+ * caller gives; in the arena. TN_EREFUSED, with the column and the row (counted
+ * from 1), for a NULL in a required column and for a cell that is no value of
+ * its type; TN_EUNSUPPORTED for a schema that iceberg_small_can denies. On
+ * failure `out` has the length that it had. */
+enum tn_code iceberg_small_write(struct tn_arena *arena, const struct iceberg_schema *schema,
+                                 const struct iceberg_bytes *cells, size_t rows, struct tn_buf *out,
+                                 struct iceberg_file *ret, struct tn_error *err) TN_CHECKED;
+/* The same for a position-delete file of one data file. data_path: as the table
+ * has it, byte for byte; positions: ascending, each once, TN_EREFUSED if not.
+ * *ret has referenced_data_file set, in the arena. */
+enum tn_code iceberg_small_deletes(struct tn_arena *arena, const char *data_path, const int64_t *positions,
+                                   size_t count, struct tn_buf *out, struct iceberg_file *ret,
+                                   struct tn_error *err) TN_CHECKED;
+
 /* --- Metadata: one version of a table ------------------------------------ */
 
 struct iceberg_pair {
@@ -442,6 +471,8 @@ void iceberg_tx_set_time(struct iceberg_tx *tx, int64_t timestamp_ms);
 /* The id that the new snapshot will have (also after a rebase); data files may
  * carry it in their names. */
 int64_t iceberg_tx_snapshot_id(const struct iceberg_tx *tx);
+/* The table's uuid, also of one that is only being made. The tx's. */
+const char *iceberg_tx_table_uuid(const struct iceberg_tx *tx) __attribute__((returns_nonnull));
 
 /* prepare: manifests, list and metadata, durable. publish: the pointer. A
  * commit is both with fewer fsyncs; two tables commit together by preparing

@@ -71,6 +71,11 @@ int64_t iceberg_tx_snapshot_id(const struct iceberg_tx *tx)
     return tx->snapshot_id;
 }
 
+const char *iceberg_tx_table_uuid(const struct iceberg_tx *tx)
+{
+    return tx->base->uuid;
+}
+
 const char *iceberg_tx_new_file(struct iceberg_tx *tx, struct tn_arena *arena, const char *suffix,
                                 const char **ret_key)
 {

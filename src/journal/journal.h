@@ -30,7 +30,8 @@ struct journal;
 
 #define JOURNAL_S_BATCH  "tarn.journal"        /* key of the batch in the bucket */
 #define JOURNAL_S_EVENTS "tarn.journal-events" /* how many events it has */
-#define JOURNAL_S_ROWS   "tarn.journal-rows"   /* "1": every changed row has its events, so the commit can be replayed */
+#define JOURNAL_S_ROWS   "tarn.journal-rows" /* "1": every changed row has its events, so the commit can be replayed \
+                                              */
 
 /* Operations: "insert" (new_value: the row as JSON), "update" (one for each
  * field: old_value and new_value as JSON), "delete" (old_value: the row), for
@@ -63,7 +64,9 @@ size_t journal_batch_count(const struct journal_batch *batch);
  * Once per attempt (a rebase keeps it). An empty batch does nothing. */
 enum tn_code journal_batch_attach(struct journal_batch *batch, struct iceberg_tx *tx, bool replayable,
                                   struct tn_error *err) TN_CHECKED;
-/* After the commit: the events become part of `journal` at once. Never fails. */
+/* After the commit and still under the dataset's lock, so that batches come in
+ * the order of their snapshots: the events become part of `journal` at once.
+ * Never fails; `journal` may be NULL. */
 void journal_batch_committed(struct journal *journal, struct journal_batch *batch,
                              const struct iceberg_metadata *committed);
 

@@ -1,0 +1,202 @@
+/* The lake's journal: opened, asked, closed. */
+#include "journal/journal_internal.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum tn_code journal_open(struct store *store, struct catalog *catalog, struct engine *engine, struct journal **ret,
+                          struct tn_error *err)
+{
+    (void)err;
+    struct journal *journal = tn_calloc(1, sizeof *journal);
+    journal->store = store;
+    journal->catalog = catalog;
+    journal->engine = engine;
+    journal->table = (struct iceberg_table){.store = store, .prefix = JOURNAL_TABLE};
+    pthread_mutex_init(&journal->working, NULL);
+    pthread_mutex_init(&journal->mutex, NULL);
+    *ret = journal;
+    return TN_OK;
+}
+
+void journal_close(struct journal *journal)
+{
+    if (!journal)
+        return;
+    for (size_t i = 0; i < journal->tail_count; i++)
+        free(journal->tail[i].key);
+    free(journal->tail);
+    free(journal->marks);
+    iceberg_metadata_unref(journal->events);
+    pthread_mutex_destroy(&journal->mutex);
+    pthread_mutex_destroy(&journal->working);
+    free(journal);
+}
+
+/* ---- reading ----------------------------------------------------------------- */
+
+/* Rolled events and those of the tail table, whatever is loaded by now. */
+static enum tn_code put_relation(struct journal *journal, struct tn_buf *out, struct tn_error *err)
+{
+    ICEBERG_AUTO_PLAN *plan = NULL;
+    if (journal->events)
+        TN_TRY(journal_plan(journal, &plan, err));
+    if (plan && plan->file_count > 0) {
+        tn_buf_puts(out, "SELECT ");
+        journal_put_columns(out, "");
+        tn_buf_puts(out, " FROM read_parquet(");
+        TN_TRY(journal_put_files(journal, plan, out, err));
+        tn_buf_puts(out, ") UNION ALL ");
+    }
+    tn_buf_puts(out, "SELECT ");
+    journal_put_columns(out, "");
+    tn_buf_printf(out, " FROM " TAIL_TABLE " WHERE batch > %" PRId64 " AND batch <= %" PRId64, journal->rolled_number,
+                  journal->last_number);
+    return TN_OK;
+}
+
+static enum tn_code relation_text(struct journal *journal, struct tn_arena *arena, struct engine_relation *ret,
+                                  struct tn_error *err)
+{
+    TN_AUTO_BUF text = {0};
+    pthread_mutex_lock(&journal->working);
+    enum tn_code code = journal_tail_load(journal, err);
+    if (code == TN_OK)
+        code = put_relation(journal, &text, err);
+    ret->version = tn_arena_printf(arena, "%" PRId64 "-%" PRId64, journal->rolled_number, journal->last_number);
+    pthread_mutex_unlock(&journal->working);
+    if (code == TN_OK)
+        ret->definition = tn_arena_strndup(arena, text.data, text.len);
+    return code;
+}
+
+enum tn_code journal_relation(struct journal *journal, const struct engine_table_ref *ref, struct tn_arena *arena,
+                              struct engine_relation *ret, struct tn_error *err)
+{
+    *ret = (struct engine_relation){0};
+    if (ref->at == ENGINE_AT_VERSION) {
+        tn_fail(err, TN_ESNAPSHOT, "the journal has no snapshots of its own");
+        tn_error_hint(err, "filter by snapshot_id, or name a time: journal AT (TIMESTAMP => ...)");
+        return TN_ESNAPSHOT;
+    }
+    enum tn_code code = relation_text(journal, arena, ret, err);
+    if (code != TN_OK) {
+        tn_error_context(err, "the journal");
+        return code;
+    }
+    if (ref->at == ENGINE_AT_TIMESTAMP) {
+        ret->definition = tn_arena_printf(arena, "SELECT * FROM (%s) WHERE ts <= make_timestamptz(%" PRId64 ")",
+                                          ret->definition, ref->at_timestamp_us);
+        ret->version = tn_arena_printf(arena, "%s@%" PRId64, ret->version, ref->at_timestamp_us);
+    }
+    return TN_OK;
+}
+
+struct reader {
+    journal_row_fn *each;
+    void *context;
+    enum tn_code code;
+    struct tn_error *err;
+};
+
+static bool give_row(void *context, size_t count, const char *const *values)
+{
+    struct reader *reader = context;
+    (void)count;
+    const struct journal_row row = {
+        .sequence = strtoll(values[0], NULL, 10),
+        .entity = values[1],
+        .operation = values[2],
+        .field = values[3],
+        .old_value = values[4],
+        .new_value = values[5],
+    };
+    reader->code = reader->each(reader->context, &row, reader->err);
+    return reader->code == TN_OK;
+}
+
+enum tn_code journal_events(struct journal *journal, const char *dataset, const char *table_uuid, int64_t from,
+                            int64_t to, journal_row_fn *each, void *context, struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    struct engine_relation relation = {0};
+    TN_AUTO_BUF sql = {0};
+    TN_TRY(relation_text(journal, arena, &relation, err));
+    tn_buf_printf(
+        &sql,
+        "SELECT sequence, entity, operation, field, old_value, new_value FROM (%s) WHERE sequence > %" PRId64
+        " AND sequence <= %" PRId64 " AND dataset = ",
+        relation.definition, from, to);
+    tn_buf_put_sql_string(&sql, dataset);
+    tn_buf_puts(&sql, " AND table_uuid = ");
+    tn_buf_put_sql_string(&sql, table_uuid);
+    tn_buf_puts(&sql, " ORDER BY sequence, ordinal");
+    struct reader reader = {.each = each, .context = context, .err = err};
+    TN_TRY(engine_run(journal->engine, sql.data, give_row, &reader, err));
+    return reader.code;
+}
+
+/* ---- foreign commits ----------------------------------------------------------- */
+
+enum tn_code journal_add_foreign(struct journal *journal, struct journal_batch *batch,
+                                 const struct iceberg_metadata *metadata, const struct iceberg_snapshot *snapshot,
+                                 struct tn_error *err)
+{
+    if (journal_batch_count(batch) == 0 || journal_has(journal, metadata, snapshot))
+        return TN_OK;
+    TN_AUTO_BUF object = {0};
+    TN_TRY(journal_batch_encode(batch, metadata->uuid, snapshot->id, snapshot->sequence_number, &object, err));
+    TN_AUTO_FREE char *key = tn_asprintf(JOURNAL_FOREIGN "%s/%" PRId64 "-%" PRId64 ".parquet", metadata->uuid,
+                                         snapshot->sequence_number, snapshot->id);
+    enum tn_code code = store_create(journal->store, key, object.data, object.len, err);
+    if (code == TN_EEXISTS)
+        return TN_OK;
+    TN_TRY(code);
+    struct tail_batch entry = {
+        .key = TN_TAKE(key),
+        .sequence = snapshot->sequence_number,
+        .snapshot_id = snapshot->id,
+        .events = journal_batch_count(batch),
+    };
+    snprintf(entry.uuid, sizeof entry.uuid, "%s", metadata->uuid);
+    journal_tail_add(journal, &entry);
+    return TN_OK;
+}
+
+bool journal_has(struct journal *journal, const struct iceberg_metadata *metadata,
+                 const struct iceberg_snapshot *snapshot)
+{
+    if (iceberg_snapshot_summary(snapshot, JOURNAL_S_BATCH))
+        return true;
+    bool has = false;
+    pthread_mutex_lock(&journal->working);
+    enum tn_code code = journal_tail_load(journal, NULL);
+    if (code == TN_OK)
+        has = journal_tail_has(journal, metadata->uuid, snapshot->id);
+    if (code == TN_OK && !has)
+        code = journal_events_tell(journal, metadata->uuid, snapshot->id, &has, NULL);
+    pthread_mutex_unlock(&journal->working);
+    return code == TN_OK && has;
+}
+
+int64_t journal_rolled_to(struct journal *journal, const char *table_uuid)
+{
+    return journal_mark(journal, table_uuid);
+}
+
+struct journal_state journal_state(struct journal *journal)
+{
+    struct journal_state state = {0};
+    pthread_mutex_lock(&journal->mutex);
+    state.batches = journal->tail_count;
+    for (size_t i = 0; i < journal->tail_count; i++)
+        state.events += journal->tail[i].events;
+    const struct iceberg_snapshot *current = journal->events ? journal->events->current : NULL;
+    if (current) {
+        state.rolled_events = (uint64_t)iceberg_snapshot_count(current, "total-records", 0);
+        state.rolled_files = (uint64_t)iceberg_snapshot_count(current, "total-data-files", 0);
+    }
+    pthread_mutex_unlock(&journal->mutex);
+    return state;
+}

@@ -1,0 +1,270 @@
+/* Rolling: from many small batches to few sorted files.
+ *
+ * What is loaded into the tail table and not rolled yet is written as one file
+ * a month, sorted by dataset, entity and place, and committed to the events
+ * table together with how far each dataset is rolled: a crash before that
+ * leaves the batches as they were, one after it leaves batches that nothing
+ * reads any more. When a month has many files they are merged into one.
+ */
+#include "journal/journal_internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ROLL_BATCHES 1024
+#define ROLL_EVENTS  50000
+#define MERGE_FILES  8
+#define MERGE_ROWS   4000000 /* a file of so many events stays as it is */
+#define GROUP_ROWS   20480
+#define GRACE_MS     (10 * 60 * 1000)
+
+struct roll {
+    struct journal *journal;
+    struct tn_arena *arena;
+    struct iceberg_plan *plan; /* NULL: no events table yet */
+    struct iceberg_tx *tx;
+    int64_t from, to; /* batch numbers: from < n <= to */
+    const char **months;
+    size_t month_count, month_capacity;
+};
+
+static bool take_month(void *context, size_t count, const char *const *values)
+{
+    struct roll *roll = context;
+    (void)count;
+    TN_GROW(roll->months, roll->month_count, roll->month_capacity);
+    roll->months[roll->month_count++] = tn_arena_strdup(roll->arena, values[0]);
+    return true;
+}
+
+/* "2026-11", of the microseconds in a bound. */
+static const char *month_of(struct tn_arena *arena, struct iceberg_bytes bound)
+{
+    TN_AUTO_BUF text = {0};
+    iceberg_value_format(journal_schema()->fields[COLUMN_TS].type, bound, &text);
+    return tn_arena_strndup(arena, text.data, TN_MIN(text.len, (size_t)7));
+}
+
+/* The month's files that are worth merging; none unless there are enough. */
+static size_t files_to_merge(const struct roll *roll, const char *month, const struct iceberg_plan_file **ret)
+{
+    size_t count = 0;
+    for (size_t i = 0; roll->plan && i < roll->plan->file_count; i++) {
+        const struct iceberg_plan_file *file = &roll->plan->files[i];
+        const struct iceberg_stats *stats = iceberg_file_stats(file->file, journal_schema()->fields[COLUMN_TS].id);
+        if (stats && stats->lower.data && file->file->record_count < MERGE_ROWS &&
+            tn_streq(month_of(roll->arena, stats->lower), month))
+            ret[count++] = file;
+    }
+    return count >= MERGE_FILES ? count : 0;
+}
+
+static enum tn_code month_select(const struct roll *roll, const char *month, const struct iceberg_plan_file **merged,
+                                 size_t merged_count, struct tn_buf *sql, struct tn_error *err)
+{
+    tn_buf_puts(sql, "SELECT * FROM (SELECT ");
+    journal_put_columns(sql, "");
+    tn_buf_printf(sql,
+                  " FROM " TAIL_TABLE " WHERE batch > %" PRId64 " AND batch <= %" PRId64
+                  " AND strftime(ts AT TIME ZONE 'UTC', '%%Y-%%m') = ",
+                  roll->from, roll->to);
+    tn_buf_put_sql_string(sql, month);
+    if (merged_count > 0) {
+        tn_buf_puts(sql, " UNION ALL SELECT ");
+        journal_put_columns(sql, "");
+        tn_buf_puts(sql, " FROM read_parquet([");
+        for (size_t i = 0; i < merged_count; i++) {
+            char *path;
+            TN_TRY(store_local_path(roll->journal->store, roll->arena, merged[i]->key, &path, err));
+            tn_buf_puts(sql, i ? ", " : "");
+            tn_buf_put_sql_string(sql, path);
+        }
+        tn_buf_puts(sql, "])");
+    }
+    tn_buf_puts(sql, ") ORDER BY dataset, entity, sequence, ordinal");
+    return TN_OK;
+}
+
+static const char *field_ids(struct tn_arena *arena)
+{
+    TN_AUTO_BUF out = {0};
+    for (size_t i = 0; i < JOURNAL_COLUMNS; i++)
+        tn_buf_printf(&out, "%s'%s': %d", i ? ", " : "{", journal_schema()->fields[i].name,
+                      journal_schema()->fields[i].id);
+    tn_buf_putc(&out, '}');
+    return tn_arena_strndup(arena, out.data, out.len);
+}
+
+static enum tn_code add_file(struct roll *roll, const char *staged, const struct engine_file_stats *written,
+                             struct tn_error *err)
+{
+    struct iceberg_file file;
+    const char *key;
+    catalog_file_stats(roll->arena, journal_schema(), written, &file);
+    file.path = iceberg_tx_new_file(roll->tx, roll->arena, "-events.parquet", &key);
+    TN_TRY(store_batch_put_file(iceberg_tx_batch(roll->tx), key, staged, err));
+    return iceberg_tx_add_file(roll->tx, &file, err);
+}
+
+static enum tn_code roll_month(struct roll *roll, const char *month, struct tn_error *err)
+{
+    size_t files = roll->plan ? roll->plan->file_count : 0;
+    const struct iceberg_plan_file **merged =
+        TN_ARENA_ARRAY(roll->arena, const struct iceberg_plan_file *, files + 1);
+    size_t merged_count = files_to_merge(roll, month, merged);
+    TN_AUTO_BUF sql = {0};
+    TN_TRY(month_select(roll, month, merged, merged_count, &sql, err));
+    char *staged;
+    TN_TRY(store_stage_path(roll->journal->store, roll->arena, ".parquet", &staged, err));
+    const struct engine_copy copy = {
+        .select = sql.data,
+        .field_ids = field_ids(roll->arena),
+        .row_group_rows = GROUP_ROWS,
+        .compact = true,
+        .local_path = staged,
+    };
+    struct engine_file_stats written = {0};
+    TN_TRY(engine_copy_parquet(roll->journal->engine, &copy, roll->arena, &written, err));
+    enum tn_code code = written.rows > 0 ? add_file(roll, staged, &written, err) : TN_OK;
+    if (code != TN_OK || written.rows == 0)
+        (void)unlink(staged);
+    for (size_t i = 0; i < merged_count; i++)
+        iceberg_tx_remove_file(roll->tx, merged[i]->file->path);
+    return code;
+}
+
+/* How far each table is rolled once this roll is committed. */
+static void set_marks(struct roll *roll)
+{
+    struct journal *journal = roll->journal;
+    pthread_mutex_lock(&journal->mutex);
+    for (size_t i = 0; i < journal->tail_count; i++) {
+        const struct tail_batch *batch = &journal->tail[i];
+        bool own = strncmp(batch->key, JOURNAL_FOREIGN, strlen(JOURNAL_FOREIGN)) != 0;
+        if (!own || batch->number == 0 || batch->number > roll->to)
+            continue;
+        int64_t mark = batch->sequence;
+        for (size_t m = 0; m < journal->mark_count; m++)
+            if (tn_streq(journal->marks[m].uuid, batch->uuid))
+                mark = TN_MAX(mark, journal->marks[m].sequence);
+        /* Batches of a table come in the order of their snapshots: the last one counts. */
+        char key[sizeof JOURNAL_P_ROLLED + TN_UUID_TEXT], value[24];
+        snprintf(key, sizeof key, JOURNAL_P_ROLLED "%s", batch->uuid);
+        snprintf(value, sizeof value, "%" PRId64, mark);
+        iceberg_tx_set_property(roll->tx, key, value);
+    }
+    pthread_mutex_unlock(&journal->mutex);
+}
+
+static enum tn_code write_and_commit(struct roll *roll, struct tn_error *err)
+{
+    struct journal *journal = roll->journal;
+    for (size_t i = 0; i < roll->month_count; i++)
+        TN_TRY(roll_month(roll, roll->months[i], err));
+    set_marks(roll);
+    TN_FAULT("journal.before_roll");
+    struct iceberg_metadata *done = NULL;
+    TN_TRY(iceberg_tx_commit(roll->tx, &done, err));
+    TN_FAULT("journal.after_roll");
+    journal_set_events(journal, done);
+    journal->rolled_number = roll->to;
+    journal_tail_forget(journal, roll->to);
+    return TN_OK;
+}
+
+static enum tn_code find_months(struct roll *roll, struct tn_error *err)
+{
+    TN_AUTO_BUF sql = {0};
+    tn_buf_printf(&sql,
+                  "SELECT DISTINCT strftime(ts AT TIME ZONE 'UTC', '%%Y-%%m') FROM " TAIL_TABLE
+                  " WHERE batch > %" PRId64 " AND batch <= %" PRId64,
+                  roll->from, roll->to);
+    return engine_run(roll->journal->engine, sql.data, take_month, roll, err);
+}
+
+static enum tn_code roll_all(struct journal *journal, struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    ICEBERG_AUTO_PLAN *plan = NULL;
+    TN_CLEANUP(iceberg_tx_free_p) struct iceberg_tx *tx = NULL;
+    if (journal->events) {
+        TN_TRY(journal_plan(journal, &plan, err));
+        tx = iceberg_tx_new(&journal->table, journal->events);
+    } else {
+        TN_TRY(iceberg_tx_new_table(&journal->table, journal_schema(), &tx, err));
+    }
+    struct roll roll = {
+        .journal = journal,
+        .arena = arena,
+        .plan = plan,
+        .tx = tx,
+        .from = journal->rolled_number,
+        .to = journal->last_number,
+    };
+    enum tn_code code = find_months(&roll, err);
+    if (code == TN_OK)
+        code = write_and_commit(&roll, err);
+    free(roll.months);
+    return code;
+}
+
+/* ---- what rolling leaves ------------------------------------------------------- */
+
+/* Relations made before the roll before this one are not in use any more. */
+static enum tn_code shrink_tail(struct journal *journal, int64_t number, struct tn_error *err)
+{
+    if (number <= journal->dropped_number)
+        return TN_OK;
+    TN_AUTO_BUF sql = {0};
+    tn_buf_printf(&sql, "DELETE FROM " TAIL_TABLE " WHERE batch <= %" PRId64, number);
+    TN_TRY(engine_run(journal->engine, sql.data, NULL, NULL, err));
+    journal->dropped_number = number;
+    return TN_OK;
+}
+
+/* Objects of batches that are rolled, or that no snapshot ever named. Those of
+ * datasets that are gone stay: nothing tells any more what they are. */
+static enum tn_code sweep_one(void *context, const struct store_object *object, struct tn_error *err)
+{
+    struct journal *journal = context;
+    if (object->modified_ms > tn_now_ms() - GRACE_MS || journal_tail_has_key(journal, object->key))
+        return TN_OK;
+    if (tn_str_starts_with(object->key, JOURNAL_BATCHES)) {
+        const char *name = object->key + strlen(JOURNAL_BATCHES);
+        TN_AUTO_FREE char *dataset = tn_strndup(name, strcspn(name, "/"));
+        ICEBERG_AUTO_METADATA *metadata = NULL;
+        if (catalog_load(journal->catalog, dataset, &metadata, NULL) != TN_OK)
+            return TN_OK;
+    }
+    return store_delete(journal->store, object->key, err);
+}
+
+static enum tn_code sweep(struct journal *journal, struct tn_error *err)
+{
+    TN_TRY(store_list(journal->store, JOURNAL_BATCHES, sweep_one, journal, err));
+    TN_TRY(store_list(journal->store, JOURNAL_FOREIGN, sweep_one, journal, err));
+    return iceberg_table_orphans(&journal->table, GRACE_MS, true, NULL, NULL, err);
+}
+
+static enum tn_code roll_locked(struct journal *journal, bool force, struct tn_error *err)
+{
+    TN_TRY(journal_tail_load(journal, err));
+    const struct journal_state state = journal_state(journal);
+    if (state.batches == 0 || (!force && state.batches < ROLL_BATCHES && state.events < ROLL_EVENTS))
+        return TN_OK;
+    int64_t before = journal->rolled_number;
+    TN_TRY(roll_all(journal, err));
+    TN_TRY(shrink_tail(journal, before, err));
+    return sweep(journal, err);
+}
+
+enum tn_code journal_roll(struct journal *journal, bool force, struct tn_error *err)
+{
+    pthread_mutex_lock(&journal->working);
+    enum tn_code code = roll_locked(journal, force, err);
+    pthread_mutex_unlock(&journal->working);
+    if (code != TN_OK)
+        tn_error_context(err, "rolling the journal");
+    return code;
+}
