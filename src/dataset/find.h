@@ -43,5 +43,10 @@ enum tn_code dataset_find_where(struct lake *lake, const char *name, struct iceb
 enum tn_code dataset_placed_sql(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
                                 const struct iceberg_snapshot *snapshot, struct tn_buf *out,
                                 struct tn_error *err) TN_CHECKED;
+/* The same of the files of a plan alone, or of a part of them: a copy of the
+ * struct with fewer files will do. With the columns of `schema`. */
+enum tn_code dataset_placed_files_sql(struct lake *lake, const struct iceberg_plan *plan,
+                                      const struct iceberg_schema *schema, struct tn_buf *out,
+                                      struct tn_error *err) TN_CHECKED;
 
 #endif
