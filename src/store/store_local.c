@@ -282,18 +282,48 @@ static const struct store_ops local_ops = {
     .batch_free = local_batch_free,
 };
 
-/* Makes the root when it is missing, durably. */
 static enum tn_code need_root(const char *root, struct tn_error *err)
 {
     struct stat info;
-    if (stat(root, &info) == 0) {
-        if (!S_ISDIR(info.st_mode))
-            return tn_fail_errno(err, ENOTDIR, "cannot open %s as a store", root);
+    if (stat(root, &info) != 0)
+        return tn_mkdirs(root, 0777, err);
+    if (!S_ISDIR(info.st_mode))
+        return tn_fail_errno(err, ENOTDIR, "cannot open %s as a store", root);
+    return TN_OK;
+}
+
+/* fsync of a folder that may be somebody else's, or cannot change. */
+static enum tn_code sync_outer_folder(const char *path, struct tn_error *err)
+{
+    TN_AUTO_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && (errno == EACCES || errno == EPERM))
         return TN_OK;
+    if (fd < 0)
+        return tn_fail_errno(err, errno, "cannot open folder %s", path);
+    while (fsync(fd) != 0) {
+        if (errno == EROFS || errno == EINVAL)
+            return TN_OK;
+        if (errno != EINTR)
+            return tn_fail_errno(err, errno, "cannot make %s durable", path);
     }
-    TN_TRY(tn_mkdirs(root, 0777, err));
-    TN_AUTO_FREE char *parent = tn_asprintf("%s/..", root);
-    return tn_fsync_dir(parent, err);
+    return TN_OK;
+}
+
+/* The root's own name must be on disk before anything in it is promised, and
+ * so must those of the folders above, up to the mount. That they are there
+ * does not say so: whoever made them may have died before the fsync. */
+static enum tn_code sync_root_name(const char *root, uint64_t device, struct tn_error *err)
+{
+    TN_AUTO_FREE char *folder = tn_strdup(root);
+    for (char *slash = strrchr(folder, '/'); slash && *folder; slash = strrchr(folder, '/')) {
+        struct stat info;
+        *slash = '\0';
+        const char *path = *folder ? folder : "/";
+        if (stat(path, &info) != 0 || (uint64_t)info.st_dev != device)
+            break;
+        TN_TRY(sync_outer_folder(path, err));
+    }
+    return TN_OK;
 }
 
 enum tn_code store_open_local(const char *root, struct store **ret, struct tn_error *err)
@@ -307,6 +337,7 @@ enum tn_code store_open_local(const char *root, struct store **ret, struct tn_er
     struct stat info;
     if (stat(real, &info) != 0)
         return tn_fail_errno(err, errno, "cannot look at %s", real);
+    TN_TRY(sync_root_name(real, (uint64_t)info.st_dev, err));
     struct local_store *local = tn_calloc(1, sizeof *local);
     local->base.ops = &local_ops;
     local->root = tn_strdup(tn_streq(real, "/") ? "" : real);
