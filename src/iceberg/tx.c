@@ -295,16 +295,31 @@ static enum tn_code tx_lost(struct iceberg_tx *tx, struct tn_error *err)
                    tx->base->version);
 }
 
-/* See pointer.c: a base whose pointer is gone was not the newest. */
+static void tx_say_unknown(struct iceberg_tx *tx, int64_t version, struct tn_error *err)
+{
+    tn_error_context(err, "whether version %" PRId64 " of %s was committed is not known; load the table to see",
+                     version, tx->table.prefix);
+}
+
+/* See pointer.c: a base whose pointer is gone was not the newest. The pointer
+ * is there by now, so nothing that it names may go before it does. */
 static enum tn_code tx_check_base(struct iceberg_tx *tx, const char *pointer_key, struct tn_error *err)
 {
     bool there = true;
+    enum tn_code code = TN_OK;
+    tx->finished = true;
     if (tx->base->version > 0)
-        TN_TRY(store_exists(tx->table.store, table_pointer_key(tx->attempt, &tx->table, tx->base->version), &there,
-                            err));
-    if (there)
+        code =
+            store_exists(tx->table.store, table_pointer_key(tx->attempt, &tx->table, tx->base->version), &there, err);
+    if (code == TN_OK && there)
         return TN_OK;
-    TN_TRY(store_delete(tx->table.store, pointer_key, err));
+    if (code == TN_OK)
+        code = store_delete(tx->table.store, pointer_key, err);
+    if (code != TN_OK) {
+        tx_say_unknown(tx, tx->next->version, err);
+        return code;
+    }
+    tx->finished = false;
     return tx_lost(tx, err);
 }
 
@@ -326,13 +341,29 @@ static enum tn_code tx_create_pointer(struct iceberg_tx *tx, bool with_batch, st
             return code;
         if (code != TN_EEXISTS || owner != TN_OK) {
             tx->finished = true;
-            tn_error_context(err,
-                             "whether version %" PRId64 " of %s was committed is not known; load the table to see",
-                             pointer.version, tx->table.prefix);
+            tx_say_unknown(tx, pointer.version, err);
             return code == TN_EEXISTS ? TN_EIO : code;
         }
     }
     return tx_check_base(tx, key, err);
+}
+
+/* In ascending order only (pointer.c says why): where the removal of an earlier
+ * one failed, that one goes first. A long row of them is left to the orphans. */
+static void tx_prune_pointers(struct iceberg_tx *tx, int64_t last)
+{
+    enum { MOST_BEHIND = 16 };
+    struct store *store = tx->table.store;
+    int64_t first = last;
+    bool there = true;
+    for (; there && first > 0; first -= there) {
+        if (last - first > MOST_BEHIND ||
+            store_exists(store, table_pointer_key(tx->attempt, &tx->table, first - 1), &there, NULL) != TN_OK)
+            return;
+    }
+    for (int64_t version = TN_MAX(first, 1); version <= last; version++)
+        if (store_delete(store, table_pointer_key(tx->attempt, &tx->table, version), NULL) != TN_OK)
+            return;
 }
 
 /* Metadata files that fell off the log, and the pointers that named them, one
@@ -353,10 +384,8 @@ static void tx_prune(struct iceberg_tx *tx)
         (void)ignored;
     }
     int64_t old = next->version - (int64_t)next->metadata_log_count - 1;
-    if (dropped && old > 0) {
-        ignored = store_delete(tx->table.store, table_pointer_key(tx->attempt, &tx->table, old), NULL);
-        (void)ignored;
-    }
+    if (dropped && old > 0)
+        tx_prune_pointers(tx, old);
 }
 
 static enum tn_code tx_publish(struct iceberg_tx *tx, bool with_batch, struct iceberg_metadata **ret,
