@@ -38,21 +38,35 @@ static int by_bytes(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Regular files and folders; a symbolic link counts when it leads to a file. */
-static bool entry_kind(int folder_fd, const struct dirent *entry, bool *ret_is_folder)
+enum kind { KIND_OTHER, KIND_FILE, KIND_FOLDER };
+
+/* Regular files and folders; a symbolic link counts when it leads to a file.
+ * A name that cannot be looked at is an error: left out, it would be taken for
+ * one that is not there. */
+static enum tn_code entry_kind(int folder_fd, const struct dirent *entry, const char *folder, enum kind *ret,
+                               struct tn_error *err)
 {
+    *ret = KIND_OTHER;
     if (entry->d_type == DT_DIR || entry->d_type == DT_REG) {
-        *ret_is_folder = entry->d_type == DT_DIR;
-        return true;
+        *ret = entry->d_type == DT_DIR ? KIND_FOLDER : KIND_FILE;
+        return TN_OK;
     }
+    if (entry->d_type != DT_LNK && entry->d_type != DT_UNKNOWN)
+        return TN_OK;
     struct stat info;
-    if (fstatat(folder_fd, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0)
-        return false;
-    bool link = S_ISLNK(info.st_mode);
+    int failure = fstatat(folder_fd, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
+    bool link = !failure && S_ISLNK(info.st_mode);
     if (link && fstatat(folder_fd, entry->d_name, &info, 0) != 0)
-        return false;
-    *ret_is_folder = S_ISDIR(info.st_mode);
-    return S_ISREG(info.st_mode) || (*ret_is_folder && !link);
+        return TN_OK; /* it leads nowhere */
+    if (failure == ENOENT)
+        return TN_OK;
+    if (failure)
+        return tn_fail_errno(err, failure, "cannot look at %s/%s", folder, entry->d_name);
+    if (S_ISREG(info.st_mode))
+        *ret = KIND_FILE;
+    else if (S_ISDIR(info.st_mode) && !link)
+        *ret = KIND_FOLDER;
+    return TN_OK;
 }
 
 /* What could not have been put through a store is not shown either. */
@@ -83,12 +97,17 @@ static enum tn_code read_names(struct listing *listing, const char *path, const 
                 code = tn_fail_errno(err, errno, "cannot read folder %s", path);
             break;
         }
-        bool is_folder;
-        if (strncmp(entry->d_name, begin, begin_length) != 0 || !is_ours(listing, entry->d_name) ||
-            !entry_kind(dirfd(dir), entry, &is_folder))
+        enum kind kind = KIND_OTHER;
+        if (strncmp(entry->d_name, begin, begin_length) != 0 || !is_ours(listing, entry->d_name))
+            continue;
+        code = entry_kind(dirfd(dir), entry, path, &kind, err);
+        if (code != TN_OK)
+            break;
+        if (kind == KIND_OTHER)
             continue;
         TN_GROW(names->items, names->count, names->capacity);
-        names->items[names->count++] = tn_arena_printf(names->arena, "%s%s", entry->d_name, is_folder ? "/" : "");
+        names->items[names->count++] =
+            tn_arena_printf(names->arena, "%s%s", entry->d_name, kind == KIND_FOLDER ? "/" : "");
     }
     (void)closedir(dir);
     if (names->count)
