@@ -56,14 +56,15 @@ static double mean_recall(const struct setup *s, const struct vector_params *par
 
 static void floor_case(enum vector_metric metric, uint32_t dims, enum vector_type raw, uint32_t bits, float spread)
 {
-    struct setup s = {.count = 6000, .dims = dims, .rows = random_rows(6000, dims, spread)};
+    size_t count = test_size(6000, 1200);
+    struct setup s = {.count = count, .dims = dims, .rows = random_rows(count, dims, spread)};
     s.options = (struct vector_build_options){
         .metric = metric, .raw = raw, .code_bits = bits, .threads = 2, .ef_construction = 100, .seed = 7};
     build(&s);
     struct vector_params graph = {.k = 10, .window = 128, .mode = VECTOR_MODE_GRAPH};
     struct vector_params exact = {.k = 10, .mode = VECTOR_MODE_EXACT};
     struct vector_params scan = {.k = 10, .mode = VECTOR_MODE_SCAN};
-    double by_graph = mean_recall(&s, &graph, 60, spread);
+    double by_graph = mean_recall(&s, &graph, test_size(60, 30), spread);
     double by_exact = mean_recall(&s, &exact, 20, spread);
     double by_scan = mean_recall(&s, &scan, 20, spread);
     if (by_graph < 0.95 || by_exact < (raw == VECTOR_F16 ? 0.95 : 0.999) || by_scan < 0.95)
@@ -86,13 +87,14 @@ static void test_recall_floors(void **state)
 static void test_wanted_recall_is_kept(void **state)
 {
     (void)state;
-    struct setup s = {.count = 20000, .dims = 64, .rows = random_rows(20000, 64, 0.6F)};
-    s.options = (struct vector_build_options){.threads = 2, .ef_construction = 100};
+    size_t count = test_size(20000, 4000);
+    struct setup s = {.count = count, .dims = 64, .rows = random_rows(count, 64, 0.6F)};
+    s.options = (struct vector_build_options){.threads = 2, .ef_construction = (uint32_t)test_size(100, 50)};
     build(&s);
     struct vector_params p = {.k = 10, .recall = 0.9F};
-    double low = mean_recall(&s, &p, 200, 0.6F);
+    double low = mean_recall(&s, &p, test_size(200, 100), 0.6F);
     p.recall = 0.98F;
-    double high = mean_recall(&s, &p, 200, 0.6F);
+    double high = mean_recall(&s, &p, test_size(200, 100), 0.6F);
     if (low < 0.88 || high < 0.965)
         fail_msg("wanted .90 and .98, got %.4f and %.4f", low, high);
     tear_down(&s);

@@ -2,7 +2,9 @@
 #include "vector/index.h"
 #include "vector/test_support.h"
 
-enum { ROWS = 30000, DIMS = 32, K = 10, QUERIES = 12 };
+enum { ROWS_MAX = 30000, DIMS = 32, K = 10, QUERIES_MAX = 12 };
+
+static size_t row_count, query_count;
 
 static float *rows;
 static char *folder;
@@ -12,11 +14,14 @@ static struct vector_searcher *searcher;
 static int set_up(void **state)
 {
     (void)state;
-    rows = random_rows(ROWS, DIMS, 0.6F);
+    row_count = test_size(ROWS_MAX, 9000);
+    query_count = test_size(QUERIES_MAX, 3);
+    rows = random_rows(row_count, DIMS, 0.6F);
     folder = temporary_folder();
     char *path = tn_asprintf("%s/x.tvg", folder);
-    struct vector_rows source = {.count = ROWS, .dims = DIMS, .data = rows};
-    struct vector_build_options options = {.threads = 2, .ef_construction = 100, .metric = VECTOR_L2};
+    struct vector_rows source = {.count = row_count, .dims = DIMS, .data = rows};
+    struct vector_build_options options = {
+        .threads = 2, .ef_construction = (uint32_t)test_size(100, 60), .metric = VECTOR_L2};
     must(vector_build(&source, &options, path, NULL, &test_error));
     index_ = open_warm(path);
     must(vector_searcher_new(index_, &searcher, &test_error));
@@ -50,16 +55,16 @@ static int by_distance(const void *a, const void *b)
  * (1) or far from it (-1). */
 static size_t choose(const float *query, double share, int correlation, bool *pass)
 {
-    static struct ordered all[ROWS];
-    for (size_t i = 0; i < ROWS; i++)
+    static struct ordered all[ROWS_MAX];
+    for (size_t i = 0; i < row_count; i++)
         all[i] = (struct ordered){true_distance(VECTOR_L2, rows + i * DIMS, query, DIMS), i};
-    qsort(all, ROWS, sizeof *all, by_distance);
+    qsort(all, row_count, sizeof *all, by_distance);
     size_t count = 0;
-    memset(pass, 0, ROWS * sizeof *pass);
-    for (size_t i = 0; i < ROWS; i++) {
-        double chance = correlation == 0                              ? share
-                        : (correlation > 0) == (i < (size_t)ROWS / 2) ? TN_MIN(1.0, 2 * share)
-                                                                      : 0;
+    memset(pass, 0, row_count * sizeof *pass);
+    for (size_t i = 0; i < row_count; i++) {
+        double chance = correlation == 0                           ? share
+                        : (correlation > 0) == (i < row_count / 2) ? TN_MIN(1.0, 2 * share)
+                                                                   : 0;
         if ((double)random_unit() < chance) {
             pass[all[i].row] = true;
             count++;
@@ -75,22 +80,22 @@ static bool callback(void *context, int64_t id)
 
 static void cell(double share, int correlation, int kind)
 {
-    static bool pass[ROWS];
-    static uint8_t bits[ROWS / 8];
-    static int64_t ids[ROWS];
-    float *queries = random_rows(QUERIES, DIMS, 0.6F);
+    static bool pass[ROWS_MAX];
+    static uint8_t bits[ROWS_MAX / 8];
+    static int64_t ids[ROWS_MAX];
+    float *queries = random_rows(query_count, DIMS, 0.6F);
     double recall = 0;
-    for (size_t i = 0; i < QUERIES; i++) {
+    for (size_t i = 0; i < query_count; i++) {
         const float *q = queries + i * DIMS;
         size_t matches = choose(q, share, correlation, pass);
         struct vector_filter filter = {.kind = (enum vector_filter_kind)kind,
                                        .bits = bits,
-                                       .bit_count = ROWS,
+                                       .bit_count = row_count,
                                        .ids = ids,
                                        .passes = callback,
                                        .context = pass};
         memset(bits, 0, sizeof bits);
-        for (size_t r = 0; r < ROWS; r++)
+        for (size_t r = 0; r < row_count; r++)
             if (pass[r]) {
                 bits[r / 8] |= (uint8_t)(1U << (r % 8));
                 ids[filter.id_count++] = (int64_t)r;
@@ -107,10 +112,12 @@ static void cell(double share, int correlation, int kind)
         assert_hits_sound(hits, count);
         for (size_t h = 0; h < count; h++)
             assert_true(pass[hits[h].id]);
-        recall += want ? hits_recall(hits, count, true_kth(VECTOR_L2, rows, ROWS, DIMS, q, want, pass), want) : 1;
+        recall +=
+            want ? hits_recall(hits, count, true_kth(VECTOR_L2, rows, row_count, DIMS, q, want, pass), want) : 1;
     }
-    if (recall / QUERIES < 0.95)
-        fail_msg("share %g correlation %d kind %d: recall %.3f", share, correlation, kind, recall / QUERIES);
+    if (recall / (double)query_count < 0.95)
+        fail_msg("share %g correlation %d kind %d: recall %.3f", share, correlation, kind,
+                 recall / (double)query_count);
     free(queries);
 }
 
@@ -129,14 +136,14 @@ static void test_always_k_with_recall(void **state)
 static void test_two_hop_walk_stays_among_passing_rows(void **state)
 {
     (void)state;
-    static bool pass[ROWS];
+    static bool pass[ROWS_MAX];
     const struct generation *g = atomic_load(&index_->state)->generation;
     struct scratch *s = aligned_alloc(64, (sizeof *s + 63) / 64 * 64);
     memset(s, 0, sizeof *s);
     must(scratch_fit(s, g, 256, K, &test_error));
-    float *queries = random_rows(QUERIES, DIMS, 0.6F);
+    float *queries = random_rows(query_count, DIMS, 0.6F);
     double recall = 0;
-    for (size_t i = 0; i < QUERIES; i++) {
+    for (size_t i = 0; i < query_count; i++) {
         const float *q = queries + i * DIMS;
         (void)choose(q, 0.04, 0, pass);
         struct vector_filter filter = {.kind = VECTOR_FILTER_CALLBACK, .passes = callback, .context = pass};
@@ -156,7 +163,7 @@ static void test_two_hop_walk_stays_among_passing_rows(void **state)
         assert_int_equal(space_query_set(&g->space, q, &s->query), SPACE_FINE);
         search_two_hop(s, g, &plan, &stats);
         search_rerank(s, g, K, 0, 3, plan.admit, &stats);
-        double kth = true_kth(VECTOR_L2, rows, ROWS, DIMS, q, K, pass);
+        double kth = true_kth(VECTOR_L2, rows, row_count, DIMS, q, K, pass);
         assert_int_equal(s->ranked_count, K);
         for (size_t r = 0; r < K; r++) {
             assert_true(pass[g->ids[s->ranked[r].node]]);
@@ -164,7 +171,7 @@ static void test_two_hop_walk_stays_among_passing_rows(void **state)
                 recall += 1.0 / K;
         }
     }
-    assert_true(recall / QUERIES >= 0.95);
+    assert_true(recall / (double)query_count >= 0.95);
     free(queries);
     scratch_release(s);
     free(s);
@@ -210,12 +217,12 @@ static void test_range(void **state)
 {
     (void)state;
     static struct vector_hit hits[3000];
-    float *queries = random_rows(8, DIMS, 0.6F);
+    float *queries = random_rows(query_count, DIMS, 0.6F);
     struct vector_params p = {.recall = 0.99F};
-    for (size_t i = 0; i < 8; i++) {
+    for (size_t i = 0; i < query_count; i++) {
         const float *q = queries + i * DIMS;
         for (size_t want = 1; want <= 1000; want *= 10) {
-            float radius = (float)true_kth(VECTOR_L2, rows, ROWS, DIMS, q, want, NULL) * 1.00001F;
+            float radius = (float)true_kth(VECTOR_L2, rows, row_count, DIMS, q, want, NULL) * 1.00001F;
             size_t count;
             bool more;
             must(vector_search_range(searcher, q, radius, &p, hits, 3000, &count, &more, NULL, &test_error));

@@ -125,7 +125,6 @@ struct generation {
     const struct hot *_Atomic hot;
     struct hot cold, warm, tuned;
     struct block warm_block;
-    struct hot *trials; /* of the tuner; walks may still be on one */
 };
 
 /* Writes, calibrates, makes durable, renames. */
@@ -158,9 +157,13 @@ static inline uint32_t generation_first_row(const struct generation *g, uint32_t
 {
     return g->first ? g->first[node] : node;
 }
-/* For walk.fetch while pages may still be on disk: codes, factors and links of
- * the nodes that are about to be scored. And raw vectors, for ranking. */
+/* Before the first search on a mapping: factors, unless they are many. */
+void generation_fetch_first(const struct generation *g);
+/* For walk.fetch while pages may still be on disk: codes and factors of the
+ * nodes that are about to be scored. Then the links of the next `count` that
+ * wait to be expanded, and raw vectors, for ranking. */
 void generation_fetch_nodes(const struct walk *walk, size_t nodes);
+void generation_fetch_links(const struct generation *g, const struct walk *walk, size_t count);
 void generation_fetch_raw(const struct generation *g, const struct pool_entry *pool, size_t count);
 uint32_t generation_row_node(const struct generation *g, uint32_t row); /* NODE_NONE: a zero row */
 

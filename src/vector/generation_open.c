@@ -20,6 +20,13 @@
 
 #define CORRUPT(...) tn_fail(err, TN_ECORRUPT, __VA_ARGS__)
 
+/* Starts reading what is needed soon, without waiting for it. */
+static void want_pages(const void *start, size_t bytes)
+{
+    uintptr_t page = (uintptr_t)start / 4096 * 4096;
+    (void)madvise((void *)page, (uintptr_t)start + bytes - page, MADV_WILLNEED);
+}
+
 static enum tn_code check_numbers(const struct generation_header *h, struct tn_error *err)
 {
     uint32_t lifted = h->flags & 1;
@@ -107,6 +114,18 @@ static enum tn_code check_table(const struct generation_header *h, uint64_t file
     if (end + sizeof(struct generation_footer) > file_bytes)
         return CORRUPT("the last section reaches into the footer");
     return TN_OK;
+}
+
+/* What opening and the first search read besides the walk's own pages: asked
+ * for together, where faults would come one after the other. */
+static void want_small(const struct generation *g)
+{
+    const enum section small[] = {SECTION_CHECKSUMS, SECTION_CENTER, SECTION_CALIBRATION};
+    for (size_t i = 0; i < TN_COUNT(small); i++)
+        want_pages(g->map + g->header.sections[small[i]].offset, g->header.sections[small[i]].bytes);
+    const struct section_entry *by_id = &g->header.sections[SECTION_BY_ID];
+    want_pages(g->map + by_id->offset, 4);
+    want_pages(g->map + by_id->offset + by_id->bytes - 4, 4);
 }
 
 static enum tn_code check_footer(const struct generation *g, struct tn_error *err)
@@ -202,6 +221,7 @@ static enum tn_code map_file(struct generation *g, struct tn_error *err)
     g->map = map;
     /* Walks jump: reading ahead of them would read the whole file. */
     (void)madvise(map, g->map_size, MADV_RANDOM);
+    want_pages(g->map + g->map_size - sizeof(struct generation_footer), sizeof(struct generation_footer));
     memcpy(&g->header, g->map, sizeof g->header);
     return TN_OK;
 }
@@ -220,8 +240,10 @@ enum tn_code generation_open(const char *path, bool unfinished, struct generatio
         code = check_numbers(&g->header, err);
     if (code == TN_OK)
         code = check_table(&g->header, g->map_size, err);
-    if (code == TN_OK && !unfinished)
+    if (code == TN_OK && !unfinished) {
+        want_small(g);
         code = check_footer(g, err);
+    }
     if (code != TN_OK) {
         if (code == TN_ECORRUPT || code == TN_EUNSUPPORTED)
             tn_error_context(err, "%s", path);
@@ -246,7 +268,6 @@ void generation_close(struct generation *g)
         (void)munmap((void *)(uintptr_t)g->map, g->map_size);
     if (g->fd >= 0)
         (void)close(g->fd);
-    free(g->trials);
     free(g->path);
     free(g);
 }
@@ -286,22 +307,52 @@ void generation_warm(struct generation *g, uint64_t memory_budget)
     }
 }
 
-static void want_pages(const void *start, size_t bytes)
+static int by_number(const void *a, const void *b)
 {
-    uintptr_t page = (uintptr_t)start / 4096 * 4096;
-    (void)madvise((void *)page, (uintptr_t)start + bytes - page, MADV_WILLNEED);
+    uint32_t x = *(const uint32_t *)a;
+    uint32_t y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+#define FACTORS_AT_ONCE (UINT64_C(32) << 20)
+
+void generation_fetch_first(const struct generation *g)
+{
+    uint64_t bytes = g->header.sections[SECTION_FACTORS].bytes;
+    if (bytes <= FACTORS_AT_ONCE)
+        want_pages(g->cold.factors, bytes);
 }
 
 void generation_fetch_nodes(const struct walk *walk, size_t nodes)
 {
     const struct generation *g = walk->fetch_context;
     size_t bytes = space_code_bytes(&g->space);
-    size_t list = (size_t)2 * g->header.degree * 4;
-    for (size_t i = 0; i < nodes; i++) {
-        want_pages(g->cold.codes + walk->nodes[i] * bytes, bytes);
-        want_pages(g->cold.factors + walk->nodes[i], sizeof(struct code_factor));
-        want_pages((const uint8_t *)g->cold.links + walk->nodes[i] * list, list);
+    bool each_factor = g->header.sections[SECTION_FACTORS].bytes > FACTORS_AT_ONCE;
+    /* In order, so that pages that several share are asked for once. */
+    uint32_t sorted[BLOCK_MAX];
+    memcpy(sorted, walk->nodes, nodes * sizeof *sorted);
+    qsort(sorted, nodes, sizeof *sorted, by_number);
+    for (size_t i = 0; i < nodes;) {
+        const uint8_t *start = g->cold.codes + sorted[i] * bytes;
+        const uint8_t *end = start + bytes;
+        size_t j = i + 1;
+        while (j < nodes && (uintptr_t)(g->cold.codes + sorted[j] * bytes) / 4096 <= ((uintptr_t)end - 1) / 4096)
+            end = g->cold.codes + sorted[j++] * bytes + bytes;
+        want_pages(start, (size_t)(end - start));
+        if (each_factor)
+            want_pages(g->cold.factors + sorted[i], (sorted[j - 1] - sorted[i] + 1) * sizeof(struct code_factor));
+        i = j;
     }
+}
+
+void generation_fetch_links(const struct generation *g, const struct walk *walk, size_t count)
+{
+    size_t list = (size_t)2 * g->header.degree * 4;
+    for (size_t i = walk->cursor; i < TN_MIN(walk->count, walk->window) && count; i++)
+        if (!(walk->pool[i].node & NODE_EXPANDED)) {
+            want_pages((const uint8_t *)g->cold.links + walk->pool[i].node * list, list);
+            count--;
+        }
 }
 
 void generation_fetch_raw(const struct generation *g, const struct pool_entry *pool, size_t count)

@@ -41,8 +41,8 @@ struct walk {
     uint32_t hops;
     uint32_t distances;
     uint32_t visited;
-    /* Asks the system for pages before they are touched, all at once instead of
-     * one fault after the other; NULL once a mapping is in memory. */
+    /* Asks the system for the codes of nodes[] before they are touched, all at
+     * once instead of one fault after the other; NULL once a mapping is in memory. */
     void (*fetch)(const struct walk *walk, size_t nodes);
     const void *fetch_context;
     uint32_t nodes[BLOCK_MAX + 1];

@@ -181,23 +181,61 @@ enum tn_code graph_finish(struct builder *b, struct tn_error *err)
     return repair(b, err);
 }
 
-/* Breadth first from the entry, so that what is read together lies together,
- * in layers from the top, so that each stays a prefix. */
+/* ---- order ---- */
+
+/* The cell of each node of one layer that is not in the layer above (`low`
+ * nodes, numbered already): the new number of its nearest neighbour there, or
+ * of a neighbour's. `low` where there is none. */
+static void find_cells(const struct builder *b, uint32_t level, uint32_t low, uint32_t high,
+                       const uint32_t *new_of_old, uint32_t *cell)
+{
+    uint32_t homeless = 0;
+    for (uint32_t node = low; node < high; node++) {
+        const uint32_t *list = graph_list(b, level, node);
+        cell[node] = NODE_NONE;
+        for (uint32_t i = 1; i <= list[0] && cell[node] == NODE_NONE; i++)
+            if (list[i] < low)
+                cell[node] = new_of_old[list[i]];
+        homeless += cell[node] == NODE_NONE;
+    }
+    for (uint32_t before = homeless + 1; homeless && homeless < before;) {
+        before = homeless;
+        for (uint32_t node = low; node < high; node++) {
+            const uint32_t *list = graph_list(b, level, node);
+            for (uint32_t i = 1; i <= list[0] && cell[node] == NODE_NONE; i++)
+                if (list[i] >= low && cell[list[i]] != NODE_NONE) {
+                    cell[node] = cell[list[i]];
+                    homeless--;
+                }
+        }
+    }
+    for (uint32_t node = low; node < high && homeless; node++)
+        if (cell[node] == NODE_NONE)
+            cell[node] = low;
+}
+
+/* In layers from the top, so that each stays a prefix; within a layer by the
+ * nearest node of the layer above, whose order is decided by then. So nodes
+ * that a walk reads together lie together, in cache and on disk. */
 void graph_order(const struct builder *b, uint32_t *ret_new_of_old)
 {
-    uint32_t *queue = tn_realloc_array(NULL, b->nodes, sizeof *queue);
-    uint8_t *seen = tn_calloc(b->nodes, 1);
-    (void)mark_reachable(b, seen, queue);
-    uint32_t next = 0;
-    for (uint32_t level = b->levels + 1; level-- > 0;) {
-        uint32_t low = level < b->levels ? b->level_nodes[level] : 0; /* of the layer above: placed */
+    uint32_t *cell = tn_realloc_array(NULL, b->nodes, sizeof *cell);
+    uint32_t *start = tn_realloc_array(NULL, (size_t)b->nodes + 2, sizeof *start);
+    uint32_t low = b->levels ? b->level_nodes[b->levels - 1] : TN_MIN(b->nodes, 1U);
+    for (uint32_t node = 0; node < low; node++)
+        ret_new_of_old[node] = node;
+    for (uint32_t level = b->levels ? b->levels : 1; level-- > 0;) {
         uint32_t high = level ? b->level_nodes[level - 1] : b->nodes;
-        if (level == b->levels)
-            low = 0;
-        for (uint32_t i = 0; i < b->nodes; i++)
-            if (queue[i] >= low && queue[i] < high)
-                ret_new_of_old[queue[i]] = next++;
+        find_cells(b, level, low, high, ret_new_of_old, cell);
+        memset(start, 0, ((size_t)low + 2) * sizeof *start);
+        for (uint32_t node = low; node < high; node++)
+            start[cell[node] + 1]++;
+        for (uint32_t c = 1; c <= low + 1; c++)
+            start[c] += start[c - 1];
+        for (uint32_t node = low; node < high; node++)
+            ret_new_of_old[node] = low + start[cell[node]]++;
+        low = high;
     }
-    free(seen);
-    free(queue);
+    free(start);
+    free(cell);
 }

@@ -99,30 +99,38 @@ static void take_probe(const struct scratch *s, struct vector_stats *stats)
 static bool is_cold(const struct generation *g)
 {
     atomic_uint *searches = (atomic_uint *)(uintptr_t)&g->cold_searches; /* a statistic, not the file */
-    return atomic_load_explicit(searches, memory_order_relaxed) < COLD_SEARCHES &&
-           atomic_fetch_add_explicit(searches, 1, memory_order_relaxed) < COLD_SEARCHES;
+    if (atomic_load_explicit(searches, memory_order_relaxed) >= COLD_SEARCHES)
+        return false;
+    unsigned before = atomic_fetch_add_explicit(searches, 1, memory_order_relaxed);
+    if (before == 0)
+        generation_fetch_first(g);
+    return before < COLD_SEARCHES;
 }
 
 void search_walk(struct scratch *s, const struct generation *g, const struct walk_plan *plan,
                  struct vector_stats *stats)
 {
-    const struct hot *hot = atomic_load_explicit(&g->hot, memory_order_acquire);
+    const struct hot *hot = plan->hot ? plan->hot : atomic_load_explicit(&g->hot, memory_order_acquire);
     struct walk *walk = &s->walk;
     struct score_query q = scratch_scorer(s, g, hot);
     score_function *score = generation_scorer(g);
     struct link_view links = layer(g, hot, 0);
     walk_begin(walk, plan->window, plan->capacity);
     walk->fetch = NULL;
+    uint32_t expand = hot->expand;
     if (hot == &g->cold && is_cold(g)) {
         walk->fetch = generation_fetch_nodes;
         walk->fetch_context = g;
+        expand = EXPAND_MAX; /* waiting for a disk, few wide rounds are faster */
     }
     enter(s, g, hot, &q);
     uint32_t rounds_without = 0;
     bool probed = false;
     stats->stop = VECTOR_STOP_WINDOW;
     while (walk_waits(walk)) {
-        size_t best = walk_round(walk, &links, &q, score, hot->expand);
+        if (__builtin_expect(walk->fetch != NULL, 0))
+            generation_fetch_links(g, walk, 2 * EXPAND_MAX);
+        size_t best = walk_round(walk, &links, &q, score, expand);
         if (!probed && walk->hops >= PROBE_HOPS) {
             take_probe(s, stats);
             probed = true;

@@ -78,6 +78,7 @@ enum tn_code vector_index_open(const char *path, const struct vector_open_option
     (void)pthread_mutex_init(&index->write_lock, NULL);
     (void)pthread_mutex_init(&index->searchers_lock, NULL);
     (void)pthread_mutex_init(&index->health_lock, NULL);
+    (void)pthread_cond_init(&index->health_changed, NULL);
     bool folder = S_ISDIR(st.st_mode);
     index->read_only = !folder || index->options.read_only;
     if (folder) {
@@ -102,6 +103,7 @@ void vector_index_close(struct vector_index *index)
     (void)pthread_mutex_destroy(&index->fold_lock);
     (void)pthread_mutex_destroy(&index->write_lock);
     (void)pthread_mutex_destroy(&index->searchers_lock);
+    (void)pthread_cond_destroy(&index->health_changed);
     (void)pthread_mutex_destroy(&index->health_lock);
     free(index->path);
     free(index);
@@ -143,26 +145,6 @@ void vector_searcher_free(struct vector_searcher *searcher)
 
 /* ---- questions ---- */
 
-/* A reader that is no search: announces itself as one. */
-struct visit {
-    struct vector_searcher *searcher;
-    struct index_state *state;
-};
-
-static bool visit_begin(struct vector_index *index, struct visit *visit)
-{
-    if (vector_searcher_new(index, &visit->searcher, NULL) != TN_OK)
-        return false;
-    visit->state = state_enter(visit->searcher);
-    return true;
-}
-
-static void visit_end(struct visit *visit)
-{
-    state_leave(visit->searcher);
-    vector_searcher_free(visit->searcher);
-}
-
 static uint64_t resident_bytes(const struct generation *g)
 {
     static const enum section parts[] = {SECTION_LINKS, SECTION_UPPER,  SECTION_CODES, SECTION_FACTORS,
@@ -175,15 +157,14 @@ static uint64_t resident_bytes(const struct generation *g)
 
 void vector_index_info(struct vector_index *index, struct vector_index_info *ret)
 {
-    struct visit visit = {0};
-    *ret = (struct vector_index_info){0};
-    if (!visit_begin(index, &visit))
-        return;
-    const struct generation *g = visit.state->generation;
-    const struct delta *d = visit.state->delta;
+    /* The write lock keeps the state in place and the counts together. */
+    (void)pthread_mutex_lock(&index->write_lock);
+    const struct index_state *state = atomic_load(&index->state);
+    const struct generation *g = state->generation;
+    const struct delta *d = state->delta;
     const struct hot *hot = atomic_load(&g->hot);
     *ret = (struct vector_index_info){
-        .generation = visit.state->number,
+        .generation = state->number,
         .metric = g->space.metric,
         .raw = (enum vector_type)g->header.raw_type,
         .dims = g->space.dims,
@@ -204,19 +185,15 @@ void vector_index_info(struct vector_index *index, struct vector_index_info *ret
         .ahead = hot->ahead,
     };
     ret->live = ret->rows - ret->deleted + ret->delta_rows;
-    visit_end(&visit); /* before the lock: a swap holds it while it waits for readers */
-    (void)pthread_mutex_lock(&index->write_lock);
-    ret->last_change = atomic_load(&index->state)->last_change;
+    ret->last_change = state->last_change;
     (void)pthread_mutex_unlock(&index->write_lock);
 }
 
 uint32_t vector_index_window(struct vector_index *index, uint32_t k, float recall)
 {
-    struct visit visit = {0};
-    if (!visit_begin(index, &visit))
-        return k;
-    uint32_t window = calibration_window(&visit.state->generation->calibration, k, recall);
-    visit_end(&visit);
+    (void)pthread_mutex_lock(&index->write_lock);
+    uint32_t window = calibration_window(&atomic_load(&index->state)->generation->calibration, k, recall);
+    (void)pthread_mutex_unlock(&index->write_lock);
     return window;
 }
 

@@ -6,7 +6,8 @@
  * slot holds the old state before freeing it. Readers therefore wait for
  * nobody, and a swap waits for the searches that are under way.
  *
- * Locks, in order: fold_lock, write_lock, sync_lock, searchers_lock.
+ * Locks, in order: fold_lock, write_lock, the log's, searchers_lock; health_lock
+ * alone.
  */
 #ifndef TARN_VECTOR_INDEX_H
 #define TARN_VECTOR_INDEX_H
@@ -40,8 +41,11 @@ struct vector_index {
     pthread_t background;
     bool background_runs;
     atomic_bool background_stop;
+    atomic_bool answered; /* a search has ended since the index was opened */
     atomic_bool warm;
     pthread_mutex_t health_lock;
+    pthread_cond_t health_changed;
+    bool health_known;
     enum tn_code health;
     struct tn_error health_error;
 };

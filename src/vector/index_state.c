@@ -153,22 +153,40 @@ enum tn_code state_open(struct vector_index *index, uint64_t number, struct inde
 
 /* ---- background ---- */
 
+/* Reading the whole file would keep the disk from the first answer, which
+ * needs a thousandth of it: that one goes first, if it comes soon. */
+#define FIRST_ANSWER_NS UINT64_C(100000000)
+
+static void let_first_answer_pass(struct vector_index *index)
+{
+    uint64_t end = tn_mono_ns() + FIRST_ANSWER_NS;
+    while (!atomic_load(&index->answered) && !atomic_load(&index->background_stop) && tn_mono_ns() < end)
+        (void)usleep(500);
+}
+
 static void *background_main(void *argument)
 {
     struct vector_index *index = argument;
     struct generation *g = atomic_load(&index->state)->generation;
     struct tn_error error = {0};
     uint64_t blocks;
+    if (!index->options.warm_now)
+        let_first_answer_pass(index);
     if (!index->options.no_warm && atomic_load(&g->hot) == &g->cold)
         generation_warm(g, index->options.memory_budget);
-    generation_tune(g, &index->background_stop);
+    if (!index->options.no_warm)
+        generation_tune(g, &index->background_stop);
     atomic_store(&index->warm, true);
     enum tn_code code = generation_check_blocks(g, &index->background_stop, &blocks, &error);
     if (code == TN_OK)
         code = generation_check_structure(g, &index->background_stop, &error);
+    if (code == TN_ECANCELLED)
+        return NULL; /* for a swap or a close: there is no verdict */
     (void)pthread_mutex_lock(&index->health_lock);
     index->health = code;
     index->health_error = error;
+    index->health_known = true;
+    (void)pthread_cond_broadcast(&index->health_changed);
     (void)pthread_mutex_unlock(&index->health_lock);
     return NULL;
 }
@@ -177,12 +195,13 @@ void index_background_start(struct vector_index *index)
 {
     atomic_store(&index->background_stop, false);
     atomic_store(&index->warm, false);
-    index->health = TN_OK;
-    if (index->options.warm_now) {
+    (void)pthread_mutex_lock(&index->health_lock);
+    index->health_known = false;
+    (void)pthread_mutex_unlock(&index->health_lock);
+    index->background_runs =
+        !index->options.warm_now && pthread_create(&index->background, NULL, background_main, index) == 0;
+    if (!index->background_runs)
         (void)background_main(index);
-        return;
-    }
-    index->background_runs = pthread_create(&index->background, NULL, background_main, index) == 0;
 }
 
 void index_background_stop(struct vector_index *index)
@@ -196,15 +215,13 @@ void index_background_stop(struct vector_index *index)
 
 enum tn_code vector_index_health(struct vector_index *index, struct tn_error *err)
 {
-    /* The fold lock keeps the active generation in place meanwhile. */
-    (void)pthread_mutex_lock(&index->fold_lock);
-    if (index->background_runs) {
-        (void)pthread_join(index->background, NULL);
-        index->background_runs = false;
-    }
+    atomic_store(&index->answered, true); /* nobody may be searching: do not wait for it */
+    (void)pthread_mutex_lock(&index->health_lock);
+    while (!index->health_known) /* a swap meanwhile starts it anew */
+        (void)pthread_cond_wait(&index->health_changed, &index->health_lock);
     enum tn_code code = index->health;
     if (code != TN_OK && err)
         *err = index->health_error;
-    (void)pthread_mutex_unlock(&index->fold_lock);
+    (void)pthread_mutex_unlock(&index->health_lock);
     return code;
 }

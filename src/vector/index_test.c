@@ -1,11 +1,9 @@
 /* An index against an exact model: random changes, folds, rollbacks, reopens;
- * a writer killed at any moment; searchers and writers at once. */
+ * a writer killed at any moment. All at once is in soak_test.c. */
 #include "vector/test_support.h"
 
-#include "base/clock.h"
 #include "base/fault.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -151,10 +149,11 @@ static void run_model(enum vector_metric metric, uint64_t seed, int steps)
 static void test_random_changes_match_the_model(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 4; seed++) {
-        run_model(VECTOR_COSINE, seed, 300);
-        run_model(VECTOR_L2, seed + 100, 300);
-        run_model(VECTOR_INNER_PRODUCT, seed + 200, 150);
+    int steps = (int)test_size(300, 120);
+    for (uint64_t seed = 1; seed <= test_size(4, 1); seed++) {
+        run_model(VECTOR_COSINE, seed, steps);
+        run_model(VECTOR_L2, seed + 100, steps);
+        run_model(VECTOR_INNER_PRODUCT, seed + 200, steps / 2);
     }
 }
 
@@ -213,7 +212,7 @@ static void write_until_killed(const char *path, int acks)
 static void test_what_was_acknowledged_survives_a_kill(void **state)
 {
     (void)state;
-    for (int round = 0; round < 12; round++) {
+    for (size_t round = 0; round < 12; round += test_size(1, 5)) {
         char *folder = temporary_folder();
         float *rows = random_rows(30, DIMS, 0.7F);
         char *path = make_index(folder, rows, 30, VECTOR_L2);
@@ -228,7 +227,7 @@ static void test_what_was_acknowledged_survives_a_kill(void **state)
         (void)close(acks[1]);
         size_t acknowledged = 0;
         char c;
-        size_t enough = 1 + (size_t)round * 23;
+        size_t enough = 1 + round * 23;
         while (acknowledged < enough && read(acks[0], &c, 1) == 1)
             acknowledged++;
         (void)kill(child, SIGKILL);
@@ -255,95 +254,6 @@ static void test_what_was_acknowledged_survives_a_kill(void **state)
     }
 }
 
-/* ---- all at once ---- */
-
-enum { STABLE = 200, MOVING = 200 };
-
-struct soak {
-    struct vector_index *index;
-    atomic_bool stop;
-    atomic_int failures;
-    atomic_uint searches;
-};
-
-static void *soak_search(void *argument)
-{
-    struct soak *s = argument;
-    struct vector_searcher *searcher = NULL;
-    if (vector_searcher_new(s->index, &searcher, NULL) != TN_OK)
-        return NULL;
-    struct vector_hit hits[STABLE + MOVING];
-    struct vector_params p = {.k = STABLE + MOVING};
-    uint64_t n = 0;
-    while (!atomic_load(&s->stop)) {
-        float q[DIMS] = {(float)(n++ % 17), 1, 2};
-        size_t count = 0;
-        if (vector_search(searcher, q, &p, hits, &count, NULL, NULL) != TN_OK)
-            atomic_fetch_add(&s->failures, 1);
-        /* The stable are always there, each once; the moving are replaced as a
-         * whole set, so either all or none of a version is seen. */
-        size_t stable = 0, moving = 0;
-        for (size_t i = 0; i < count; i++) {
-            stable += hits[i].id < STABLE;
-            moving += hits[i].id >= STABLE;
-        }
-        if (stable != STABLE || moving != MOVING)
-            atomic_fetch_add(&s->failures, 1);
-        atomic_fetch_add(&s->searches, 1);
-    }
-    vector_searcher_free(searcher);
-    return NULL;
-}
-
-static void *soak_change(void *argument)
-{
-    struct soak *s = argument;
-    static float rows[MOVING * DIMS];
-    static int64_t ids[MOVING];
-    for (uint64_t version = 1; !atomic_load(&s->stop); version++) {
-        for (int64_t i = 0; i < MOVING; i++) {
-            ids[i] = STABLE + i;
-            for (int64_t d = 0; d < DIMS; d++)
-                rows[i * DIMS + d] = (float)(space_mix64(version * 1000 + (uint64_t)(i * DIMS + d)) % 100);
-        }
-        if (vector_index_insert(s->index, ids, rows, MOVING, NULL) != TN_OK)
-            atomic_fetch_add(&s->failures, 1);
-    }
-    return NULL;
-}
-
-static void test_searches_see_whole_changes_while_all_moves(void **state)
-{
-    (void)state;
-    test_random = 9;
-    char *folder = temporary_folder();
-    float *rows = random_rows(STABLE + MOVING, DIMS, 0.7F);
-    char *path = make_index(folder, rows, STABLE + MOVING, VECTOR_L2);
-    struct soak s = {.index = open_warm(path)};
-    pthread_t threads[3];
-    assert_int_equal(pthread_create(&threads[0], NULL, soak_search, &s), 0);
-    assert_int_equal(pthread_create(&threads[1], NULL, soak_search, &s), 0);
-    assert_int_equal(pthread_create(&threads[2], NULL, soak_change, &s), 0);
-    const char *seconds = getenv("TARN_SOAK_SECONDS");
-    uint64_t until = tn_mono_ns() + (seconds ? strtoull(seconds, NULL, 10) : 2) * UINT64_C(1000000000);
-    int folds = 0;
-    while (tn_mono_ns() < until || folds < 3) {
-        must(vector_index_fold(s.index, NULL, NULL, &test_error));
-        if (folds++ % 3 == 2)
-            must(vector_index_rollback(s.index, &test_error));
-        must(vector_index_prune(s.index, &test_error));
-    }
-    atomic_store(&s.stop, true);
-    for (int i = 0; i < 3; i++)
-        (void)pthread_join(threads[i], NULL);
-    assert_int_equal(atomic_load(&s.failures), 0);
-    assert_true(atomic_load(&s.searches) > 0);
-    vector_index_close(s.index);
-    free(path);
-    free(rows);
-    temporary_remove(folder);
-}
-
 /* An argument is a pattern of test names: one of them under a slow tool. */
 int main(int argc, char **argv)
 {
@@ -354,7 +264,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_replaced_row_reads_back),
         cmocka_unit_test(test_random_changes_match_the_model),
         cmocka_unit_test(test_what_was_acknowledged_survives_a_kill),
-        cmocka_unit_test(test_searches_see_whole_changes_while_all_moves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -431,6 +431,15 @@ static enum tn_code search_entered(struct searching *q, const float *query, stru
     return TN_OK;
 }
 
+/* Lets the background begin (index_state.c). */
+static void leave(struct vector_searcher *searcher)
+{
+    struct vector_index *index = searcher->index;
+    state_leave(searcher);
+    if (__builtin_expect(!atomic_load_explicit(&index->answered, memory_order_relaxed), 0))
+        atomic_store(&index->answered, true);
+}
+
 enum tn_code vector_search(struct vector_searcher *searcher, const float *query, const struct vector_params *params,
                            struct vector_hit *hits, size_t *ret_count, struct vector_stats *ret_stats,
                            struct tn_error *err)
@@ -440,7 +449,7 @@ enum tn_code vector_search(struct vector_searcher *searcher, const float *query,
     struct searching q = {.searcher = searcher, .params = params, .stats = &stats, .err = err};
     q.state = state_enter(searcher);
     enum tn_code code = search_entered(&q, query, hits, ret_count);
-    state_leave(searcher);
+    leave(searcher);
     if (code == TN_OK && ret_stats)
         *ret_stats = stats;
     return code;
@@ -485,7 +494,7 @@ enum tn_code vector_search_range(struct vector_searcher *searcher, const float *
     enum tn_code code = range_entered(&q, query, space_internal_distance(space, distance), capacity, &count, &more);
     for (size_t i = 0; code == TN_OK && i < count; i++)
         hits[i] = (struct vector_hit){searcher->hits[i].id, space_public_distance(space, searcher->hits[i].distance)};
-    state_leave(searcher);
+    leave(searcher);
     if (code != TN_OK)
         return code;
     *ret_count = count;

@@ -31,6 +31,7 @@ struct admit {
 };
 
 struct walk_plan {
+    const struct hot *hot; /* NULL: the generation's */
     size_t window;
     size_t capacity; /* >= window */
     uint32_t patience;

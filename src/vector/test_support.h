@@ -27,6 +27,30 @@
             fail_msg("%s: %s (%s)", #expr, must_err->detail, must_err->hint);                                        \
     } while (0)
 
+/* ThreadSanitizer and emulators run these tests ten to fifty times slower. There
+ * they take fewer rows and rounds, and leave out nothing that is done: every
+ * path of every test is still taken. TARN_TEST_SMALL=1 asks for it elsewhere. */
+#if defined(__SANITIZE_THREAD__)
+#define TEST_UNDER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TEST_UNDER_TSAN 1
+#endif
+#endif
+#ifndef TEST_UNDER_TSAN
+#define TEST_UNDER_TSAN 0
+#endif
+
+static inline bool test_is_small(void)
+{
+    return TEST_UNDER_TSAN || getenv("TARN_TEST_SMALL");
+}
+
+static inline size_t test_size(size_t full, size_t small)
+{
+    return test_is_small() ? small : full;
+}
+
 static struct tn_error test_error;
 static uint64_t test_random = 42;
 

@@ -10,20 +10,16 @@
 
 #include <stdlib.h>
 
-static uint64_t time_samples(struct scratch *s, struct generation *g, const struct hot *hot, uint32_t window,
+static uint64_t time_samples(struct scratch *s, const struct generation *g, const struct hot *hot, uint32_t window,
                              uint32_t count)
 {
     struct vector_stats stats = {0};
-    struct walk_plan plan = {.window = window, .k = 10, .capacity = search_capacity(window, 10)};
-    const struct hot *before = atomic_load(&g->hot);
-    atomic_store(&g->hot, hot);
+    struct walk_plan plan = {.hot = hot, .window = window, .k = 10, .capacity = search_capacity(window, 10)};
     uint64_t start = tn_mono_ns();
     for (uint32_t i = 0; i < count; i++)
         if (space_query_set(&g->space, g->samples + (size_t)i * g->space.dims, &s->query) == SPACE_FINE)
             search_walk(s, g, &plan, &stats);
-    uint64_t taken = tn_mono_ns() - start;
-    atomic_store(&g->hot, before);
-    return taken;
+    return tn_mono_ns() - start;
 }
 
 #define WIDTHS    4
@@ -41,32 +37,27 @@ void generation_tune(struct generation *g, const atomic_bool *stop)
         return;
     memset(s, 0, sizeof *s);
     uint32_t window = calibration_window(&g->calibration, 10, 0.95F);
-    /* Trials are published while they run, so each must stay put. */
-    static const size_t trials = WIDTHS * DISTANCES;
-    struct hot *tried = tn_calloc(trials, sizeof *tried);
-    uint64_t *best = tn_calloc(trials, sizeof *best);
+    uint64_t best[WIDTHS * DISTANCES] = {0};
     if (scratch_fit(s, g, search_capacity(window, 10), 10, NULL) == TN_OK) {
+        struct hot trial = *atomic_load(&g->hot);
         size_t winner = 0;
-        for (int round = 0; round < 3 && !atomic_load(stop); round++)
-            for (size_t i = 0; i < trials && !atomic_load(stop); i++) {
-                tried[i] = *atomic_load(&g->hot);
-                tried[i].expand = widths[i / DISTANCES];
-                tried[i].ahead = distances[i % DISTANCES];
-                uint64_t taken = time_samples(s, g, &tried[i], window, count);
+        for (int round = 0; round < 3; round++)
+            for (size_t i = 0; i < TN_COUNT(best) && !atomic_load(stop); i++) {
+                trial.expand = widths[i / DISTANCES];
+                trial.ahead = distances[i % DISTANCES];
+                uint64_t taken = time_samples(s, g, &trial, window, count);
                 best[i] = round == 0 ? taken : TN_MIN(best[i], taken);
             }
-        for (size_t i = 1; i < trials; i++)
+        for (size_t i = 1; i < TN_COUNT(best); i++)
             if (best[i] < best[winner])
                 winner = i;
         if (!atomic_load(stop)) {
-            g->tuned = *atomic_load(&g->hot);
-            g->tuned.expand = tried[winner].expand;
-            g->tuned.ahead = tried[winner].ahead;
+            g->tuned = trial;
+            g->tuned.expand = widths[winner / DISTANCES];
+            g->tuned.ahead = distances[winner % DISTANCES];
             atomic_store(&g->hot, &g->tuned);
         }
     }
-    free(best);
     scratch_release(s);
     free(s);
-    g->trials = tried;
 }
