@@ -1,0 +1,230 @@
+/* Group commit: callers of dataset_rows_write for one dataset work together.
+ *
+ * There is no thread for it. Who comes to an idle dataset leads: it takes what
+ * is queued, works, commits, gives everybody their answer and hands on to the
+ * first of those who came meanwhile. So a lonely writer pays nothing, and many
+ * share the fsyncs of one commit.
+ *
+ * Clients that were just answered come back within microseconds. A leader that
+ * began at once would take the half that is queued and make the other half
+ * wait for the next commit, for ever out of step; so it waits a moment, but
+ * only for as many as were there a moment ago.
+ */
+#include "dataset/rows_internal.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+
+#define GROUP_ROWS     20000 /* taken into a group while there are no more; one request always is */
+#define GROUP_CALLS    1024
+#define GATHER_WAIT_NS 300000
+
+struct rows_queue {
+    char name[CATALOG_NAME_MAX + 1];
+    struct rows_call *first, *last;
+    size_t waiting;
+    size_t expected; /* callers of the last round */
+    bool busy, gathering;
+    pthread_cond_t arrived;
+    struct rows_queue *next;
+};
+
+struct dataset_rows_queues {
+    pthread_mutex_t mutex;
+    struct rows_queue *queues;
+};
+
+static void init_condition(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+struct dataset_rows_queues *dataset_rows_queues_new(void)
+{
+    struct dataset_rows_queues *queues = tn_calloc(1, sizeof *queues);
+    pthread_mutex_init(&queues->mutex, NULL);
+    return queues;
+}
+
+void dataset_rows_queues_free(struct dataset_rows_queues *queues)
+{
+    if (!queues)
+        return;
+    while (queues->queues) {
+        struct rows_queue *queue = queues->queues;
+        queues->queues = queue->next;
+        pthread_cond_destroy(&queue->arrived);
+        free(queue);
+    }
+    pthread_mutex_destroy(&queues->mutex);
+    free(queues);
+}
+
+/* The dataset's queue; it stays, there are no more of them than datasets. */
+static struct rows_queue *queue_of(struct dataset_rows_queues *queues, const char *name)
+{
+    struct rows_queue *queue = queues->queues;
+    while (queue && !tn_streq(queue->name, name))
+        queue = queue->next;
+    if (queue)
+        return queue;
+    queue = tn_calloc(1, sizeof *queue);
+    snprintf(queue->name, sizeof queue->name, "%s", name);
+    init_condition(&queue->arrived);
+    queue->next = queues->queues;
+    queues->queues = queue;
+    return queue;
+}
+
+static void enqueue(struct rows_queue *queue, struct rows_call *call)
+{
+    if (queue->last)
+        queue->last->next = call;
+    else
+        queue->first = call;
+    queue->last = call;
+    queue->waiting++;
+    if (queue->gathering)
+        pthread_cond_signal(&queue->arrived);
+}
+
+static struct timespec soon(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    time.tv_nsec += GATHER_WAIT_NS;
+    if (time.tv_nsec >= 1000000000) {
+        time.tv_sec++;
+        time.tv_nsec -= 1000000000;
+    }
+    return time;
+}
+
+static void gather(struct dataset_rows_queues *queues, struct rows_queue *queue)
+{
+    const struct timespec until = soon();
+    queue->gathering = true;
+    while (queue->waiting < queue->expected)
+        if (pthread_cond_timedwait(&queue->arrived, &queues->mutex, &until) != 0)
+            break;
+    queue->gathering = false;
+}
+
+/* From the front of the queue: what one group may hold. */
+static size_t take(struct rows_queue *queue, struct rows_call **calls)
+{
+    size_t count = 0, rows = 0;
+    while (queue->first && count < GROUP_CALLS) {
+        struct rows_call *call = queue->first;
+        if (count > 0 && rows + call->request.rows->row_count > GROUP_ROWS)
+            break;
+        rows += call->request.rows->row_count;
+        calls[count++] = call;
+        queue->first = call->next;
+        queue->waiting--;
+    }
+    if (!queue->first)
+        queue->last = NULL;
+    return count;
+}
+
+static void put_back(struct rows_queue *queue, struct rows_call *const *calls, size_t count)
+{
+    for (size_t i = count; i-- > 0;) {
+        calls[i]->next = queue->first;
+        queue->first = calls[i];
+        if (!queue->last)
+            queue->last = calls[i];
+        queue->waiting++;
+    }
+}
+
+static void work(struct lake *lake, const char *name, struct rows_call *const *calls, size_t count, size_t *ret_done)
+{
+    TN_CLEANUP(catalog_unlock_p) struct catalog_lock *lock = catalog_lock_dataset(lake->catalog, name);
+    rows_do(lake, name, calls, count, ret_done);
+}
+
+/* One group, with the mutex held at the start and at the end. */
+static void lead(struct lake *lake, struct rows_queue *queue)
+{
+    struct dataset_rows_queues *queues = lake->queues;
+    struct rows_call *calls[GROUP_CALLS];
+    size_t done = 0;
+    gather(queues, queue);
+    size_t count = take(queue, calls);
+    pthread_mutex_unlock(&queues->mutex);
+    work(lake, queue->name, calls, count, &done);
+    pthread_mutex_lock(&queues->mutex);
+    put_back(queue, calls + done, count - done);
+    queue->expected = TN_MIN(done + queue->waiting, (size_t)GROUP_CALLS);
+    for (size_t i = 0; i < done; i++) {
+        calls[i]->done = true;
+        pthread_cond_signal(&calls[i]->woken);
+    }
+    queue->busy = queue->first != NULL;
+    if (queue->first) {
+        queue->first->leads = true;
+        pthread_cond_signal(&queue->first->woken);
+    }
+}
+
+static void write_in_group(struct lake *lake, const char *name, struct rows_call *call)
+{
+    struct dataset_rows_queues *queues = lake->queues;
+    init_condition(&call->woken);
+    pthread_mutex_lock(&queues->mutex);
+    struct rows_queue *queue = queue_of(queues, name);
+    enqueue(queue, call);
+    call->leads = !queue->busy;
+    queue->busy = true;
+    while (!call->done) {
+        if (call->leads) {
+            call->leads = false;
+            lead(lake, queue);
+        } else {
+            pthread_cond_wait(&call->woken, &queues->mutex);
+        }
+    }
+    pthread_mutex_unlock(&queues->mutex);
+    pthread_cond_destroy(&call->woken);
+}
+
+static enum tn_code check_request(const struct dataset_rows *rows, struct tn_error *err)
+{
+    if (rows->op == DATASET_ROWS_WHERE && !rows->predicate)
+        return tn_fail(err, TN_EREQUEST, "a delete by predicate needs one");
+    if (rows->row_count <= DATASET_ROWS_MAX)
+        return TN_OK;
+    tn_fail(err, TN_ETOOLARGE, "%zu rows in one request; at most %d are taken", rows->row_count, DATASET_ROWS_MAX);
+    tn_error_hint(err, "send them as a file: POST /ingest/file with mode=upsert or mode=append");
+    return TN_ETOOLARGE;
+}
+
+enum tn_code dataset_rows_write(struct lake *lake, const char *name, const struct dataset_rows *rows,
+                                struct dataset_commit *ret, struct tn_error *err)
+{
+    char exact[CATALOG_NAME_MAX + 1];
+    struct rows_call call = {.request.rows = rows}, *self = &call;
+    size_t done;
+    TN_TRY(check_request(rows, err));
+    ICEBERG_AUTO_METADATA *known = NULL; /* an unknown name is refused before it gets a queue */
+    TN_TRY(catalog_load(lake->catalog, name, &known, err));
+    catalog_exact_name(name, exact);
+    if (lake->queues)
+        write_in_group(lake, exact, &call);
+    else
+        work(lake, exact, &self, 1, &done);
+    if (call.code != TN_OK) {
+        if (err)
+            *err = call.error;
+        return call.code;
+    }
+    *ret = call.commit;
+    return TN_OK;
+}
