@@ -93,6 +93,7 @@ char *catalog_prefix(struct tn_arena *arena, const char *name) __attribute__((re
 #define CATALOG_S_STARTED  "tarn.started-at"
 #define CATALOG_S_TOOK_MS  "tarn.took-ms"
 #define CATALOG_S_MODE     "tarn.mode" /* "replace" where the commit replaced everything */
+#define CATALOG_S_RESTORED "tarn.restored-from" /* snapshot id that a restore made the newest again */
 
 /* Writes the dataset's description as one JSON object: name, rows, bytes,
  * files, schema with types and original names, owner, description, tags,

@@ -144,11 +144,11 @@ struct dataset_rows {
     size_t column_count;
     const struct engine_cell *cells; /* row_count x column_count; texts borrowed */
     size_t row_count;
-    const char *predicate;   /* as the user wrote it; judged inside */
-    int64_t if_snapshot;     /* 0: whatever is newest */
-    bool ignore_missing;     /* DELETE of a key that is not there is fine */
-    const char *actor;       /* whose token */
-    const char *source;      /* "api", "cli" */
+    const char *predicate;                       /* as the user wrote it; judged inside */
+    int64_t if_snapshot;                         /* 0: whatever is newest */
+    bool ignore_missing;                         /* DELETE of a key that is not there is fine */
+    const char *actor;                           /* whose token */
+    const char *source;                          /* "api", "cli" */
     const char *reason, *workspace, *request_id; /* may be NULL */
 };
 
@@ -160,8 +160,8 @@ TN_DEFINE_CLEANUP(struct dataset_rows_queues, dataset_rows_queues_free)
 /* Blocks until durable. ret->snapshot_id is the newest snapshot even when nothing had to be written. */
 enum tn_code dataset_rows_write(struct lake *lake, const char *name, const struct dataset_rows *rows,
                                 struct dataset_commit *ret, struct tn_error *err) TN_CHECKED;
-/* Makes the columns of `key` ("id", "a,b") the dataset's key when every row has one of its own; refused otherwise with
- * the first key that is there twice, or NULL. */
+/* Makes the columns of `key` ("id", "a,b") the dataset's key when every row has one of its own; refused otherwise
+ * with the first key that is there twice, or NULL. */
 enum tn_code dataset_set_key(struct lake *lake, const char *name, const char *key, const char *actor,
                              const char *reason, struct tn_error *err) TN_CHECKED;
 
@@ -171,6 +171,78 @@ enum tn_code dataset_set_key(struct lake *lake, const char *name, const char *ke
  * new snapshot; nothing is destroyed. */
 enum tn_code dataset_restore(struct lake *lake, const char *name, const char *as_of, const char *actor,
                              const char *reason, struct dataset_commit *ret, struct tn_error *err) TN_CHECKED;
+
+/* ---- upkeep -------------------------------------------------------------- */
+
+/* What small writes leave behind, and what it costs readers. */
+struct dataset_debt {
+    uint64_t data_files, small_files, delete_files;
+    uint64_t rows, deleted_rows; /* rows: the live ones */
+    uint64_t bytes;
+    uint64_t snapshots;
+    int64_t compacted_us; /* when a compaction was last committed; 0: never */
+};
+enum tn_code dataset_debt(struct lake *lake, const char *name, struct dataset_debt *ret,
+                          struct tn_error *err) TN_CHECKED;
+
+/* Merges small files and applied deletes into larger files, sorted by the key.
+ * Files are rewritten group by group, each group a commit of its own, so that
+ * the memory and the work that a lost race costs stay small. Writers go on
+ * meanwhile and win: rows that they delete from a file while it is rewritten
+ * are deleted from the new one too, in the commit that brings it; a file that
+ * they remove ends the group without harm. */
+struct dataset_compaction {
+    bool debt_only; /* leave files that are large and have few deletes as they are; else all with deletes */
+    const char *actor, *reason;
+    bool (*cancelled)(void *context); /* between groups; may be NULL */
+    void *cancel_context;
+};
+struct dataset_compacted {
+    uint64_t files_before, files_after; /* of those that were rewritten */
+    uint64_t rows, deleted_rows, bytes; /* written; dropped for good from the newest version; written */
+    uint64_t groups, lost_groups;       /* committed; given up */
+    int64_t snapshot_id;                /* the newest afterwards */
+};
+enum tn_code dataset_compact(struct lake *lake, const char *name, const struct dataset_compaction *options,
+                             struct dataset_compacted *ret, struct tn_error *err) TN_CHECKED;
+
+/* Forgets snapshots that are older than a time and not among the newest `keep`;
+ * never the current one, nor one that a tag or branch holds. The journal is
+ * rolled first and keeps their events. With `preview` nothing changes. */
+struct dataset_expiry {
+    int64_t older_than_us;
+    size_t keep;
+    bool preview;
+    const char *actor, *reason;
+};
+struct dataset_expired {
+    uint64_t snapshots, kept;
+    int64_t oldest_us, newest_us; /* of those that go */
+};
+enum tn_code dataset_expire(struct lake *lake, const char *name, const struct dataset_expiry *options,
+                            struct dataset_expired *ret, struct tn_error *err) TN_CHECKED;
+
+/* One thread that keeps the lake's debt small: compacts what passes a limit,
+ * thins old snapshots, rolls the journal, removes orphans. Starts by itself
+ * nothing that a query waits for. */
+struct dataset_upkeep;
+struct dataset_upkeep_options {
+    uint64_t interval_ms;
+    size_t compact_files;   /* small files and delete files at which a dataset is compacted */
+    double compact_deleted; /* share of deleted rows at which it is */
+    size_t keep_snapshots;  /* the newest so many stay */
+    uint64_t orphan_grace_ms;
+};
+enum tn_code dataset_upkeep_start(struct lake *lake, const struct dataset_upkeep_options *options,
+                                  struct dataset_upkeep **ret, struct tn_error *err) TN_CHECKED;
+/* Ends what it does at the next good moment, and waits. NULL is fine. */
+void dataset_upkeep_stop(struct dataset_upkeep *upkeep);
+struct dataset_upkeep_state {
+    uint64_t compactions, lost_groups, thinned_snapshots, orphans, orphan_bytes, rolls, failures;
+    int64_t last_run_us;
+    char running[64]; /* what it does now: "compact calls"; "" when it rests */
+};
+struct dataset_upkeep_state dataset_upkeep_state(struct dataset_upkeep *upkeep);
 
 /* ---- the hot cache (hot.h tells how) ------------------------------------- */
 

@@ -93,10 +93,10 @@ void journal_batch_add(struct journal_batch *batch, const struct journal_event *
 }
 
 enum tn_code journal_batch_encode(const struct journal_batch *batch, const char *table_uuid, int64_t snapshot_id,
-                                  int64_t sequence, struct tn_buf *out, struct tn_error *err)
+                                  int64_t sequence, int64_t time_us, struct tn_buf *out, struct tn_error *err)
 {
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
-    const struct iceberg_bytes now = number(arena, tn_now_us()), snapshot = number(arena, snapshot_id);
+    const struct iceberg_bytes now = number(arena, time_us), snapshot = number(arena, snapshot_id);
     const struct iceberg_bytes order = number(arena, sequence), uuid = text(arena, table_uuid);
     for (size_t i = 0; i < batch->count; i++) {
         struct iceberg_bytes *cells = batch->cells + i * JOURNAL_COLUMNS;
@@ -119,7 +119,8 @@ enum tn_code journal_batch_attach(struct journal_batch *batch, struct iceberg_tx
     batch->key = tn_asprintf(JOURNAL_BATCHES "%s/%" PRId64 "-%s.parquet", batch->dataset, iceberg_tx_snapshot_id(tx),
                              tn_uuid7(uuid));
     TN_AUTO_BUF object = {0};
-    TN_TRY(journal_batch_encode(batch, iceberg_tx_table_uuid(tx), iceberg_tx_snapshot_id(tx), 0, &object, err));
+    TN_TRY(journal_batch_encode(batch, iceberg_tx_table_uuid(tx), iceberg_tx_snapshot_id(tx), 0, tn_now_us(), &object,
+                                err));
     TN_TRY(store_batch_put(iceberg_tx_batch(tx), batch->key, object.data, object.len, err));
     snprintf(count, sizeof count, "%zu", batch->count);
     iceberg_tx_set_summary(tx, JOURNAL_S_BATCH, batch->key);
@@ -138,6 +139,7 @@ void journal_batch_committed(struct journal *journal, struct journal_batch *batc
         .key = tn_strdup(batch->key),
         .sequence = committed->current->sequence_number,
         .snapshot_id = committed->current->id,
+        .timestamp_ms = committed->current->timestamp_ms,
         .events = batch->count,
     };
     snprintf(entry.uuid, sizeof entry.uuid, "%s", committed->uuid);

@@ -146,7 +146,8 @@ enum tn_code journal_add_foreign(struct journal *journal, struct journal_batch *
     if (journal_batch_count(batch) == 0 || journal_has(journal, metadata, snapshot))
         return TN_OK;
     TN_AUTO_BUF object = {0};
-    TN_TRY(journal_batch_encode(batch, metadata->uuid, snapshot->id, snapshot->sequence_number, &object, err));
+    TN_TRY(journal_batch_encode(batch, metadata->uuid, snapshot->id, snapshot->sequence_number,
+                                snapshot->timestamp_ms * 1000, &object, err));
     TN_AUTO_FREE char *key = tn_asprintf(JOURNAL_FOREIGN "%s/%" PRId64 "-%" PRId64 ".parquet", metadata->uuid,
                                          snapshot->sequence_number, snapshot->id);
     enum tn_code code = store_create(journal->store, key, object.data, object.len, err);
@@ -157,6 +158,7 @@ enum tn_code journal_add_foreign(struct journal *journal, struct journal_batch *
         .key = TN_TAKE(key),
         .sequence = snapshot->sequence_number,
         .snapshot_id = snapshot->id,
+        .timestamp_ms = snapshot->timestamp_ms,
         .events = journal_batch_count(batch),
     };
     snprintf(entry.uuid, sizeof entry.uuid, "%s", metadata->uuid);

@@ -30,8 +30,9 @@ struct journal;
 
 #define JOURNAL_S_BATCH  "tarn.journal"        /* key of the batch in the bucket */
 #define JOURNAL_S_EVENTS "tarn.journal-events" /* how many events it has */
-#define JOURNAL_S_ROWS   "tarn.journal-rows" /* "1": every changed row has its events, so the commit can be replayed \
-                                              */
+#define JOURNAL_S_ROWS                                                                                               \
+    "tarn.journal-rows" /* "1": every changed row has its events, so the commit can be replayed                      \
+                         */
 
 /* Operations: "insert" (new_value: the row as JSON), "update" (one for each
  * field: old_value and new_value as JSON), "delete" (old_value: the row), for

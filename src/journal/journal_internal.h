@@ -38,10 +38,12 @@ void journal_put_columns(struct tn_buf *out, const char *prefix);
 #define TAIL_TABLE      "tarn_journal_tail"
 
 /* batch.c: the events of a batch as a Parquet file. `sequence` is 0 in a batch
- * that commits with its snapshot: a rebase may change it, so readers take it
- * from the snapshot. */
+ * that commits with its snapshot, and its time is only nearly right: readers
+ * take both from the snapshot, so that a moment means the same to the journal
+ * and to the table. */
 enum tn_code journal_batch_encode(const struct journal_batch *batch, const char *table_uuid, int64_t snapshot_id,
-                                  int64_t sequence, struct tn_buf *out, struct tn_error *err) TN_CHECKED;
+                                  int64_t sequence, int64_t time_us, struct tn_buf *out,
+                                  struct tn_error *err) TN_CHECKED;
 const char *journal_batch_key(const struct journal_batch *batch);
 
 /* One batch that is not rolled yet. */
@@ -49,6 +51,7 @@ struct tail_batch {
     char *key;
     char uuid[TN_UUID_TEXT];
     int64_t sequence, snapshot_id;
+    int64_t timestamp_ms; /* of the snapshot; 0: the file says it */
     uint64_t events;
     int64_t number; /* its place in the tail table; 0: not there yet */
 };

@@ -76,6 +76,7 @@ static void scan_table(struct journal *journal, const struct iceberg_metadata *m
             .key = tn_strdup(key),
             .sequence = snapshot->sequence_number,
             .snapshot_id = snapshot->id,
+            .timestamp_ms = snapshot->timestamp_ms,
             .events = (uint64_t)iceberg_snapshot_count(snapshot, JOURNAL_S_EVENTS, 0),
         };
         snprintf(entry.uuid, sizeof entry.uuid, "%s", metadata->uuid);
@@ -198,9 +199,9 @@ static void mark_loaded(struct journal *journal, size_t count)
 static enum tn_code insert_text(struct journal *journal, const struct tail_batch *batches, size_t count,
                                 struct tn_arena *arena, struct tn_buf *sql, struct tn_error *err)
 {
-    tn_buf_puts(sql,
-                "INSERT INTO " TAIL_TABLE " BY NAME SELECT v.number AS batch, r.* EXCLUDE (sequence), v.sequence "
-                "FROM read_parquet([");
+    tn_buf_puts(sql, "INSERT INTO " TAIL_TABLE
+                     " BY NAME SELECT v.number AS batch, r.* EXCLUDE (sequence, ts), v.sequence, "
+                     "coalesce(make_timestamptz(nullif(v.ms, 0) * 1000), r.ts) AS ts FROM read_parquet([");
     for (size_t i = 0; i < count; i++) {
         char *path;
         TN_TRY(store_local_path(journal->store, arena, batches[i].key, &path, err));
@@ -209,9 +210,9 @@ static enum tn_code insert_text(struct journal *journal, const struct tail_batch
     }
     tn_buf_puts(sql, "]) r JOIN (VALUES ");
     for (size_t i = 0; i < count; i++)
-        tn_buf_printf(sql, "%s(%zu::UBIGINT, %" PRId64 "::BIGINT, %" PRId64 "::BIGINT)", i ? ", " : "", i,
-                      batches[i].number, batches[i].sequence);
-    tn_buf_puts(sql, ") v(place, number, sequence) ON r.file_index = v.place");
+        tn_buf_printf(sql, "%s(%zu::UBIGINT, %" PRId64 "::BIGINT, %" PRId64 "::BIGINT, %" PRId64 "::BIGINT)",
+                      i ? ", " : "", i, batches[i].number, batches[i].sequence, batches[i].timestamp_ms);
+    tn_buf_puts(sql, ") v(place, number, sequence, ms) ON r.file_index = v.place");
     return TN_OK;
 }
 

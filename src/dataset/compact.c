@@ -1,0 +1,414 @@
+/* Compaction: many small files, and files with deletes, become few whole ones.
+ *
+ * A group of files is read through their deletes, sorted by the key, and
+ * written twice: first with each row's old place beside it, into a staging file
+ * that never leaves this function, then without. Writers are not held up
+ * meanwhile. Under the dataset's lock the plan is made again: if others have
+ * deleted rows of the old files since, their places are looked up in the
+ * staging file and deleted from the new file in the same commit.
+ */
+#include "dataset/dataset_internal.h"
+#include "dataset/find.h"
+#include "dataset/hot.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SMALL_BYTES   (INT64_C(16) << 20)
+#define GROUP_BYTES   (INT64_C(64) << 20)
+#define GROUP_ROWS    2000000
+#define MANY_DELETES  8   /* delete files of one data file */
+#define DELETED_SHARE 0.1 /* of its rows */
+
+struct compaction {
+    struct lake *lake;
+    const char *name;
+    const struct dataset_compaction *options;
+    struct tn_arena *arena;
+    struct dataset_compacted result;
+};
+
+/* ---- what to rewrite ------------------------------------------------------- */
+
+static int64_t deleted_rows(const struct iceberg_plan_file *file)
+{
+    int64_t rows = 0;
+    for (size_t i = 0; i < file->delete_count; i++)
+        if (file->deletes[i]->referenced_data_file)
+            rows += file->deletes[i]->record_count;
+    return rows;
+}
+
+static bool is_small(const struct iceberg_plan_file *file)
+{
+    return file->file->size_bytes < SMALL_BYTES;
+}
+
+static bool worth_rewriting(const struct iceberg_plan_file *file, bool debt_only)
+{
+    if (is_small(file) || (file->delete_count > 0 && !debt_only))
+        return true;
+    return file->delete_count >= MANY_DELETES ||
+           (double)deleted_rows(file) > DELETED_SHARE * (double)file->file->record_count;
+}
+
+/* The next files from `*at` on that make one group. */
+static size_t next_group(const struct iceberg_plan *plan, bool debt_only, size_t *at, struct iceberg_plan_file *ret)
+{
+    size_t count = 0;
+    int64_t bytes = 0, rows = 0;
+    for (; *at < plan->file_count; (*at)++) {
+        const struct iceberg_plan_file *file = &plan->files[*at];
+        if (!worth_rewriting(file, debt_only))
+            continue;
+        if (count > 0 &&
+            (bytes + file->file->size_bytes > GROUP_BYTES || rows + file->file->record_count > GROUP_ROWS))
+            break;
+        ret[count++] = *file;
+        bytes += file->file->size_bytes;
+        rows += file->file->record_count;
+    }
+    return count;
+}
+
+/* One whole file by itself is as good as it can be. */
+static bool group_pays(const struct iceberg_plan_file *files, size_t count)
+{
+    return count > 1 || (count == 1 && files[0].delete_count > 0);
+}
+
+enum tn_code dataset_debt(struct lake *lake, const char *name, struct dataset_debt *ret, struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    ICEBERG_AUTO_METADATA *metadata = NULL;
+    ICEBERG_AUTO_PLAN *plan = NULL;
+    char exact[CATALOG_NAME_MAX + 1];
+    TN_TRY(catalog_load(lake->catalog, name, &metadata, err));
+    catalog_exact_name(name, exact);
+    struct iceberg_table table = catalog_table(lake->catalog, arena, exact);
+    TN_TRY(iceberg_plan_new(&table, metadata, NULL, NULL, 0, &plan, err));
+    struct dataset_debt debt = {.data_files = plan->file_count, .snapshots = metadata->snapshot_count};
+    for (size_t i = 0; i < plan->file_count; i++) {
+        debt.small_files += is_small(&plan->files[i]);
+        debt.deleted_rows += (uint64_t)deleted_rows(&plan->files[i]);
+        debt.rows += (uint64_t)plan->files[i].file->record_count;
+        debt.bytes += (uint64_t)plan->files[i].file->size_bytes;
+    }
+    debt.rows -= TN_MIN(debt.rows, debt.deleted_rows);
+    if (metadata->current)
+        debt.delete_files = (uint64_t)iceberg_snapshot_count(metadata->current, "total-delete-files", 0);
+    for (size_t i = metadata->snapshot_count; i > 0 && debt.compacted_us == 0; i--)
+        if (tn_streq(metadata->snapshots[i - 1]->operation, "replace"))
+            debt.compacted_us = metadata->snapshots[i - 1]->timestamp_ms * 1000;
+    *ret = debt;
+    return TN_OK;
+}
+
+/* ---- one group ------------------------------------------------------------- */
+
+struct group {
+    struct compaction *run;
+    struct iceberg_metadata *base;
+    struct iceberg_table table;
+    struct iceberg_plan_file *files;
+    size_t count;
+    char *placed;  /* staging file with the old places; NULL: not written */
+    char *written; /* the new file, until the commit's batch owns it */
+    struct iceberg_file file;
+};
+
+static void group_release(struct group *group)
+{
+    if (group->placed)
+        (void)unlink(group->placed);
+    if (group->written)
+        (void)unlink(group->written);
+}
+
+static void put_names(struct tn_buf *sql, const struct iceberg_schema *schema)
+{
+    for (size_t i = 0; i < schema->field_count; i++) {
+        tn_buf_puts(sql, i ? ", " : "");
+        tn_buf_put_sql_name(sql, schema->fields[i].name);
+    }
+}
+
+static enum tn_code copy_rows(struct group *group, const char *select, bool final, char **ret_path,
+                              struct engine_file_stats *ret, struct tn_error *err)
+{
+    struct tn_arena *arena = group->run->arena;
+    char *path;
+    TN_TRY(store_stage_path(group->run->lake->store, arena, ".parquet", &path, err));
+    const struct engine_copy copy = {
+        .select = select,
+        .field_ids = final ? dataset_field_ids(arena, group->base->schema) : NULL,
+        .local_path = path,
+        .cancelled = group->run->options->cancelled,
+        .cancel_context = group->run->options->cancel_context,
+    };
+    TN_TRY(engine_copy_parquet(group->run->lake->engine, &copy, arena, ret, err));
+    *ret_path = path;
+    return TN_OK;
+}
+
+/* Live rows with their places, by key and then by place, so that the order is
+ * one order whoever sorts. */
+static enum tn_code write_placed(struct group *group, struct tn_error *err)
+{
+    const struct iceberg_schema *schema = group->base->schema;
+    const struct iceberg_plan part = {.metadata = group->base,
+                                      .snapshot = group->base->current,
+                                      .schema = schema,
+                                      .files = group->files,
+                                      .file_count = group->count};
+    TN_AUTO_BUF sql = {0};
+    tn_buf_puts(&sql, "SELECT * FROM (");
+    TN_TRY(dataset_placed_files_sql(group->run->lake, &part, schema, &sql, err));
+    tn_buf_puts(&sql, ") ORDER BY ");
+    for (size_t i = 0; i < schema->identifier_count; i++) {
+        tn_buf_put_sql_name(&sql, iceberg_schema_field(schema, schema->identifier_ids[i])->name);
+        tn_buf_puts(&sql, ", ");
+    }
+    tn_buf_puts(&sql, "tarn_path, tarn_pos");
+    struct engine_file_stats stats;
+    return copy_rows(group, sql.data, false, &group->placed, &stats, err);
+}
+
+static enum tn_code write_final(struct group *group, struct tn_error *err)
+{
+    TN_AUTO_BUF sql = {0};
+    struct engine_file_stats stats = {0};
+    tn_buf_puts(&sql, "SELECT ");
+    put_names(&sql, group->base->schema);
+    tn_buf_puts(&sql, " FROM read_parquet(");
+    tn_buf_put_sql_string(&sql, group->placed);
+    tn_buf_putc(&sql, ')');
+    TN_TRY(copy_rows(group, sql.data, true, &group->written, &stats, err));
+    catalog_file_stats(group->run->arena, group->base->schema, &stats, &group->file);
+    TN_FAULT("compact.file_written");
+    return TN_OK;
+}
+
+/* ---- the commit --------------------------------------------------------------- */
+
+static const struct iceberg_plan_file *live_file(const struct iceberg_plan *plan, const char *path)
+{
+    for (size_t i = 0; i < plan->file_count; i++)
+        if (tn_streq(plan->files[i].file->path, path))
+            return &plan->files[i];
+    return NULL;
+}
+
+static bool had_delete(const struct iceberg_plan_file *file, const char *key)
+{
+    for (size_t i = 0; i < file->delete_count; i++)
+        if (tn_streq(file->delete_keys[i], key))
+            return true;
+    return false;
+}
+
+/* Keys of delete files that the group's files have gained since it was read;
+ * TN_ECONFLICT when one of the files is gone. */
+static enum tn_code gained_deletes(const struct group *group, const struct iceberg_plan *now, const char ***ret,
+                                   size_t *ret_count, struct tn_error *err)
+{
+    size_t capacity = 1;
+    for (size_t i = 0; i < now->file_count; i++)
+        capacity += now->files[i].delete_count;
+    const char **keys = TN_ARENA_ARRAY(group->run->arena, const char *, capacity);
+    size_t count = 0;
+    for (size_t i = 0; i < group->count; i++) {
+        const struct iceberg_plan_file *before = &group->files[i];
+        const struct iceberg_plan_file *after = live_file(now, before->file->path);
+        if (!after)
+            return tn_fail(err, TN_ECONFLICT, "%s was replaced by somebody else meanwhile", before->file->path);
+        for (size_t d = 0; d < after->delete_count; d++) {
+            bool known = had_delete(before, after->delete_keys[d]);
+            for (size_t k = 0; k < count && !known; k++)
+                known = tn_streq(keys[k], after->delete_keys[d]);
+            if (!known)
+                keys[count++] = after->delete_keys[d];
+        }
+    }
+    *ret = keys;
+    *ret_count = count;
+    return TN_OK;
+}
+
+struct positions {
+    int64_t *items;
+    size_t count, capacity;
+};
+
+static bool take_position(void *context, size_t count, const char *const *values)
+{
+    struct positions *positions = context;
+    (void)count;
+    TN_GROW(positions->items, positions->count, positions->capacity);
+    positions->items[positions->count++] = strtoll(values[0], NULL, 10);
+    return true;
+}
+
+/* Where the rows that these delete files name lie in the new file. */
+static enum tn_code find_moved(const struct group *group, const char *const *keys, size_t count,
+                               struct positions *ret, struct tn_error *err)
+{
+    TN_AUTO_BUF sql = {0};
+    tn_buf_puts(&sql, "SELECT DISTINCT t.file_row_number FROM read_parquet(");
+    tn_buf_put_sql_string(&sql, group->placed);
+    tn_buf_puts(&sql, ") t JOIN read_parquet([");
+    for (size_t i = 0; i < count; i++) {
+        char *path;
+        TN_TRY(store_local_path(group->run->lake->store, group->run->arena, keys[i], &path, err));
+        tn_buf_puts(&sql, i ? ", " : "");
+        tn_buf_put_sql_string(&sql, path);
+    }
+    tn_buf_puts(&sql, "]) d ON d.file_path = t.tarn_path AND d.pos = t.tarn_pos ORDER BY 1");
+    return engine_run(group->run->lake->engine, sql.data, take_position, ret, err);
+}
+
+/* Deletes gained meanwhile move to the new file. */
+static enum tn_code add_moved(const struct group *group, struct iceberg_tx *tx, const struct iceberg_plan *now,
+                              struct tn_error *err)
+{
+    const char **keys;
+    size_t count;
+    TN_TRY(gained_deletes(group, now, &keys, &count, err));
+    if (count == 0 || group->file.record_count == 0)
+        return TN_OK;
+    struct positions moved = {0};
+    enum tn_code code = find_moved(group, keys, count, &moved, err);
+    if (code == TN_OK && moved.count > 0) {
+        TN_AUTO_BUF object = {0};
+        struct iceberg_file file;
+        const char *key;
+        code =
+            iceberg_small_deletes(group->run->arena, group->file.path, moved.items, moved.count, &object, &file, err);
+        file.path = iceberg_tx_new_file(tx, group->run->arena, "-deletes.parquet", &key);
+        if (code == TN_OK)
+            code = store_batch_put(iceberg_tx_batch(tx), key, object.data, object.len, err);
+        if (code == TN_OK)
+            code = iceberg_tx_add_file(tx, &file, err);
+    }
+    free(moved.items);
+    return code;
+}
+
+static enum tn_code add_written(struct group *group, struct iceberg_tx *tx, struct tn_error *err)
+{
+    char suffix[48];
+    const char *key;
+    if (!group->written)
+        return TN_OK;
+    snprintf(suffix, sizeof suffix, DATASET_FILE_SUFFIX, group->base->schema->id);
+    group->file.path = iceberg_tx_new_file(tx, group->run->arena, suffix, &key);
+    TN_TRY(iceberg_tx_add_file(tx, &group->file, err));
+    TN_TRY(store_batch_put_file(iceberg_tx_batch(tx), key, group->written, err));
+    group->written = NULL;
+    return TN_OK;
+}
+
+static enum tn_code commit_group(struct group *group, struct tn_error *err)
+{
+    struct lake *lake = group->run->lake;
+    const char *name = group->run->name;
+    TN_CLEANUP(catalog_unlock_p) struct catalog_lock *lock = catalog_lock_dataset(lake->catalog, name);
+    ICEBERG_AUTO_METADATA *newest = NULL;
+    ICEBERG_AUTO_METADATA *done = NULL;
+    ICEBERG_AUTO_PLAN *now = NULL;
+    TN_TRY(catalog_load_locked(lake->catalog, name, &newest, err));
+    if (!newest || !tn_streq(newest->uuid, group->base->uuid))
+        return tn_fail(err, TN_ECONFLICT, "dataset \"%s\" was dropped meanwhile", name);
+    TN_TRY(iceberg_plan_new(&group->table, newest, NULL, NULL, 0, &now, err));
+    TN_CLEANUP(iceberg_tx_free_p) struct iceberg_tx *tx = iceberg_tx_new(&group->table, newest);
+    for (size_t i = 0; i < group->count; i++)
+        iceberg_tx_remove_file(tx, group->files[i].file->path);
+    TN_TRY(add_written(group, tx, err));
+    TN_TRY(add_moved(group, tx, now, err));
+    iceberg_tx_mark_rewrite(tx);
+    iceberg_tx_set_summary(tx, CATALOG_S_ACTOR, group->run->options->actor ? group->run->options->actor : "tarn");
+    if (group->run->options->reason)
+        iceberg_tx_set_summary(tx, CATALOG_S_REASON, group->run->options->reason);
+    TN_FAULT("compact.before_commit");
+    TN_TRY(iceberg_tx_commit(tx, &done, err));
+    TN_FAULT("compact.after_commit");
+    catalog_publish(lake->catalog, name, done);
+    dataset_hot_follow(lake, name, newest, done, NULL);
+    group->run->result.snapshot_id = done->current ? done->current->id : 0;
+    return TN_OK;
+}
+
+static void count_group(const struct group *group, struct dataset_compacted *result)
+{
+    result->groups++;
+    result->files_before += group->count;
+    result->files_after += group->file.record_count > 0;
+    result->rows += (uint64_t)group->file.record_count;
+    result->bytes += (uint64_t)group->file.size_bytes;
+    for (size_t i = 0; i < group->count; i++)
+        result->deleted_rows += (uint64_t)deleted_rows(&group->files[i]);
+}
+
+static enum tn_code compact_group(struct group *group, struct tn_error *err)
+{
+    TN_TRY(write_placed(group, err));
+    TN_TRY(write_final(group, err));
+    if (group->file.record_count == 0) { /* all rows were deleted: no file is the whole of them */
+        (void)unlink(group->written);
+        group->written = NULL;
+    }
+    struct tn_error lost = {0};
+    enum tn_code code = commit_group(group, &lost);
+    if (code == TN_ECONFLICT) {
+        group->run->result.lost_groups++;
+        TN_LOG(TN_LOG_INFO, "compact.gave_up", TN_FS("dataset", group->run->name), TN_FS("why", lost.detail));
+        return TN_OK;
+    }
+    if (code != TN_OK) {
+        if (err)
+            *err = lost;
+        return code;
+    }
+    count_group(group, &group->run->result);
+    return TN_OK;
+}
+
+/* ---- the whole ------------------------------------------------------------------ */
+
+static enum tn_code compact_all(struct compaction *run, struct iceberg_metadata *base, struct tn_error *err)
+{
+    ICEBERG_AUTO_PLAN *plan = NULL;
+    struct iceberg_table table = catalog_table(run->lake->catalog, run->arena, run->name);
+    TN_TRY(iceberg_plan_new(&table, base, NULL, NULL, 0, &plan, err));
+    struct iceberg_plan_file *files = TN_ARENA_ARRAY(run->arena, struct iceberg_plan_file, plan->file_count + 1);
+    for (size_t at = 0; at < plan->file_count;) {
+        size_t count = next_group(plan, run->options->debt_only, &at, files);
+        if (run->options->cancelled && run->options->cancelled(run->options->cancel_context))
+            return tn_fail(err, TN_ECANCELLED, "the compaction was cancelled; what is committed stays");
+        if (!group_pays(files, count))
+            continue;
+        struct group group = {.run = run, .base = base, .table = table, .files = files, .count = count};
+        enum tn_code code = compact_group(&group, err);
+        group_release(&group);
+        TN_TRY(code);
+    }
+    return TN_OK;
+}
+
+enum tn_code dataset_compact(struct lake *lake, const char *name, const struct dataset_compaction *options,
+                             struct dataset_compacted *ret, struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    ICEBERG_AUTO_METADATA *base = NULL;
+    char exact[CATALOG_NAME_MAX + 1];
+    TN_TRY(catalog_load(lake->catalog, name, &base, err));
+    catalog_exact_name(name, exact);
+    struct compaction run = {.lake = lake, .name = exact, .options = options, .arena = arena};
+    run.result.snapshot_id = base->current ? base->current->id : 0;
+    enum tn_code code = base->current ? compact_all(&run, base, err) : TN_OK;
+    if (code != TN_OK)
+        tn_error_context(err, "compacting \"%s\"", exact);
+    *ret = run.result;
+    return code;
+}

@@ -1,0 +1,323 @@
+/* The thread that keeps debt small.
+ *
+ * It looks at what snapshots' summaries count, which costs nothing, and only
+ * then at plans. One dataset at a time, one group of files at a time: a stop
+ * waits for one group at most.
+ */
+#include "dataset/dataset_internal.h"
+#include "journal/journal.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+#define ORPHANS_EVERY_US INT64_C(3600000000)
+#define ROLL_EVERY_US    INT64_C(10000000)
+/* A dataset whose upkeep failed rests for so long. */
+#define REST_US INT64_C(60000000)
+
+struct upkeep_entry {
+    char name[CATALOG_NAME_MAX + 1];
+    int64_t looked_version; /* nothing to do in this one */
+    int64_t rest_until_us;
+    int64_t orphans_us; /* when they were last looked for */
+};
+
+struct dataset_upkeep {
+    struct lake *lake;
+    struct dataset_upkeep_options options;
+    pthread_t thread;
+    atomic_bool ending;
+    pthread_mutex_t mutex; /* for the wait and `state` */
+    pthread_cond_t wake;
+    struct dataset_upkeep_state state;
+    struct upkeep_entry *entries;
+    size_t entry_count, entry_capacity;
+    int64_t rolled_us;
+};
+
+static bool is_ending(void *context)
+{
+    return atomic_load(&((struct dataset_upkeep *)context)->ending);
+}
+
+static void now_doing(struct dataset_upkeep *upkeep, const char *what, const char *name)
+{
+    pthread_mutex_lock(&upkeep->mutex);
+    snprintf(upkeep->state.running, sizeof upkeep->state.running, "%s%s%s", what, *what ? " " : "", name);
+    pthread_mutex_unlock(&upkeep->mutex);
+}
+
+static struct upkeep_entry *entry_of(struct dataset_upkeep *upkeep, const char *name)
+{
+    for (size_t i = 0; i < upkeep->entry_count; i++)
+        if (tn_streq(upkeep->entries[i].name, name))
+            return &upkeep->entries[i];
+    TN_GROW(upkeep->entries, upkeep->entry_count, upkeep->entry_capacity);
+    struct upkeep_entry *entry = &upkeep->entries[upkeep->entry_count++];
+    *entry = (struct upkeep_entry){.orphans_us = tn_now_us()}; /* not all at the start */
+    snprintf(entry->name, sizeof entry->name, "%s", name);
+    return entry;
+}
+
+/* ---- compaction ----------------------------------------------------------------- */
+
+/* By the summary alone: could there be enough to do? */
+static bool may_have_debt(const struct dataset_upkeep *upkeep, const struct iceberg_metadata *metadata)
+{
+    const struct iceberg_snapshot *current = metadata->current;
+    if (!current)
+        return false;
+    int64_t files = iceberg_snapshot_count(current, "total-data-files", 0) +
+                    iceberg_snapshot_count(current, "total-delete-files", 0);
+    int64_t deleted = iceberg_snapshot_count(current, "total-position-deletes", 0);
+    int64_t rows = iceberg_snapshot_count(current, "total-records", 0);
+    return files >= (int64_t)upkeep->options.compact_files ||
+           (double)deleted > upkeep->options.compact_deleted * (double)rows;
+}
+
+static bool has_debt(const struct dataset_upkeep *upkeep, const struct dataset_debt *debt)
+{
+    return debt->small_files + debt->delete_files >= upkeep->options.compact_files ||
+           (double)debt->deleted_rows > upkeep->options.compact_deleted * (double)(debt->rows + debt->deleted_rows);
+}
+
+static enum tn_code compact_one(struct dataset_upkeep *upkeep, const char *name, struct tn_error *err)
+{
+    struct dataset_debt debt;
+    TN_TRY(dataset_debt(upkeep->lake, name, &debt, err));
+    if (!has_debt(upkeep, &debt))
+        return TN_OK;
+    const struct dataset_compaction options = {
+        .debt_only = true, .actor = "tarn", .cancelled = is_ending, .cancel_context = upkeep};
+    struct dataset_compacted done = {0};
+    now_doing(upkeep, "compact", name);
+    enum tn_code code = dataset_compact(upkeep->lake, name, &options, &done, err);
+    pthread_mutex_lock(&upkeep->mutex);
+    upkeep->state.compactions += done.groups > 0;
+    upkeep->state.lost_groups += done.lost_groups;
+    pthread_mutex_unlock(&upkeep->mutex);
+    return code;
+}
+
+/* ---- snapshots -------------------------------------------------------------------- */
+
+struct thin_context {
+    int64_t rolled_to;
+    bool journaled; /* there is a journal at all */
+};
+
+/* A moment may go when the journal tells it again row by row, or when nothing
+ * happened to the rows. */
+static bool may_forget(void *context, const struct iceberg_snapshot *snapshot)
+{
+    const struct thin_context *thin = context;
+    const char *rows = iceberg_snapshot_summary(snapshot, JOURNAL_S_ROWS);
+    if (tn_streq(snapshot->operation, "replace"))
+        return true;
+    return thin->journaled && rows && tn_streq(rows, "1") && snapshot->sequence_number <= thin->rolled_to;
+}
+
+static enum tn_code thin_locked(struct dataset_upkeep *upkeep, const char *name, size_t *ret_forgotten,
+                                struct tn_error *err)
+{
+    struct lake *lake = upkeep->lake;
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    TN_CLEANUP(catalog_unlock_p) struct catalog_lock *lock = catalog_lock_dataset(lake->catalog, name);
+    ICEBERG_AUTO_METADATA *newest = NULL;
+    ICEBERG_AUTO_METADATA *done = NULL;
+    TN_TRY(catalog_load_locked(lake->catalog, name, &newest, err));
+    if (!newest)
+        return TN_OK;
+    struct iceberg_table table = catalog_table(lake->catalog, arena, name);
+    TN_CLEANUP(iceberg_tx_free_p) struct iceberg_tx *tx = iceberg_tx_new(&table, newest);
+    struct thin_context context = {.journaled = lake->journal != NULL};
+    if (lake->journal)
+        context.rolled_to = journal_rolled_to(lake->journal, newest->uuid);
+    *ret_forgotten = dataset_thin(tx, newest, upkeep->options.keep_snapshots, may_forget, &context);
+    if (*ret_forgotten == 0)
+        return TN_OK;
+    TN_TRY(iceberg_tx_commit(tx, &done, err));
+    catalog_publish(lake->catalog, name, done);
+    dataset_hot_follow(lake, name, newest, done, NULL);
+    return TN_OK;
+}
+
+#define THIN_SLACK 64 /* so that not every look is a commit */
+
+static enum tn_code thin_one(struct dataset_upkeep *upkeep, const char *name,
+                             const struct iceberg_metadata *metadata, struct tn_error *err)
+{
+    size_t forgotten = 0;
+    if (metadata->snapshot_count < upkeep->options.keep_snapshots + THIN_SLACK)
+        return TN_OK;
+    now_doing(upkeep, "thin", name);
+    if (upkeep->lake->journal)
+        TN_TRY(journal_roll(upkeep->lake->journal, true, err));
+    TN_TRY(thin_locked(upkeep, name, &forgotten, err));
+    pthread_mutex_lock(&upkeep->mutex);
+    upkeep->state.thinned_snapshots += forgotten;
+    pthread_mutex_unlock(&upkeep->mutex);
+    return TN_OK;
+}
+
+/* ---- orphans ------------------------------------------------------------------------ */
+
+struct orphan_count {
+    uint64_t files, bytes;
+};
+
+static void count_orphan(void *context, const char *key, int64_t size)
+{
+    struct orphan_count *count = context;
+    (void)key;
+    count->files++;
+    count->bytes += size > 0 ? (uint64_t)size : 0;
+}
+
+static enum tn_code orphans_one(struct dataset_upkeep *upkeep, struct upkeep_entry *entry, struct tn_error *err)
+{
+    if (tn_now_us() - entry->orphans_us < ORPHANS_EVERY_US)
+        return TN_OK;
+    entry->orphans_us = tn_now_us();
+    now_doing(upkeep, "clean", entry->name);
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    struct iceberg_table table = catalog_table(upkeep->lake->catalog, arena, entry->name);
+    struct orphan_count found = {0};
+    enum tn_code code = iceberg_table_orphans(&table, (int64_t)upkeep->options.orphan_grace_ms, true, count_orphan,
+                                              &found, err);
+    pthread_mutex_lock(&upkeep->mutex);
+    upkeep->state.orphans += found.files;
+    upkeep->state.orphan_bytes += found.bytes;
+    pthread_mutex_unlock(&upkeep->mutex);
+    return code;
+}
+
+/* ---- the round ------------------------------------------------------------------------ */
+
+static enum tn_code keep_one(struct dataset_upkeep *upkeep, struct upkeep_entry *entry, struct tn_error *err)
+{
+    ICEBERG_AUTO_METADATA *metadata = NULL;
+    TN_TRY(catalog_load(upkeep->lake->catalog, entry->name, &metadata, err));
+    if (metadata->version != entry->looked_version) {
+        if (may_have_debt(upkeep, metadata))
+            TN_TRY(compact_one(upkeep, entry->name, err));
+        TN_TRY(thin_one(upkeep, entry->name, metadata, err));
+        entry->looked_version = metadata->version;
+    }
+    return orphans_one(upkeep, entry, err);
+}
+
+static void note_failure(struct dataset_upkeep *upkeep, struct upkeep_entry *entry, enum tn_code code,
+                         const struct tn_error *err)
+{
+    if (code == TN_OK || code == TN_ECANCELLED || code == TN_EDATASET)
+        return;
+    if (entry)
+        entry->rest_until_us = tn_now_us() + REST_US;
+    pthread_mutex_lock(&upkeep->mutex);
+    upkeep->state.failures++;
+    pthread_mutex_unlock(&upkeep->mutex);
+    TN_LOG(TN_LOG_WARN, "upkeep.failed", TN_FS("dataset", entry ? entry->name : "journal"),
+           TN_FS("error", err->detail));
+}
+
+static void roll_journal(struct dataset_upkeep *upkeep)
+{
+    struct tn_error err = {0};
+    if (!upkeep->lake->journal || tn_now_us() - upkeep->rolled_us < ROLL_EVERY_US)
+        return;
+    upkeep->rolled_us = tn_now_us();
+    now_doing(upkeep, "roll", "journal");
+    note_failure(upkeep, NULL, journal_roll(upkeep->lake->journal, false, &err), &err);
+    pthread_mutex_lock(&upkeep->mutex);
+    upkeep->state.rolls++;
+    pthread_mutex_unlock(&upkeep->mutex);
+}
+
+static void keep_round(struct dataset_upkeep *upkeep)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    const char *const *names = NULL;
+    size_t count = 0;
+    struct tn_error listing = {0};
+    note_failure(upkeep, NULL, catalog_list(upkeep->lake->catalog, arena, &names, &count, &listing), &listing);
+    for (size_t i = 0; i < count && !atomic_load(&upkeep->ending); i++) {
+        struct upkeep_entry *entry = entry_of(upkeep, names[i]);
+        struct tn_error err = {0};
+        if (tn_now_us() >= entry->rest_until_us)
+            note_failure(upkeep, entry, keep_one(upkeep, entry, &err), &err);
+    }
+    roll_journal(upkeep);
+    now_doing(upkeep, "", "");
+    pthread_mutex_lock(&upkeep->mutex);
+    upkeep->state.last_run_us = tn_now_us();
+    pthread_mutex_unlock(&upkeep->mutex);
+}
+
+static void rest(struct dataset_upkeep *upkeep)
+{
+    uint64_t until = tn_mono_ns() + upkeep->options.interval_ms * 1000000U;
+    const struct timespec at = {.tv_sec = (time_t)(until / 1000000000U), .tv_nsec = (long)(until % 1000000000U)};
+    pthread_mutex_lock(&upkeep->mutex);
+    int waited = 0;
+    while (!atomic_load(&upkeep->ending) && waited != ETIMEDOUT)
+        waited = pthread_cond_timedwait(&upkeep->wake, &upkeep->mutex, &at);
+    pthread_mutex_unlock(&upkeep->mutex);
+}
+
+static void *run(void *argument)
+{
+    struct dataset_upkeep *upkeep = argument;
+    for (rest(upkeep); !atomic_load(&upkeep->ending); rest(upkeep))
+        keep_round(upkeep);
+    return NULL;
+}
+
+enum tn_code dataset_upkeep_start(struct lake *lake, const struct dataset_upkeep_options *options,
+                                  struct dataset_upkeep **ret, struct tn_error *err)
+{
+    struct dataset_upkeep *upkeep = tn_calloc(1, sizeof *upkeep);
+    pthread_condattr_t attributes;
+    upkeep->lake = lake;
+    upkeep->options = *options;
+    pthread_mutex_init(&upkeep->mutex, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&upkeep->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+    int failed = pthread_create(&upkeep->thread, NULL, run, upkeep);
+    if (failed) {
+        pthread_cond_destroy(&upkeep->wake);
+        pthread_mutex_destroy(&upkeep->mutex);
+        free(upkeep);
+        return tn_fail_errno(err, failed, "cannot start the thread for upkeep");
+    }
+    *ret = upkeep;
+    return TN_OK;
+}
+
+void dataset_upkeep_stop(struct dataset_upkeep *upkeep)
+{
+    if (!upkeep)
+        return;
+    pthread_mutex_lock(&upkeep->mutex);
+    atomic_store(&upkeep->ending, true);
+    pthread_cond_signal(&upkeep->wake);
+    pthread_mutex_unlock(&upkeep->mutex);
+    pthread_join(upkeep->thread, NULL);
+    pthread_cond_destroy(&upkeep->wake);
+    pthread_mutex_destroy(&upkeep->mutex);
+    free(upkeep->entries);
+    free(upkeep);
+}
+
+struct dataset_upkeep_state dataset_upkeep_state(struct dataset_upkeep *upkeep)
+{
+    pthread_mutex_lock(&upkeep->mutex);
+    struct dataset_upkeep_state state = upkeep->state;
+    pthread_mutex_unlock(&upkeep->mutex);
+    return state;
+}
