@@ -2,6 +2,7 @@
  * client, because each client is lenient in another place. */
 #include "base/str.h"
 #include "iceberg/check_internal.h"
+#include "iceberg/schema.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -17,23 +18,61 @@ void check_report(struct check *check, bool fatal, const char *rule, const char 
     check->each(check->context, &finding);
 }
 
-/* An object of the wrong form, or one that cannot be read at all, is a finding;
- * that the store fails is an error. */
-static bool check_is_finding(enum tn_code code)
+bool check_is_finding(enum tn_code code)
 {
     return code == TN_ECORRUPT || code == TN_EUNSUPPORTED || code == TN_ENOTFOUND || code == TN_ETOOLARGE;
 }
 
 /* --- Metadata --- */
 
+/* Java refuses the whole table when a key's column may be NULL or is no plain value. */
+static void check_identifiers(struct check *check, const struct iceberg_schema *schema, const char *where)
+{
+    for (size_t i = 0; i < schema->identifier_count; i++) {
+        const struct iceberg_field *field = iceberg_schema_field(schema, schema->identifier_ids[i]);
+        if (!field)
+            check_report(check, true, "identifier-field", where, "schema %d has the unknown key column %d",
+                         schema->id, schema->identifier_ids[i]);
+        else if (!field->required || iceberg_kind_nested(field->type->kind) || field->type->kind == ICEBERG_FLOAT ||
+                 field->type->kind == ICEBERG_DOUBLE)
+            check_report(check, true, "identifier-field", where,
+                         "\"%s\" of schema %d cannot be a key: it is optional, nested or a float", field->name,
+                         schema->id);
+    }
+}
+
+static void check_history(struct check *check, const struct iceberg_metadata *metadata, const char *where)
+{
+    size_t count = metadata->snapshot_log_count;
+    for (size_t i = 1; i < count; i++)
+        if (metadata->snapshot_log[i].timestamp_ms + 60000 < metadata->snapshot_log[i - 1].timestamp_ms)
+            check_report(check, true, "snapshot-log-order", where, "the snapshot log goes back in time at entry %zu",
+                         i);
+    if (count && metadata->last_updated_ms + 60000 < metadata->snapshot_log[count - 1].timestamp_ms)
+        check_report(check, true, "last-updated-ms", where, "last-updated-ms is before the newest snapshot");
+    if (count && metadata->current && metadata->snapshot_log[count - 1].snapshot_id != metadata->current->id)
+        check_report(check, false, "snapshot-log", where, "the snapshot log does not end with the current snapshot");
+    const struct iceberg_ref *main_ref = iceberg_metadata_ref_named(metadata, "main");
+    if (metadata->current && !main_ref)
+        check_report(check, true, "ref-main", where, "there is a current snapshot and no ref \"main\"");
+    else if (main_ref && (!metadata->current || main_ref->snapshot_id != metadata->current->id))
+        check_report(check, true, "ref-main", where, "the ref \"main\" is not the current snapshot");
+    for (size_t i = 0; i < metadata->ref_count; i++)
+        if (!iceberg_metadata_snapshot(metadata, metadata->refs[i].snapshot_id))
+            check_report(check, true, "ref", where, "the ref \"%s\" names a snapshot that is not there",
+                         metadata->refs[i].name);
+}
+
 static void check_metadata(struct check *check)
 {
     const struct iceberg_metadata *metadata = check->metadata;
     const char *where = metadata->uri ? metadata->uri : "metadata";
-    for (size_t i = 0; i < metadata->schema_count; i++)
+    for (size_t i = 0; i < metadata->schema_count; i++) {
+        check_identifiers(check, metadata->schemas[i], where);
         if (iceberg_schema_highest_id(metadata->schemas[i]) > metadata->last_column_id)
             check_report(check, true, "last-column-id", where, "schema %d has column ids above last-column-id %d",
                          metadata->schemas[i]->id, metadata->last_column_id);
+    }
     for (size_t i = 0; i < metadata->snapshot_count; i++) {
         const struct iceberg_snapshot *snapshot = metadata->snapshots[i];
         if (snapshot->schema_id == ICEBERG_NONE)
@@ -51,15 +90,7 @@ static void check_metadata(struct check *check)
                          "snapshot %" PRId64 " does not have a higher sequence number than the one before",
                          snapshot->id);
     }
-    for (size_t i = 1; i < metadata->snapshot_log_count; i++)
-        if (metadata->snapshot_log[i].timestamp_ms + 60000 < metadata->snapshot_log[i - 1].timestamp_ms)
-            check_report(check, true, "snapshot-log-order", where, "the snapshot log goes back in time at entry %zu",
-                         i);
-    if (metadata->snapshot_log_count &&
-        metadata->last_updated_ms + 60000 < metadata->snapshot_log[metadata->snapshot_log_count - 1].timestamp_ms)
-        check_report(check, true, "last-updated-ms", where, "last-updated-ms is before the newest snapshot");
-    if (metadata->current && !iceberg_metadata_ref_named(metadata, "main"))
-        check_report(check, true, "ref-main", where, "there is a current snapshot and no ref \"main\"");
+    check_history(check, metadata, where);
 }
 
 /* --- Avro files --- */
@@ -146,6 +177,7 @@ static enum tn_code check_manifest(struct check *check, const struct manifest_ro
     check_form(check, manifest);
     check_header(check, row, manifest);
     check_counts(check, row, manifest);
+    check_partitions(check, row, manifest);
     for (size_t i = 0; i < manifest->count; i++) {
         const struct manifest_entry *entry = &manifest->entries[i];
         TN_TRY(check_entry(check, row, entry, err));
@@ -213,6 +245,7 @@ static enum tn_code check_snapshot(struct check *check, const struct iceberg_sna
         return tn_fail(err, code, "%s", cause.detail);
     check_form(check, list);
     TN_TRY(check_rows(check, snapshot, list, &totals, err));
+    TN_TRY(check_deletes(check, snapshot, list, &totals, err));
     check_compare_totals(check, &totals, snapshot);
     return TN_OK;
 }
