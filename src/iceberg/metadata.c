@@ -24,7 +24,17 @@ void iceberg_metadata_unref(struct iceberg_metadata *metadata)
     free(inner->schemas);
     tn_buf_release(&inner->json);
     tn_arena_free(inner->arena);
+    iceberg_metadata_unref(inner->origin);
     free(inner);
+}
+
+const struct iceberg_schema *metadata_current_schema(const struct iceberg_metadata *metadata, const char **ret_json)
+{
+    const struct metadata *inner = metadata_of(metadata);
+    for (size_t i = 0; i < metadata->schema_count; i++)
+        if (inner->schemas[i]->shown == metadata->schema)
+            *ret_json = inner->schemas[i]->json;
+    return metadata->schema;
 }
 
 const char *iceberg_metadata_json(const struct iceberg_metadata *metadata, size_t *ret_length)

@@ -40,11 +40,27 @@ struct metadata_raw {
     size_t length;
 };
 
+/* A version's JSON as that of the version before it: ranges copied, texts put
+ * in. */
+struct metadata_part {
+    const char *text; /* NULL: `length` bytes of the base from `offset` on */
+    size_t offset, length;
+};
+#define METADATA_PATCH_PARTS     12
+#define METADATA_PATCH_MAX_BYTES ((size_t)8 << 10) /* of texts, in a pointer */
+
 struct metadata {
     struct iceberg_metadata shown; /* first */
     atomic_size_t refs;
     struct tn_arena *arena;
+    struct iceberg_metadata *origin; /* whose arena holds what is shared; or NULL */
     struct tn_buf json;
+    /* How the base became this one, when metadata_next made it. */
+    struct metadata_part *patch;
+    size_t patch_count, patch_bytes;
+    /* The version whose file is durable and from which patches in pointers lead
+     * to this one; `version` itself when its own file is; 0 when not known. */
+    int64_t checkpoint;
     int32_t last_partition_id;
     struct metadata_snapshot **snapshots; /* counted; shown.snapshots are the same pointers */
     struct metadata_schema **schemas;
@@ -65,6 +81,9 @@ void metadata_snapshot_unref(struct metadata_snapshot *snapshot);
 struct metadata_schema *metadata_schema_new(const struct doc_node *node, const char *what, enum tn_code *ret_code,
                                             struct tn_error *err);
 void metadata_schema_unref(struct metadata_schema *schema);
+
+/* The current schema and its JSON, both borrowed. */
+const struct iceberg_schema *metadata_current_schema(const struct iceberg_metadata *metadata, const char **ret_json);
 
 /* A version to be: a copy of `base` to change by hand, then to write. */
 struct metadata_draft;
@@ -95,5 +114,16 @@ enum tn_code metadata_draft_set_tag(struct metadata_draft *draft, const char *na
 enum tn_code metadata_draft_finish(struct metadata_draft *draft, int64_t version, const char *key, const char *uri,
                                    int64_t timestamp_ms, struct iceberg_metadata **ret,
                                    struct tn_error *err) TN_CHECKED;
+
+/* --- metadata_next.c --- */
+
+/* The base with one snapshot more (its JSON object) on main. *ret is NULL when
+ * the base is not of the form for it: a draft does it then. Otherwise the same
+ * bytes as a draft's, and ->patch. */
+enum tn_code metadata_next(const struct iceberg_metadata *base, const char *json, size_t length, int64_t version,
+                           const char *key, const char *uri, int64_t timestamp_ms, struct iceberg_metadata **ret,
+                           struct tn_error *err) TN_CHECKED;
+/* The length of the metadata log that the property (or NULL) asks for. */
+size_t metadata_log_limit(const char *property);
 
 #endif

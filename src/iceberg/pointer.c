@@ -14,7 +14,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define POINTER_MAX_BYTES ((size_t)16 << 10)
+#define POINTER_MOST_PATCHES 4096               /* what is read; fewer are written */
+#define POINTER_MAX_BYTES    ((size_t)64 << 10) /* a patch of control characters alone fits */
 
 const char *table_pointer_key(struct tn_arena *arena, const struct iceberg_table *table, int64_t version)
 {
@@ -26,6 +27,25 @@ const char *table_metadata_key(struct tn_arena *arena, const struct iceberg_tabl
     char uuid[TN_UUID_TEXT];
     return tn_arena_printf(arena, "%s/metadata/%05" PRId64 "-%s.metadata.json", table->prefix, version,
                            tn_uuid4(uuid));
+}
+
+static void pointer_write_patch(const struct table_pointer *pointer, struct tn_json *json)
+{
+    tn_json_ki64(json, "checkpoint", pointer->checkpoint);
+    tn_json_key(json, "patch");
+    tn_json_open(json, '[');
+    for (size_t i = 0; i < pointer->patch_count; i++) {
+        const struct metadata_part *part = &pointer->patch[i];
+        if (part->text) {
+            tn_json_strn(json, part->text, part->length);
+            continue;
+        }
+        tn_json_open(json, '[');
+        tn_json_int(json, (int64_t)part->offset);
+        tn_json_int(json, (int64_t)part->length);
+        tn_json_close(json, ']');
+    }
+    tn_json_close(json, ']');
 }
 
 void table_pointer_write(const struct table_pointer *pointer, struct tn_buf *out)
@@ -44,8 +64,44 @@ void table_pointer_write(const struct table_pointer *pointer, struct tn_buf *out
         tn_json_ki64(&json, "length", pointer->length);
         tn_json_kstr(&json, "crc32c", sum);
     }
+    if (pointer->checkpoint)
+        pointer_write_patch(pointer, &json);
     tn_json_close(&json, '}');
     tn_buf_putc(out, '\n');
+}
+
+static enum tn_code pointer_parse_part(const struct doc_node *node, const char *what, struct metadata_part *ret,
+                                       struct tn_error *err)
+{
+    const struct doc_node *offset = node->kind == DOC_ARRAY ? node->first : NULL;
+    if (node->kind == DOC_STRING) {
+        *ret = (struct metadata_part){.text = node->text, .length = node->text_length};
+        return TN_OK;
+    }
+    if (!offset || node->count != 2 || offset->kind != DOC_INT || offset->next->kind != DOC_INT ||
+        offset->integer < 0 || offset->next->integer < 0)
+        return tn_fail(err, TN_ECORRUPT, "%s: a part of \"patch\" is neither a text nor [offset, length]", what);
+    *ret = (struct metadata_part){.offset = (size_t)offset->integer, .length = (size_t)offset->next->integer};
+    return TN_OK;
+}
+
+static enum tn_code pointer_parse_patch(struct tn_arena *arena, const struct doc_node *root, const char *what,
+                                        struct table_pointer *pointer, struct tn_error *err)
+{
+    const struct doc_node *list = NULL;
+    TN_TRY(doc_take_i64(root, "checkpoint", what, &pointer->checkpoint, err));
+    if (pointer->checkpoint == 0)
+        return TN_OK;
+    if (pointer->checkpoint < 0 || pointer->checkpoint >= pointer->version ||
+        pointer->version - pointer->checkpoint > POINTER_MOST_PATCHES)
+        return tn_fail(err, TN_ECORRUPT, "%s: \"checkpoint\" %lld does not fit version %lld", what,
+                       (long long)pointer->checkpoint, (long long)pointer->version);
+    TN_TRY(doc_need(root, "patch", DOC_ARRAY, what, &list, err));
+    struct metadata_part *parts = TN_ARENA_ARRAY(arena, struct metadata_part, list->count);
+    for (const struct doc_node *node = list->first; node; node = node->next)
+        TN_TRY(pointer_parse_part(node, what, &parts[pointer->patch_count++], err));
+    pointer->patch = parts;
+    return TN_OK;
 }
 
 enum tn_code table_pointer_parse(struct tn_arena *arena, const char *text, size_t length, const char *what,
@@ -72,6 +128,7 @@ enum tn_code table_pointer_parse(struct tn_arena *arena, const char *text, size_
         if (strlen(sum) != 8 || !tn_hex_decode(sum, bytes, sizeof bytes))
             return tn_fail(err, TN_ECORRUPT, "%s: \"crc32c\" must be 8 hex digits", what);
         pointer.crc32c = (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+        TN_TRY(pointer_parse_patch(arena, root, what, &pointer, err));
     }
     *ret = pointer;
     return TN_OK;
@@ -98,13 +155,23 @@ struct table_pointer table_pointer_for(struct tn_arena *arena, const struct iceb
     size_t prefix = strlen(table->prefix), length = 0;
     const char *json = iceberg_metadata_json(metadata, &length);
     bool below = strncmp(metadata->key, table->prefix, prefix) == 0 && metadata->key[prefix] == '/';
+    const struct metadata *inner = metadata_of(metadata);
+    bool patched = inner->checkpoint > 0 && inner->checkpoint < metadata->version;
     return (struct table_pointer){
         .version = metadata->version,
         .metadata = tn_arena_strdup(arena, below ? metadata->key + prefix + 1 : metadata->uri),
         .attempt = tn_arena_strdup(arena, tn_uuid4(uuid)),
         .length = (int64_t)length,
         .crc32c = tn_crc32c(0, json, length),
+        .checkpoint = patched ? inner->checkpoint : 0,
+        .patch = patched ? inner->patch : NULL,
+        .patch_count = patched ? inner->patch_count : 0,
     };
+}
+
+bool table_pointer_fits(const struct table_pointer *pointer, const struct tn_buf *json)
+{
+    return (int64_t)json->len == pointer->length && tn_crc32c(0, json->data, json->len) == pointer->crc32c;
 }
 
 /* --- The newest one --- */

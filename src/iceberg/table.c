@@ -8,12 +8,14 @@
 #include <inttypes.h>
 #include <string.h>
 
+enum { LOAD_TRIES = 10 };
+
 /* --- Load --- */
 
-static enum tn_code table_load_pointed(const struct iceberg_table *table, const struct table_pointer *pointer,
-                                       struct tn_arena *arena, struct iceberg_metadata **ret, struct tn_error *err)
+enum tn_code table_metadata_place(const struct iceberg_table *table, const struct table_pointer *pointer,
+                                  struct tn_arena *arena, const char **ret_key, const char **ret_uri,
+                                  struct tn_error *err)
 {
-    TN_AUTO_BUF json = {0};
     const char *key = NULL, *uri = pointer->metadata;
     if (strchr(uri, ':')) {
         char *found = NULL;
@@ -23,26 +25,59 @@ static enum tn_code table_load_pointed(const struct iceberg_table *table, const 
         key = tn_arena_printf(arena, "%s/%s", table->prefix, uri);
         uri = store_uri(table->store, arena, key);
     }
-    enum tn_code code = store_get(table->store, key, ICEBERG_METADATA_MAX_BYTES, &json, err);
-    if (code == TN_ENOTFOUND) {
-        (void)tn_fail(err, TN_ECORRUPT,
-                      "version %" PRId64 " of %s is committed, but its metadata file %s is not there",
-                      pointer->version, table->prefix, key);
-        tn_error_hint(err, "something outside of Tarn removed it; restore it from a backup");
-        return TN_ECORRUPT;
-    }
-    TN_TRY(code);
-    if ((int64_t)json.len != pointer->length || tn_crc32c(0, json.data, json.len) != pointer->crc32c) {
-        (void)tn_fail(err, TN_ECORRUPT, "%s is not what version %" PRId64 " committed (%zu bytes of %" PRId64 ")",
-                      key, pointer->version, json.len, pointer->length);
+    *ret_key = key;
+    if (ret_uri)
+        *ret_uri = uri;
+    return TN_OK;
+}
+
+static enum tn_code table_fail_metadata(const struct iceberg_table *table, const struct table_pointer *pointer,
+                                        const char *key, bool there, struct tn_error *err)
+{
+    if (there) {
+        (void)tn_fail(err, TN_ECORRUPT, "%s is not what version %" PRId64 " committed (%" PRId64 " bytes)", key,
+                      pointer->version, pointer->length);
         tn_error_hint(err, "the file was changed or damaged; restore it from a backup");
         return TN_ECORRUPT;
     }
+    (void)tn_fail(err, TN_ECORRUPT, "version %" PRId64 " of %s is committed, but its metadata file %s is not there",
+                  pointer->version, table->prefix, key);
+    tn_error_hint(err, "something outside of Tarn removed it; restore it from a backup");
+    return TN_ECORRUPT;
+}
+
+/* The file's bytes. One that a power failure took is made again, and put where
+ * it was: other engines read it too. */
+static enum tn_code table_read_metadata(const struct iceberg_table *table, const struct table_pointer *pointer,
+                                        const char *key, struct tn_buf *ret, struct tn_error *err)
+{
+    enum tn_code code = store_get(table->store, key, ICEBERG_METADATA_MAX_BYTES, ret, err);
+    if (code != TN_OK && code != TN_ENOTFOUND)
+        return code;
+    if (code == TN_OK && table_pointer_fits(pointer, ret))
+        return TN_OK;
+    if (!pointer->checkpoint)
+        return table_fail_metadata(table, pointer, key, code == TN_OK, err);
+    ret->len = 0;
+    TN_TRY(table_rebuild(table, pointer, ret, err));
+    enum tn_code ignored = store_put(table->store, key, ret->data, ret->len, NULL); /* a lake may be read-only */
+    (void)ignored;
+    return TN_OK;
+}
+
+static enum tn_code table_load_pointed(const struct iceberg_table *table, const struct table_pointer *pointer,
+                                       struct tn_arena *arena, struct iceberg_metadata **ret, struct tn_error *err)
+{
+    TN_AUTO_BUF json = {0};
+    const char *key = NULL, *uri = NULL;
+    TN_TRY(table_metadata_place(table, pointer, arena, &key, &uri, err));
+    TN_TRY(table_read_metadata(table, pointer, key, &json, err));
     ICEBERG_AUTO_METADATA *metadata = NULL;
     TN_TRY(iceberg_metadata_parse(json.data, json.len, uri, &metadata, err));
     struct metadata *inner = metadata_of(metadata);
     inner->shown.version = pointer->version;
     inner->shown.key = tn_arena_strdup(inner->arena, key);
+    inner->checkpoint = pointer->checkpoint ? pointer->checkpoint : pointer->version;
     *ret = TN_TAKE(metadata);
     return TN_OK;
 }
@@ -52,12 +87,21 @@ static enum tn_code table_absent(const struct iceberg_table *table, const char *
     return tn_fail(err, TN_ENOTFOUND, "no table at %s%s", table->prefix, why);
 }
 
+static enum tn_code table_load_version(const struct iceberg_table *table, int64_t version,
+                                       struct iceberg_metadata **ret, struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    struct table_pointer pointer;
+    TN_TRY(table_pointer_read(table, version, arena, &pointer, err));
+    if (pointer.dropped)
+        return table_absent(table, ": it was dropped", err);
+    return table_load_pointed(table, &pointer, arena, ret, err);
+}
+
 enum tn_code iceberg_table_load(const struct iceberg_table *table, const struct iceberg_metadata *known,
                                 struct iceberg_metadata **ret, struct tn_error *err)
 {
-    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
-    int64_t version = 0;
-    struct table_pointer pointer;
+    int64_t version = 0, newer = 0;
     TN_TRY(table_newest_version(table, known ? known->version : 0, &version, err));
     if (version == 0)
         return table_absent(table, "", err);
@@ -65,10 +109,16 @@ enum tn_code iceberg_table_load(const struct iceberg_table *table, const struct 
         *ret = iceberg_metadata_ref(known);
         return TN_OK;
     }
-    TN_TRY(table_pointer_read(table, version, arena, &pointer, err));
-    if (pointer.dropped)
-        return table_absent(table, ": it was dropped", err);
-    return table_load_pointed(table, &pointer, arena, ret, err);
+    /* Writers may be so fast that the version falls off the log, and its files
+     * go, while it is being read here. */
+    for (int tries = 0;; tries++) {
+        enum tn_code code = table_load_version(table, version, ret, err);
+        if (code == TN_OK || tries == LOAD_TRIES)
+            return code;
+        if (table_newest_version(table, version, &newer, NULL) != TN_OK || newer <= version)
+            return code;
+        version = newer;
+    }
 }
 
 enum tn_code iceberg_table_exists(const struct iceberg_table *table, bool *ret, struct tn_error *err)
@@ -150,6 +200,7 @@ enum tn_code iceberg_table_create(const struct iceberg_table *table, const struc
     TN_TRY(table_first_version(table, &version, err));
     TN_TRY(table_draft(table, schema, properties, property_count, version, true, &metadata, err));
     const char *json = iceberg_metadata_json(metadata, &length);
+    metadata_of(metadata)->checkpoint = version;
     struct table_pointer pointer = table_pointer_for(arena, table, metadata);
     table_pointer_write(&pointer, &text);
     TN_TRY(store_batch_put(batch, metadata->key, json, length, err));
@@ -209,9 +260,18 @@ enum tn_code iceberg_table_undrop(const struct iceberg_table *table, struct iceb
     TN_TRY(table_pointer_read(table, version - 1, arena, &pointer, err));
     if (pointer.dropped)
         return tn_fail(err, TN_ECORRUPT, "%s was dropped twice", table->prefix);
+    /* As the version that it was: what a crash took is made again from there. */
+    TN_TRY(table_load_pointed(table, &pointer, arena, &metadata, err));
     pointer.version = version + 1;
     pointer.attempt = tn_uuid4(uuid);
-    TN_TRY(table_load_pointed(table, &pointer, arena, &metadata, err));
+    metadata_of(metadata)->shown.version = pointer.version;
+    if (pointer.checkpoint) { /* a patch fits behind its own base only */
+        size_t length = 0;
+        const char *json = iceberg_metadata_json(metadata, &length);
+        TN_TRY(store_put(table->store, metadata->key, json, length, err));
+        pointer.checkpoint = 0;
+    }
+    metadata_of(metadata)->checkpoint = pointer.version;
     TN_TRY(table_put_pointer(table, &pointer, err));
     *ret = TN_TAKE(metadata);
     return TN_OK;

@@ -7,6 +7,8 @@
 #include "store/store.h"
 
 #define TABLE_MANIFEST_MAX_BYTES ((size_t)256 << 20)
+/* Versions in a row whose metadata file is written without an fsync. */
+#define TABLE_MOST_PATCHES 96
 
 /* --- cache.c --- */
 
@@ -39,6 +41,11 @@ struct table_pointer {
     const char *attempt;  /* a UUID: whose pointer this is */
     int64_t length;
     uint32_t crc32c;
+    /* The metadata file was not fsynced: it can be made of that version's,
+     * by the patches of the pointers behind it, this one's last. Or 0. */
+    int64_t checkpoint;
+    const struct metadata_part *patch;
+    size_t patch_count;
 };
 const char *table_pointer_key(struct tn_arena *arena, const struct iceberg_table *table, int64_t version);
 void table_pointer_write(const struct table_pointer *pointer, struct tn_buf *out);
@@ -49,6 +56,8 @@ enum tn_code table_pointer_read(const struct iceberg_table *table, int64_t versi
 /* The highest version there is, or 0. `known` > 0 is a version seen before. */
 enum tn_code table_newest_version(const struct iceberg_table *table, int64_t known, int64_t *ret,
                                   struct tn_error *err) TN_CHECKED;
+/* Do the bytes agree with the pointer? */
+bool table_pointer_fits(const struct table_pointer *pointer, const struct tn_buf *json);
 /* The pointer of a new metadata file (its key below the prefix). */
 struct table_pointer table_pointer_for(struct tn_arena *arena, const struct iceberg_table *table,
                                        const struct iceberg_metadata *metadata);
@@ -56,5 +65,22 @@ struct table_pointer table_pointer_for(struct tn_arena *arena, const struct iceb
 void table_write_hint(const struct iceberg_table *table, const struct iceberg_metadata *metadata);
 /* "<prefix>/metadata/00007-<uuid>.metadata.json" */
 const char *table_metadata_key(struct tn_arena *arena, const struct iceberg_table *table, int64_t version);
+
+/* --- table.c --- */
+
+/* Where a version's metadata file lies; ret_uri may be NULL. */
+enum tn_code table_metadata_place(const struct iceberg_table *table, const struct table_pointer *pointer,
+                                  struct tn_arena *arena, const char **ret_key, const char **ret_uri,
+                                  struct tn_error *err) TN_CHECKED;
+
+/* --- rebuild.c --- */
+
+/* The JSON of a version whose metadata file was lost or torn by a power
+ * failure, from its checkpoint and the patches since; appended to `ret`. */
+enum tn_code table_rebuild(const struct iceberg_table *table, const struct table_pointer *pointer, struct tn_buf *ret,
+                           struct tn_error *err) TN_CHECKED;
+/* The next version's JSON of a version's; TN_ECORRUPT when the parts do not fit. */
+enum tn_code table_patch(const struct tn_buf *base, const struct metadata_part *parts, size_t count,
+                         struct tn_buf *ret, struct tn_error *err) TN_CHECKED;
 
 #endif

@@ -219,10 +219,27 @@ static bool tx_changes_rows(const struct iceberg_tx *tx)
     return tx->added_count || tx->removed_count || tx->remove_all || tx->start_id != ICEBERG_NONE;
 }
 
+/* Everything but rows and the summary: what metadata_next cannot do. */
+static bool tx_changes_metadata(const struct iceberg_tx *tx)
+{
+    return tx->schema || tx->property_count || tx->tag_count || tx->forgotten_count;
+}
+
+static bool tx_makes_snapshot(const struct iceberg_tx *tx)
+{
+    /* A transaction of summary keys alone (an ingest of nothing) makes a
+     * snapshot too: that is where they live. */
+    return tx_changes_rows(tx) || tx->summary_count;
+}
+
 static bool tx_changes_anything(const struct iceberg_tx *tx)
 {
-    return tx_changes_rows(tx) || tx->schema || tx->property_count || tx->tag_count || tx->forgotten_count ||
-           tx->summary_count;
+    return tx_makes_snapshot(tx) || tx_changes_metadata(tx);
+}
+
+const struct iceberg_schema *tx_schema(const struct iceberg_tx *tx, const char **ret_json)
+{
+    return tx->draft ? metadata_draft_schema(tx->draft, ret_json) : metadata_current_schema(tx->base, ret_json);
 }
 
 static enum tn_code tx_draft_changes(struct iceberg_tx *tx, struct tn_error *err)
@@ -236,23 +253,59 @@ static enum tn_code tx_draft_changes(struct iceberg_tx *tx, struct tn_error *err
     return TN_OK;
 }
 
-/* A transaction of summary keys alone (an ingest of nothing) makes a snapshot
- * too: that is where they live. */
-static enum tn_code tx_draft_snapshot(struct iceberg_tx *tx, int64_t timestamp_ms, struct tn_error *err)
+static enum tn_code tx_build_snapshot(struct iceberg_tx *tx, int64_t timestamp_ms, struct tn_buf *out,
+                                      struct tn_error *err)
 {
-    TN_AUTO_BUF json = {0};
     const char *list_uri = NULL, *schema_json = NULL;
     TN_FAULT("commit.before_manifest");
     tx->sequence_number = tx->base->last_sequence_number + 1;
     TN_TRY(tx_build_manifests(tx, &list_uri, err));
-    int32_t schema_id = metadata_draft_schema(tx->draft, &schema_json)->id;
-    TN_TRY(tx_snapshot_json(tx, list_uri, timestamp_ms, schema_id, &json, err));
-    return metadata_draft_add_snapshot(tx->draft, json.data, json.len, err);
+    return tx_snapshot_json(tx, list_uri, timestamp_ms, tx_schema(tx, &schema_json)->id, out, err);
+}
+
+/* The version itself: the short way where it will do, else the general one. */
+static enum tn_code tx_build_version(struct iceberg_tx *tx, const struct tn_buf *snapshot, int64_t now,
+                                     struct tn_error *err)
+{
+    int64_t version = tx->base->version + 1;
+    const char *key = table_metadata_key(tx->attempt, &tx->table, version);
+    const char *uri = store_uri(tx->table.store, tx->attempt, key);
+    if (!tx->draft)
+        TN_TRY(metadata_next(tx->base, snapshot->data, snapshot->len, version, key, uri, now, &tx->next, err));
+    if (tx->next)
+        return TN_OK;
+    if (!tx->draft)
+        tx->draft = metadata_draft_new(tx->base);
+    if (snapshot->len)
+        TN_TRY(metadata_draft_add_snapshot(tx->draft, snapshot->data, snapshot->len, err));
+    TN_TRY(tx_draft_changes(tx, err));
+    return metadata_draft_finish(tx->draft, version, key, uri, now, &tx->next, err);
+}
+
+/* The metadata file needs no fsync when the pointer says how to make it again
+ * from one that had it. That one must not fall off the log meanwhile. */
+static enum tn_code tx_put_metadata(struct iceberg_tx *tx, struct tn_error *err)
+{
+    struct metadata *next = metadata_of(tx->next);
+    int64_t from = metadata_of(tx->base)->checkpoint;
+    size_t length = 0, most = TN_MIN((size_t)TABLE_MOST_PATCHES, tx->next->metadata_log_count);
+    const char *json = iceberg_metadata_json(tx->next, &length);
+    bool soft = next->patch_count && next->patch_bytes <= METADATA_PATCH_MAX_BYTES && from > 0 &&
+                tx->next->version - from <= (int64_t)most;
+    next->checkpoint = soft ? from : tx->next->version;
+    if (soft)
+        TN_TRY(store_batch_put_soft(tx->batch, tx->next->key, json, length, err));
+    else
+        TN_TRY(store_batch_put(tx->batch, tx->next->key, json, length, err));
+    TN_GROW(tx->written, tx->written_count, tx->written_capacity);
+    tx->written[tx->written_count++] = tn_arena_strdup(tx->attempt, tx->next->key);
+    return TN_OK;
 }
 
 /* Everything but the pointer into the batch. */
 static enum tn_code tx_build(struct iceberg_tx *tx, struct tn_error *err)
 {
+    TN_AUTO_BUF snapshot = {0};
     tx_drop_attempt(tx);
     if (tx->base->format_version != 2) {
         (void)tn_fail(err, TN_EUNSUPPORTED, "%s has format version %d, and only version 2 is written",
@@ -260,22 +313,17 @@ static enum tn_code tx_build(struct iceberg_tx *tx, struct tn_error *err)
         return TN_EUNSUPPORTED;
     }
     tx->attempt = tn_arena_new();
-    tx->draft = metadata_draft_new(tx->base);
+    if (tx_changes_metadata(tx) || !tx_makes_snapshot(tx))
+        tx->draft = metadata_draft_new(tx->base);
     int64_t now = tx->timestamp_ms ? tx->timestamp_ms : tn_now_ms();
     now = TN_MAX(now, tx->base->last_updated_ms); /* a clock that went back must not order commits wrongly */
     if (tx->schema)
         TN_TRY(metadata_draft_set_schema(tx->draft, tx->schema, err));
-    if (tx_changes_rows(tx) || tx->summary_count)
-        TN_TRY(tx_draft_snapshot(tx, now, err));
-    TN_TRY(tx_draft_changes(tx, err));
+    if (tx_makes_snapshot(tx))
+        TN_TRY(tx_build_snapshot(tx, now, &snapshot, err));
     TN_FAULT("commit.before_metadata");
-    int64_t version = tx->base->version + 1;
-    const char *key = table_metadata_key(tx->attempt, &tx->table, version);
-    const char *uri = store_uri(tx->table.store, tx->attempt, key);
-    TN_TRY(metadata_draft_finish(tx->draft, version, key, uri, now, &tx->next, err));
-    size_t length = 0;
-    const char *json = iceberg_metadata_json(tx->next, &length);
-    return tx_put_object(tx, uri, json, length, err);
+    TN_TRY(tx_build_version(tx, &snapshot, now, err));
+    return tx_put_metadata(tx, err);
 }
 
 /* --- Publishing --- */

@@ -72,7 +72,7 @@ static enum tn_code tx_open_build(struct iceberg_tx *tx, struct manifest_build *
 {
     const struct iceberg_spec *spec = iceberg_metadata_spec(tx->base, spec_id);
     const char *json = NULL;
-    const struct iceberg_schema *schema = metadata_draft_schema(tx->draft, &json);
+    const struct iceberg_schema *schema = tx_schema(tx, &json);
     if (!spec)
         return tn_fail(err, TN_EINTERNAL, "%s has no partition spec %d", tx->table.prefix, spec_id);
     return manifest_build_open(build, tx->attempt, content, schema, json, spec, NULL, err);
@@ -124,7 +124,7 @@ static enum tn_code tx_write_added(struct iceberg_tx *tx, enum manifest_content 
 {
     TN_CLEANUP(manifest_build_release) struct manifest_build build = {0};
     const char *json = NULL;
-    const struct iceberg_schema *schema = metadata_draft_schema(tx->draft, &json);
+    const struct iceberg_schema *schema = tx_schema(tx, &json);
     TN_TRY(tx_open_build(tx, &build, content, spec_id, err));
     for (size_t i = 0; i < tx->added_count; i++) {
         struct iceberg_file file = *tx->added[i];
@@ -172,7 +172,7 @@ static enum tn_code tx_rewrite_manifest(struct iceberg_tx *tx, const struct mani
         if (removed) {
             file.snapshot_id = tx->snapshot_id;
             tx_count(&tx->minus, &file);
-            (void)tx_paths_add(&tx->found, entry->file.path);
+            (void)tx_paths_add(&tx->found, tn_arena_strdup(tx->attempt, entry->file.path)); /* the manifest goes */
         }
         TN_TRY(manifest_build_add(&build, removed ? MANIFEST_DELETED : MANIFEST_EXISTING, &file, err));
     }

@@ -49,8 +49,8 @@ struct iceberg_tx {
     size_t forgotten_count, forgotten_capacity;
 
     /* One attempt to commit; cleared by a rebase. */
-    struct tn_arena *attempt; /* NULL: not prepared */
-    struct metadata_draft *draft;
+    struct tn_arena *attempt;     /* NULL: not prepared */
+    struct metadata_draft *draft; /* NULL: metadata_next may do */
     struct iceberg_metadata *next;
     const char **written; /* keys */
     size_t written_count, written_capacity;
@@ -76,6 +76,8 @@ enum tn_code tx_put_object(struct iceberg_tx *tx, const char *uri, const void *b
                            struct tn_error *err) TN_CHECKED;
 /* The snapshot whose content the transaction starts from, or NULL. */
 const struct iceberg_snapshot *tx_start(const struct iceberg_tx *tx);
+/* The schema that this commit's manifests are of, and its JSON. */
+const struct iceberg_schema *tx_schema(const struct iceberg_tx *tx, const char **ret_json);
 /* The data file that a delete file belongs to alone, or NULL. */
 const char *tx_delete_target(const struct iceberg_file *file);
 

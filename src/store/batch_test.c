@@ -62,6 +62,28 @@ static void commit_counts_fsyncs(void **state)
     }
 }
 
+static void soft_objects_cost_no_fsync(void **state)
+{
+    struct fixture *f = *state;
+    assert_ok(store_put(f->store, "d/m/0", "x", 1, &test_err)); /* the folder is known */
+    assert_ok(store_put(f->store, "d/c/0", "x", 1, &test_err));
+    TN_CLEANUP(store_batch_free_p) struct store_batch *batch = store_batch_new(f->store);
+    assert_ok(store_batch_put_soft(batch, "d/m/1", "soft", 4, &test_err));
+    assert_absent(f, "d/m/1");
+    struct store_counters before = store_counters(f->store);
+    assert_ok(store_batch_commit(batch, "d/c/1", "pointer", 7, &test_err));
+    assert_content(f, "d/m/1", "soft");
+    assert_int_equal(store_counters(f->store).fsyncs - before.fsyncs, 2); /* the pointer's */
+    assert_ok(store_batch_put_soft(batch, "d/m/2", "soft", 4, &test_err));
+    assert_ok(store_batch_put(batch, "d/m/3", "hard", 4, &test_err)); /* the next one is not soft */
+    before = store_counters(f->store);
+    assert_ok(store_batch_flush(batch, &test_err));
+    assert_int_equal(store_counters(f->store).fsyncs - before.fsyncs, 2); /* its own and the folder's */
+    assert_content(f, "d/m/2", "soft");
+    assert_content(f, "d/m/3", "hard");
+    assert_int_equal(staged_count(f), 0);
+}
+
 static void lost_commit_leaves_batch_usable(void **state)
 {
     struct fixture *f = *state;
@@ -223,6 +245,7 @@ int main(void)
         STORE_TEST(visible_only_after_flush),
         STORE_TEST(freed_unflushed),
         STORE_TEST(commit_counts_fsyncs),
+        STORE_TEST(soft_objects_cost_no_fsync),
         STORE_TEST(lost_commit_leaves_batch_usable),
         STORE_TEST(many_objects),
         STORE_TEST(injected_failures),

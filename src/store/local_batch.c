@@ -24,6 +24,7 @@ struct item {
     char *path;   /* what will be renamed to the key; NULL once it was */
     char *source; /* a file on another file system, removed in the end */
     int fd;       /* of path, or -1 */
+    bool soft;    /* no fsync */
 };
 
 struct local_batch {
@@ -94,6 +95,15 @@ static void add_item(struct local_batch *batch, const char *key, char *path, cha
     batch->items[batch->count++] = (struct item){.key = tn_strdup(key), .path = path, .source = source, .fd = fd};
 }
 
+/* Its write-out is not started: what is replaced or deleted soon need never
+ * reach the disk. */
+static void add_soft(struct local_batch *batch, const char *key, char *path, int fd)
+{
+    (void)close(fd);
+    TN_GROW(batch->items, batch->count, batch->capacity);
+    batch->items[batch->count++] = (struct item){.key = tn_strdup(key), .path = path, .fd = -1, .soft = true};
+}
+
 static int open_new(struct local_store *local, const char *path, struct tn_error *err)
 {
     for (int tries = 0;; tries++) {
@@ -145,7 +155,10 @@ enum tn_code local_batch_put(struct store_batch *base, const char *key, const vo
     char *path = NULL;
     int fd = -1;
     TN_TRY(write_staged(local_of(base->store), key, bytes, count, &path, &fd, err));
-    add_item(batch_of(base), key, path, NULL, fd);
+    if (base->soft)
+        add_soft(batch_of(base), key, path, fd);
+    else
+        add_item(batch_of(base), key, path, NULL, fd);
     return TN_OK;
 }
 
@@ -308,6 +321,8 @@ static enum tn_code fsync_folders(struct local_store *local, const struct local_
     size_t done_count = 0;
     for (size_t i = 0; i < batch->count; i++) {
         const char *key = batch->items[i].key;
+        if (batch->items[i].soft)
+            continue;
         const char *slash = strrchr(key, '/');
         char *folder = tn_arena_strndup(arena, key, slash ? (size_t)(slash - key) : 0);
         bool known = false;
@@ -359,7 +374,8 @@ static enum tn_code finish_objects(struct local_store *local, struct local_batch
     TN_FAULT("store.put.before_fsync");
     bool durable = !batch->base.hint;
     for (size_t i = 0; durable && i < batch->count; i++)
-        TN_TRY(fsync_item(local, &batch->items[i], err));
+        if (!batch->items[i].soft)
+            TN_TRY(fsync_item(local, &batch->items[i], err));
     if (pointer)
         TN_TRY(fsync_item(local, pointer, err));
     for (size_t i = 0; i < batch->count; i++)

@@ -218,6 +218,15 @@ enum tn_code store_batch_put(struct store_batch *batch, const char *key, const v
     return TN_OK;
 }
 
+enum tn_code store_batch_put_soft(struct store_batch *batch, const char *key, const void *bytes, size_t count,
+                                  struct tn_error *err)
+{
+    batch->soft = true;
+    enum tn_code code = store_batch_put(batch, key, bytes, count, err);
+    batch->soft = false;
+    return code;
+}
+
 enum tn_code store_batch_put_file(struct store_batch *batch, const char *key, const char *local_path,
                                   struct tn_error *err)
 {

@@ -149,6 +149,12 @@ struct store_batch *store_batch_new(struct store *store) __attribute__((returns_
 /* The bytes may be freed on return. */
 enum tn_code store_batch_put(struct store_batch *batch, const char *key, const void *bytes, size_t count,
                              struct tn_error *err) TN_CHECKED;
+/* As store_batch_put, and visible with the batch to every reader, but without
+ * an fsync: after a power failure the object may be missing, empty or torn,
+ * however much of the batch is there. For bytes that can be checked and made
+ * again from what is durable. A store may make it durable all the same. */
+enum tn_code store_batch_put_soft(struct store_batch *batch, const char *key, const void *bytes, size_t count,
+                                  struct tn_error *err) TN_CHECKED;
 /* Takes ownership of the file: a batch that is freed unflushed removes it. On
  * failure it stays the caller's. */
 enum tn_code store_batch_put_file(struct store_batch *batch, const char *key, const char *local_path,

@@ -53,6 +53,7 @@ struct store_batch {
     struct store *store;
     bool failed; /* by a flush: only store_batch_free is left */
     bool hint;   /* need not be durable (store_put_hint) */
+    bool soft;   /* during batch_put: this object need not be (store_batch_put_soft) */
 };
 
 #define STORE_COUNT(store, what, amount)                                                                             \
