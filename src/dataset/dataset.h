@@ -28,6 +28,7 @@ struct lake {
     struct dataset_relations *relations; /* may be NULL: nothing is remembered then */
     struct journal *journal;             /* may be NULL in tests: nothing is journaled then */
     struct dataset_hot *hot;             /* may be NULL: nothing is held in memory then */
+    struct dataset_replays *replays;     /* may be NULL: forgotten moments are not told again */
     struct dataset_rows_queues *queues;  /* may be NULL: each write of rows is a commit of its own */
 };
 
@@ -41,6 +42,13 @@ TN_DEFINE_CLEANUP(struct dataset_relations, dataset_relations_free)
 
 /* For struct engine_query_options. `lake` must outlive the query's start. */
 struct engine_resolver dataset_resolver(struct lake *lake);
+
+/* Moments whose snapshot was thinned, rebuilt from the journal and held as
+ * tables of the engine. Thread-safe. */
+struct dataset_replays;
+struct dataset_replays *dataset_replays_new(void) __attribute__((returns_nonnull));
+void dataset_replays_free(struct dataset_replays *replays);
+TN_DEFINE_CLEANUP(struct dataset_replays, dataset_replays_free)
 
 /* ---- writing ----------------------------------------------------------- */
 

@@ -13,6 +13,17 @@
 enum tn_code dataset_read_sql(struct lake *lake, const struct iceberg_plan *plan, const struct iceberg_schema *schema,
                               struct tn_buf *out, struct tn_error *err) TN_CHECKED;
 
+/* replay.c: the SELECT of a moment between two kept snapshots: `from` with the
+ * journal's events up to that sequence number applied. The arena's. */
+enum tn_code dataset_replay_sql(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
+                                const struct iceberg_snapshot *from, int64_t to_sequence, struct tn_arena *arena,
+                                const char **ret, struct tn_error *err) TN_CHECKED;
+/* Whether what `ref` asks for is such a moment: *ret_from is NULL when it is
+ * not (a kept snapshot answers, or nothing does). */
+enum tn_code dataset_replay_find(struct lake *lake, const struct iceberg_metadata *metadata,
+                                 const struct engine_table_ref *ref, const struct iceberg_snapshot **ret_from,
+                                 int64_t *ret_sequence, struct tn_error *err) TN_CHECKED;
+
 /* prune.c: what a query's conditions mean for the table's columns; those that
  * cannot be said exactly are left out. The arena's. */
 size_t dataset_predicates(struct tn_arena *arena, const struct iceberg_schema *schema,

@@ -116,8 +116,8 @@ static bool give_row(void *context, size_t count, const char *const *values)
     return reader->code == TN_OK;
 }
 
-enum tn_code journal_events(struct journal *journal, const char *dataset, const char *table_uuid, int64_t from,
-                            int64_t to, journal_row_fn *each, void *context, struct tn_error *err)
+enum tn_code journal_events(struct journal *journal, const char *table_uuid, int64_t from, int64_t to,
+                            journal_row_fn *each, void *context, struct tn_error *err)
 {
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
     struct engine_relation relation = {0};
@@ -135,6 +135,36 @@ enum tn_code journal_events(struct journal *journal, const char *dataset, const 
     struct reader reader = {.each = each, .context = context, .err = err};
     TN_TRY(engine_run(journal->engine, sql.data, give_row, &reader, err));
     return reader.code;
+}
+
+static bool take_sequence(void *context, size_t count, const char *const *values)
+{
+    (void)count;
+    if (values[0])
+        *(int64_t *)context = strtoll(values[0], NULL, 10);
+    return true;
+}
+
+enum tn_code journal_moment(struct journal *journal, const char *table_uuid, int64_t time_us, int64_t snapshot_id,
+                            int64_t *ret_sequence, struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    struct engine_relation relation = {0};
+    TN_AUTO_BUF sql = {0};
+    int64_t sequence = 0;
+    TN_TRY(relation_text(journal, arena, &relation, err));
+    tn_buf_printf(&sql, "SELECT max(sequence) FROM (%s) WHERE ", relation.definition);
+    if (snapshot_id)
+        tn_buf_printf(&sql, "snapshot_id = %" PRId64, snapshot_id);
+    else
+        tn_buf_printf(&sql, "ts <= make_timestamptz(%" PRId64 ")", time_us);
+    tn_buf_puts(&sql, " AND table_uuid = ");
+    tn_buf_put_sql_string(&sql, table_uuid);
+    TN_TRY(engine_run(journal->engine, sql.data, take_sequence, &sequence, err));
+    if (sequence == 0)
+        return tn_fail(err, TN_ENOTFOUND, "the journal tells nothing of that moment");
+    *ret_sequence = sequence;
+    return TN_OK;
 }
 
 /* ---- foreign commits ----------------------------------------------------------- */

@@ -85,15 +85,20 @@ enum tn_code journal_relation(struct journal *journal, const struct engine_table
                               struct engine_relation *ret, struct tn_error *err) TN_CHECKED;
 
 /* The events of one dataset with from < sequence <= to, ordered by (sequence,
- * ordinal), for replay; the table's uuid tells it from one of the same name
- * before it. */
+ * ordinal), for replay; by the table's uuid, which a new name does not change. */
 struct journal_row {
     int64_t sequence;
     const char *entity, *operation, *field, *old_value, *new_value; /* NULL where there is none */
 };
 typedef enum tn_code journal_row_fn(void *context, const struct journal_row *row, struct tn_error *err);
-enum tn_code journal_events(struct journal *journal, const char *dataset, const char *table_uuid, int64_t from,
-                            int64_t to, journal_row_fn *each, void *context, struct tn_error *err) TN_CHECKED;
+enum tn_code journal_events(struct journal *journal, const char *table_uuid, int64_t from, int64_t to,
+                            journal_row_fn *each, void *context, struct tn_error *err) TN_CHECKED;
+
+/* Which sequence number a moment of a table has: that of the newest event at or
+ * before a time, or of the events of a snapshot (then the time is not looked
+ * at; 0: by time). TN_ENOTFOUND when there is none. */
+enum tn_code journal_moment(struct journal *journal, const char *table_uuid, int64_t time_us, int64_t snapshot_id,
+                            int64_t *ret_sequence, struct tn_error *err) TN_CHECKED;
 
 /* Journals a commit that somebody else made: `batch` holds its events. Durable
  * on return; a second call for the same snapshot does nothing. */

@@ -266,10 +266,10 @@ static void test_events_in_order(void **state)
     ICEBERG_AUTO_METADATA *people = NULL;
     must(catalog_load(f->catalog, "people", &people, &err));
     TN_AUTO_BUF out = {0};
-    must(journal_events(f->journal, "people", people->uuid, 1, 3, collect, &out, &err));
+    must(journal_events(f->journal, people->uuid, 1, 3, collect, &out, &err));
     assert_string_equal(out.data, "2a 3m ");
     tn_buf_clear(&out);
-    must(journal_events(f->journal, "people", people->uuid, 0, 99, collect, &out, &err));
+    must(journal_events(f->journal, people->uuid, 0, 99, collect, &out, &err));
     assert_string_equal(out.data, "1z 2a 3m 4b ");
 }
 
