@@ -126,10 +126,8 @@ enum tn_code journal_events(struct journal *journal, const char *table_uuid, int
     tn_buf_printf(
         &sql,
         "SELECT sequence, entity, operation, field, old_value, new_value FROM (%s) WHERE sequence > %" PRId64
-        " AND sequence <= %" PRId64 " AND dataset = ",
+        " AND sequence <= %" PRId64 " AND table_uuid = ",
         relation.definition, from, to);
-    tn_buf_put_sql_string(&sql, dataset);
-    tn_buf_puts(&sql, " AND table_uuid = ");
     tn_buf_put_sql_string(&sql, table_uuid);
     tn_buf_puts(&sql, " ORDER BY sequence, ordinal");
     struct reader reader = {.each = each, .context = context, .err = err};
