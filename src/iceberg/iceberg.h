@@ -382,8 +382,8 @@ enum tn_code iceberg_table_create(const struct iceberg_table *table, const struc
                                   struct iceberg_metadata **ret, struct tn_error *err) TN_CHECKED;
 /* The newest version. `known`, a version loaded before, or NULL, makes it one
  * probe when nothing has changed: *ret is then another reference to it.
- * Without it the version hint is tried, then the folder is listed. TN_ENOTFOUND
- * when there is no table. */
+ * Without it the folder of pointers is listed. TN_ENOTFOUND when there is no
+ * table. */
 enum tn_code iceberg_table_load(const struct iceberg_table *table, const struct iceberg_metadata *known,
                                 struct iceberg_metadata **ret, struct tn_error *err) TN_CHECKED;
 enum tn_code iceberg_table_exists(const struct iceberg_table *table, bool *ret, struct tn_error *err) TN_CHECKED;

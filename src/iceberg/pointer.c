@@ -208,28 +208,14 @@ static enum tn_code pointer_list(const struct iceberg_table *table, int64_t *ret
     return TN_OK;
 }
 
-/* What the hint says, or 0: "00007-<uuid>". */
-static int64_t pointer_hint(const struct iceberg_table *table)
-{
-    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
-    TN_AUTO_BUF text = {0};
-    const char *key = tn_arena_printf(arena, "%s/metadata/version-hint.text", table->prefix);
-    int64_t version = 0;
-    if (store_get(table->store, key, 1024, &text, NULL) != TN_OK || !text.data)
-        return 0;
-    for (const char *p = text.data; *p >= '0' && *p <= '9' && version < INT64_C(1) << 50; p++)
-        version = version * 10 + (*p - '0');
-    return version;
-}
-
 enum tn_code table_newest_version(const struct iceberg_table *table, int64_t known, int64_t *ret,
                                   struct tn_error *err)
 {
-    int64_t version = known > 0 ? known : pointer_hint(table);
+    int64_t version = known;
     bool there = false;
     if (version > 0)
         TN_TRY(pointer_exists(table, version, &there, err));
-    if (!there) /* no hint, a wrong one, or pointers that old are gone */
+    if (!there) /* nothing known, or pointers that old are gone */
         TN_TRY(pointer_list(table, &version, err));
     there = version > 0;
     while (there) {

@@ -453,9 +453,20 @@ static enum tn_code tx_publish(struct iceberg_tx *tx, bool with_batch, struct ic
     return TN_OK;
 }
 
+/* What an old base refers to may be gone by now: a lost race, not damage. */
+static enum tn_code tx_build_or_lose(struct iceberg_tx *tx, struct tn_error *err)
+{
+    int64_t newest = 0;
+    enum tn_code code = tx_build(tx, err);
+    if (code != TN_ECORRUPT || table_newest_version(&tx->table, tx->base->version, &newest, NULL) != TN_OK ||
+        newest <= tx->base->version)
+        return code;
+    return tx_lost(tx, err);
+}
+
 enum tn_code iceberg_tx_prepare(struct iceberg_tx *tx, struct tn_error *err)
 {
-    TN_TRY(tx_build(tx, err));
+    TN_TRY(tx_build_or_lose(tx, err));
     tx->visible = true;
     return store_batch_flush(tx->batch, err);
 }
@@ -475,6 +486,6 @@ enum tn_code iceberg_tx_commit(struct iceberg_tx *tx, struct iceberg_metadata **
         *ret = iceberg_metadata_ref(tx->base);
         return TN_OK;
     }
-    TN_TRY(tx_build(tx, err));
+    TN_TRY(tx_build_or_lose(tx, err));
     return tx_publish(tx, true, ret, err);
 }

@@ -153,6 +153,15 @@ static enum tn_code sweep_see_object(void *context, const struct store_object *o
     return TN_OK;
 }
 
+/* What is deleted below may be what an older version needs. So the version that
+ * was looked at must be there to stay: its writer may have died, or failed,
+ * before its pointer was durable. */
+static enum tn_code sweep_make_durable(const struct sweep *sweep, struct tn_error *err)
+{
+    const struct iceberg_table *table = sweep->reach.table;
+    return store_sync_folder(table->store, tn_arena_printf(sweep->reach.arena, "%s/commits", table->prefix), err);
+}
+
 static int sweep_version_order(const void *a, const void *b)
 {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
@@ -205,6 +214,8 @@ enum tn_code iceberg_table_orphans(const struct iceberg_table *table, int64_t mi
     for (size_t i = 0; i < TN_COUNT(folders); i++)
         TN_TRY(store_list(table->store, tn_arena_printf(arena, "%s/%s/", table->prefix, folders[i]), sweep_see_object,
                           &sweep, err));
+    if (remove && sweep.count)
+        TN_TRY(sweep_make_durable(&sweep, err));
     for (size_t i = 0; i < sweep.count; i++) {
         if (each)
             each(context, sweep.orphans[i].key, sweep.orphans[i].size);

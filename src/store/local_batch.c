@@ -356,10 +356,15 @@ static enum tn_code link_pointer(struct local_store *local, const struct item *p
     TN_FAULT("store.create.after_link");
     if (failure == EEXIST)
         return fail_taken(pointer->key, target, err);
-    if (failure)
-        return fail_rename(pointer, failure, target, err);
     TN_AUTO_FREE char *folder = tn_strndup(target, (size_t)(strrchr(target, '/') - target));
-    TN_TRY(local_fsync_folder(local, *folder ? folder : "/", pointer->key, err));
+    enum tn_code code = failure ? fail_rename(pointer, failure, target, err)
+                                : local_fsync_folder(local, *folder ? folder : "/", pointer->key, err);
+    if (code != TN_OK) {
+        /* The name may be there and not be durable; the next commit may see it,
+         * and must not be built on it before it is. */
+        local_forget_folders(local);
+        return code;
+    }
     TN_FAULT("store.create.after_folder_sync");
     return TN_OK;
 }

@@ -3,7 +3,8 @@
  * A name is durable when the folder it stands in was fsynced after it was
  * made. For an object that is done on every put. For folders it is done on
  * their first use by this process (also when they exist already: a crash may
- * have come between their making and the fsync), and remembered.
+ * have come between their making and the fsync), and remembered; for the names
+ * in them as well. After an fsync of a folder that failed nothing is remembered.
  */
 #include "base/fs.h"
 #include "base/hash.h"
@@ -71,10 +72,11 @@ static enum tn_code fail_object_in_the_way(const char *folder, struct tn_error *
 }
 
 /* `folder` is a key; those above it are there. The lock is held. */
-static enum tn_code make_folder(struct local_store *local, const char *folder, struct tn_error *err)
+static enum tn_code make_folder(struct local_store *local, const char *folder, bool *ret_new, struct tn_error *err)
 {
     TN_AUTO_FREE char *path = local_path_of(local, folder);
-    if (mkdir(path, 0777) != 0) {
+    bool made = mkdir(path, 0777) == 0;
+    if (!made) {
         int failure = errno;
         struct stat info;
         if (failure == ENOTDIR)
@@ -86,20 +88,29 @@ static enum tn_code make_folder(struct local_store *local, const char *folder, s
         if (!S_ISDIR(info.st_mode))
             return fail_object_in_the_way(folder, err);
     }
+    *ret_new = made;
     char *slash = strrchr(path, '/');
     *slash = '\0';
     return local_fsync_folder(local, *path ? path : "/", folder, err);
 }
 
+/* Names in `folder` that a process left behind when it died are made durable
+ * too, before anything is built on them: else a power failure could take the
+ * older of two commits and leave the newer. */
 static enum tn_code make_folders(struct local_store *local, char *folder, struct tn_error *err)
 {
+    bool is_new = false;
     for (char *p = folder;; p++) {
         if (*p && *p != '/')
             continue;
         char stop = *p;
         *p = '\0';
         if (!is_durable(local, folder)) {
-            TN_TRY(make_folder(local, folder, err));
+            TN_TRY(make_folder(local, folder, &is_new, err));
+            if (!stop && !is_new) {
+                TN_AUTO_FREE char *path = local_path_of(local, folder);
+                TN_TRY(local_fsync_folder(local, path, folder, err));
+            }
             remember(local, folder);
         }
         *p = stop;

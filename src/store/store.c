@@ -195,6 +195,12 @@ enum tn_code store_delete(struct store *store, const char *key, struct tn_error 
     return store->ops->remove(store, key, err);
 }
 
+enum tn_code store_sync_folder(struct store *store, const char *key, struct tn_error *err)
+{
+    TN_TRY(store_check_key(key, err));
+    return store->ops->sync_folder(store, key, err);
+}
+
 struct store_batch *store_batch_new(struct store *store)
 {
     return store->ops->batch_new(store);

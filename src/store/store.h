@@ -141,6 +141,12 @@ enum tn_code store_list_folders(struct store *store, const char *key, store_fold
  * itself: after a power failure the object may be back. */
 enum tn_code store_delete(struct store *store, const char *key, struct tn_error *err) TN_CHECKED;
 
+/* Makes the names in the folder `key` durable, also those that a process which
+ * died left behind: what was read there survives a power failure from now on.
+ * A missing folder is fine. For whoever is about to delete what only an older
+ * state needs. */
+enum tn_code store_sync_folder(struct store *store, const char *key, struct tn_error *err) TN_CHECKED;
+
 /* Several objects, few fsyncs (see the top). Nothing of a batch is visible
  * before store_batch_flush or _commit; a batch that is freed before leaves
  * nothing behind. Two puts of one key: the last one counts. */

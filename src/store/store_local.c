@@ -223,6 +223,18 @@ static enum tn_code local_remove(struct store *store, const char *key, struct tn
     return TN_OK;
 }
 
+static enum tn_code local_sync_folder(struct store *store, const char *key, struct tn_error *err)
+{
+    struct local_store *local = local_of(store);
+    TN_AUTO_FREE char *path = local_path_of(local, key);
+    enum tn_code code = local_fsync_folder(local, path, key, err);
+    if (code == TN_ENOTFOUND)
+        return TN_OK;
+    if (code != TN_OK)
+        local_forget_folders(local);
+    return code;
+}
+
 static bool is_older(int folder_fd, const char *name, uint64_t older_than_ms)
 {
     struct stat info;
@@ -274,6 +286,7 @@ static const struct store_ops local_ops = {
     .list = local_list,
     .list_folders = local_list_folders,
     .remove = local_remove,
+    .sync_folder = local_sync_folder,
     .clean_staging = local_clean_staging,
     .batch_new = local_batch_new,
     .batch_put = local_batch_put,
