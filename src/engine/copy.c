@@ -122,7 +122,7 @@ enum tn_code engine_copy_parquet(struct engine *engine, const struct engine_copy
         .connection = session->connection, .cancelled = copy->cancelled, .cancel_context = copy->cancel_context};
     struct engine_source_run run;
     struct engine_file_stats stats = {0};
-    engine_source_begin(&run, copy->source);
+    engine_source_begin(&run, copy->source, 0);
     watchdog_arm(engine->watchdog, &watch);
     enum tn_code code = engine_watch_enter(&watch, err);
     if (code == TN_OK) {

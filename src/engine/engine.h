@@ -219,7 +219,7 @@ struct engine_cell {
     bool null;
     union {
         int64_t integer; /* BOOLEAN 0 or 1, INTEGER, BIGINT, DATE (days), TIME, TIMESTAMP, TIMESTAMPTZ (microseconds) */
-        double real;
+        double real;         /* DOUBLE; FLOAT, whose column says DOUBLE and type_text "FLOAT" */
         engine_wide decimal; /* unscaled */
         unsigned char uuid[16];
         struct {
@@ -236,17 +236,20 @@ bool engine_cell_equal(const struct engine_type *type, const struct engine_cell 
 /* The rows of a trusted SELECT, typed, in order, streamed. With a source, the
  * text reads FROM tarn_source(). The cells live until the function returns;
  * an error of its own ends the SELECT and comes back as it is. The statement
- * is prepared once per connection when `keep` is set: for texts that come again and again. */
+ * is prepared once per connection when `keep` is set: for texts that come again and again, each
+ * time with the same types of parameters and columns of the source. May be any statement; without `each` it runs for
+ * its effect. */
 struct engine_select {
     const char *sql;
     const struct engine_cell *params; /* $1, $2, ... */
     const struct engine_type *param_types;
     size_t param_count;
     const struct engine_source *source; /* may be NULL */
+    uint64_t source_rows;               /* about how many it has, so that joins build on it; 0: not known */
     bool keep;
 };
 typedef enum tn_code engine_cells_fn(void *context, const struct engine_cell *cells, struct tn_error *err);
-/* `ret_columns`, in the arena, may be NULL; it is set before the first row. */
+/* `ret_columns`, in the arena, may be NULL, and then the arena too; it is set before the first row. */
 enum tn_code engine_select(struct engine *engine, const struct engine_select *select, struct tn_arena *arena,
                            const struct engine_column **ret_columns, size_t *ret_count, engine_cells_fn *each,
                            void *context, struct tn_error *err) TN_CHECKED;

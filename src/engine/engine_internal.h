@@ -87,6 +87,7 @@ enum tn_code engine_watch_check(struct engine_watch *watch, struct tn_error *err
 
 #define SESSION_PLANS    12
 #define SESSION_AT_VIEWS 64
+#define SESSION_SELECTS  24
 
 struct session_view {
     char *name;  /* lower case; the view's name */
@@ -108,6 +109,7 @@ struct engine_session {
     struct session_view *views;
     size_t view_count, view_capacity;
     struct session_plan plans[SESSION_PLANS];
+    struct session_select *selects[SESSION_SELECTS]; /* select.c: statements of Tarn's own that are kept */
     uint64_t tick;
     struct engine_session *next;
 };
@@ -124,6 +126,8 @@ enum tn_code engine_session_view(struct engine_session *session, const char *nam
 enum tn_code engine_session_plan(struct engine_session *session, const char *sql, size_t length,
                                  const struct engine_text *text, duckdb_prepared_statement *ret,
                                  struct tn_error *err) TN_CHECKED;
+/* select.c: forgets the kept statements. */
+void engine_session_drop_selects(struct engine_session *session);
 /* Runs a text of ours for its effect. */
 enum tn_code engine_session_exec(struct engine_session *session, const char *sql, struct tn_error *err) TN_CHECKED;
 
@@ -243,12 +247,14 @@ enum tn_code engine_source_register(duckdb_connection connection, struct tn_erro
 /* What tarn_source() means on this thread while a statement is compiled. */
 struct engine_source_run {
     const struct engine_source *source;
+    uint64_t rows; /* about how many it has; 0: not known */
     struct engine_batch batch;
     struct tn_error error;
     enum tn_code code;
     bool ended;
 };
-void engine_source_begin(struct engine_source_run *run, const struct engine_source *source);
+/* A statement that is run again begins the same run again. */
+void engine_source_begin(struct engine_source_run *run, const struct engine_source *source, uint64_t rows);
 void engine_source_end(struct engine_source_run *run);
 
 /* ---- copy_stats.c ------------------------------------------------------- */

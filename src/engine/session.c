@@ -21,6 +21,7 @@ static void drop_plans(struct engine_session *session)
 void engine_session_close(struct engine_session *session)
 {
     drop_plans(session);
+    engine_session_drop_selects(session);
     if (session->serialize)
         duckdb_destroy_prepare(&session->serialize);
     for (size_t i = 0; i < session->view_count; i++) {

@@ -36,6 +36,8 @@ static void bind(duckdb_bind_info info)
         duckdb_bind_add_result_column(info, run->source->columns[i].name, type);
         duckdb_destroy_logical_type(&type);
     }
+    if (run->rows)
+        duckdb_bind_set_cardinality(info, run->rows, true);
     duckdb_bind_set_bind_data(info, run, NULL);
 }
 
@@ -97,9 +99,9 @@ enum tn_code engine_source_register(duckdb_connection connection, struct tn_erro
     return TN_OK;
 }
 
-void engine_source_begin(struct engine_source_run *run, const struct engine_source *source)
+void engine_source_begin(struct engine_source_run *run, const struct engine_source *source, uint64_t rows)
 {
-    *run = (struct engine_source_run){.source = source};
+    *run = (struct engine_source_run){.source = source, .rows = rows};
     if (!source)
         return;
     run->batch.capacity = (size_t)duckdb_vector_size();
