@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -188,9 +189,21 @@ static enum tn_code print_findings(struct doctor *doctor, struct tn_error *err)
     return TN_OK;
 }
 
+/* An engine of its own, that can read this bucket's files and nothing else. */
+static enum tn_code open_engine(struct cli *cli, const char *bucket, struct engine **ret, struct tn_error *err)
+{
+    TN_AUTO_FREE char *folder = realpath(bucket, NULL);
+    const char *const folders[] = {folder ? tn_arena_strdup(cli->arena, folder) : bucket};
+    const struct engine_options options = {.memory_bytes = UINT64_C(256) << 20,
+                                           .temp_folder = "",
+                                           .threads = 1,
+                                           .readable_folders = folders,
+                                           .readable_count = TN_COUNT(folders)};
+    return engine_open(&options, ret, err);
+}
+
 enum tn_code cmd_doctor(struct cli *cli, const struct cli_args *args, struct tn_error *err)
 {
-    (void)args;
     const char *lake = cli_lake(cli);
     if (cli->server_by_flag) {
         enum tn_code code = tn_fail(err, TN_EUSAGE, "doctor examines a folder on this machine, not a server");
@@ -210,7 +223,12 @@ enum tn_code cmd_doctor(struct cli *cli, const struct cli_args *args, struct tn_
     bool good = check_config(&doctor);
     check_clock(&doctor);
     bool served = check_server(&doctor, lake);
-    doctor_check_tables(&doctor, tn_path_join(cli->arena, lake, "buckets/primary"), served);
+    const char *bucket = tn_path_join(cli->arena, lake, "buckets/primary");
+    TN_CLEANUP(engine_close_p) struct engine *engine = NULL;
+    if (cli_args_has(args, "deep"))
+        TN_TRY(open_engine(cli, bucket, &engine, err));
+    doctor.engine = engine;
+    doctor_check_tables(&doctor, bucket, served);
     if (good)
         doctor_check_reading(&doctor);
     TN_TRY(print_findings(&doctor, err));

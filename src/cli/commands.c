@@ -51,6 +51,10 @@ static const struct cli_option preview_items[] = {
     FILE_OPTIONS,
 };
 
+static const struct cli_option doctor_items[] = {
+    {.name = "deep", .help = "read every file of the newest versions too, and hold it against its manifest"},
+};
+
 static const struct cli_option sql_items[] = {
     {.name = "command", .letter = 'c', .value = "SQL", .help = "run this and end"},
     {.name = "mode",
@@ -203,7 +207,8 @@ static const struct cli_command commands[] = {
      .run = cmd_doctor,
      .summary = "Examine the lake and say what to do",
      .help = "Disk space, permissions, the lock, configuration, every table's health, leftover files, the\n"
-             "clock. Exit status 1 when something needs doing.\n\n  tarn doctor\n"},
+             "clock. Exit status 1 when something needs doing.\n\n  tarn doctor\n  tarn doctor --deep\n",
+     .options = CLI_OPTIONS(doctor_items)},
     {.name = "config",
      .arguments = "show|check",
      .min = 1,

@@ -14,14 +14,14 @@ enum { OLD_MS = 24 * 3600 * 1000, FUTURE_MS = 60 * 1000, MOST_FINDINGS = 20 };
 struct examination {
     struct doctor *doctor;
     const char *dataset;
-    size_t found;
+    size_t fatal, untidy;
     uint64_t orphans, orphan_bytes;
 };
 
 static void on_finding(void *context, const struct iceberg_finding *finding)
 {
     struct examination *examination = context;
-    if (examination->found++ >= MOST_FINDINGS)
+    if ((finding->fatal ? examination->fatal++ : examination->untidy++) >= MOST_FINDINGS)
         return;
     doctor_find(examination->doctor, finding->fatal ? DOCTOR_ERROR : DOCTOR_WARNING, "table",
                 finding->fatal ? "restore the file from a backup; until then this dataset may answer wrongly" : NULL,
@@ -44,7 +44,13 @@ static enum tn_code examine(struct examination *examination, struct catalog *cat
                                   .prefix = catalog_prefix(doctor->cli->arena, examination->dataset)};
     TN_TRY(catalog_load(catalog, examination->dataset, &metadata, err));
     TN_TRY(iceberg_check(&table, metadata, on_finding, examination, err));
+    if (doctor->engine)
+        TN_TRY(doctor_read_files(doctor->engine, &table, metadata, on_finding, examination, err));
     TN_TRY(iceberg_table_orphans(&table, OLD_MS, false, on_orphan, examination, err));
+    size_t more = examination->fatal + examination->untidy - TN_MIN(examination->fatal, (size_t)MOST_FINDINGS) -
+                  TN_MIN(examination->untidy, (size_t)MOST_FINDINGS);
+    if (more > 0)
+        doctor_find(doctor, DOCTOR_NOTE, "table", NULL, "%s: and %zu findings more", examination->dataset, more);
     if (metadata->last_updated_ms > tn_now_ms() + FUTURE_MS)
         doctor_find(doctor, DOCTOR_WARNING, "clock", "compare the clock with another one",
                     "%s was last changed in the future: the clock was, or is, wrong", examination->dataset);
@@ -100,7 +106,8 @@ static enum tn_code check_all(struct doctor *doctor, const char *bucket, struct 
         orphan_bytes += examination.orphan_bytes;
     }
     if (doctor->errors == errors)
-        doctor_find(doctor, DOCTOR_OK, "tables", NULL, "%zu datasets, metadata and manifests are sound", count);
+        doctor_find(doctor, DOCTOR_OK, "tables", NULL, "%zu datasets, %s are sound", count,
+                    doctor->engine ? "metadata, manifests and files" : "metadata and manifests");
     if (orphans > 0) {
         char size[32];
         doctor_find(doctor, DOCTOR_NOTE, "leftovers", "harmless; they cost disk space only",
