@@ -1,6 +1,6 @@
 # Thin verbs over CMake presets and the tools. "make help" lists them.
 .DEFAULT_GOAL := help
-.PHONY: help build run test conformance bench bench-vector asan tsan fuzz test-arm64 \
+.PHONY: help build run test faults soak conformance bench bench-vector asan tsan fuzz test-arm64 \
         format format-check tidy install clean setup-build engine
 
 PREFIX ?= /usr/local
@@ -39,6 +39,16 @@ test: build ## every test but the heavy clients; ends with one total
 conformance: build ## the heavy clients (ClickHouse and others) against our tables
 	@tools/setup.sh test
 	@python3 tools/run_tests.py heavy
+
+faults: build ## 10,000 simulated crash histories, 300 kills of the real binary (FAULTS=N, KILLS=N)
+	@$(RELEASE)/tests/sim/tarn_sim --histories $(or $(FAULTS),10000)
+	@tools/setup.sh test && tools/venv.sh system >/dev/null
+	@TARN_FAULT_KILLS=$(or $(KILLS),300) TARN_BINARY=$(RELEASE)/tarn build/venv-system/bin/python -m pytest \
+	    -c tests/pytest.ini --rootdir . -q -s tests/system/test_faults_kill.py
+
+soak: build ## 4 writers and 4 readers for TARN_SOAK_SECONDS (600) with upkeep running; 0 violations
+	@tools/setup.sh test && tools/venv.sh system >/dev/null
+	@TARN_BINARY=$(RELEASE)/tarn build/venv-system/bin/python tests/soak/soak.py
 
 bench: build ## the figures of docs/benchmarks.md, peers in the same run
 	@tools/setup.sh bench

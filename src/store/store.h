@@ -39,8 +39,8 @@
  *     4. the pointer appears by link(2), which has exactly one winner;
  *     5. the pointer's folder is fsynced. Now the commit may be acknowledged.
  * Writing the pointer in step 1 saves the fsync that would otherwise stand
- * between 3 and 4. A folder's first use by a process adds one fsync for each
- * folder above it, because a crash may have left it new.
+ * between 3 and 4. A folder's first use by a process adds one fsync of it and
+ * of each folder above it, because a crash may have left it, or names in it, new.
  * A reader may see a pointer between 4 and 5; it is in the journal's order
  * behind all it refers to, so what is lost with it was never acknowledged.
  */
