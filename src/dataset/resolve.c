@@ -5,6 +5,7 @@
  * so nothing here goes stale; the least recently used are forgotten.
  */
 #include "dataset/dataset_internal.h"
+#include "journal/journal.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -172,12 +173,38 @@ static enum tn_code resolve_whole(struct lake *lake, const struct iceberg_table 
     return dataset_read_sql(lake, plan, schema, out, err);
 }
 
+/* A moment whose snapshot was thinned, told again from the journal. */
+static enum tn_code resolve_replayed(struct lake *lake, const struct iceberg_metadata *metadata,
+                                     const struct engine_table_ref *ref, struct tn_arena *arena,
+                                     struct engine_relation *ret, bool *ret_replayed, struct tn_error *err)
+{
+    const struct iceberg_snapshot *from = NULL;
+    int64_t sequence = 0;
+    TN_TRY(dataset_replay_find(lake, metadata, ref, &from, &sequence, err));
+    *ret_replayed = from != NULL;
+    if (!from)
+        return TN_OK;
+    char name[CATALOG_NAME_MAX + 1];
+    catalog_exact_name(ref->name, name);
+    *ret = (struct engine_relation){.version = tn_arena_printf(arena, "replay-%" PRId64, sequence)};
+    enum tn_code code = dataset_replay_sql(lake, name, metadata, from, sequence, arena, &ret->definition, err);
+    if (code != TN_OK)
+        tn_error_context(err, "dataset \"%s\"", name);
+    return code;
+}
+
 static enum tn_code resolve(void *context, const struct engine_table_ref *ref, struct tn_arena *arena,
                             struct engine_relation *ret, struct tn_error *err)
 {
     struct lake *lake = context;
+    if (lake->journal && tn_str_equal_nocase(ref->name, "journal"))
+        return journal_relation(lake->journal, ref, arena, ret, err);
     ICEBERG_AUTO_METADATA *metadata = NULL;
     TN_TRY(catalog_load(lake->catalog, ref->name, &metadata, err));
+    bool replayed = false;
+    TN_TRY(resolve_replayed(lake, metadata, ref, arena, ret, &replayed, err));
+    if (replayed)
+        return TN_OK;
     const struct iceberg_snapshot *snapshot;
     TN_TRY(find_snapshot(metadata, ref, &snapshot, err));
     const struct iceberg_schema *schema =

@@ -41,6 +41,7 @@ static enum MHD_Result on_header(void *context, enum MHD_ValueKind kind, const c
         {"Idempotency-Key", &request->idempotency_header},
         {"Accept", &request->accept},
         {"If-None-Match", &request->if_none_match},
+        {"If-Match", &request->if_match},
     };
     for (size_t i = 0; i < TN_COUNT(wanted); i++)
         if (strcasecmp(name, wanted[i].name) == 0)

@@ -137,7 +137,7 @@ struct request {
     const char *raw_target, *method;
     struct http_target target;
     struct route_match match;
-    const char *content_type, *idempotency_header, *accept, *if_none_match, *authorization;
+    const char *content_type, *idempotency_header, *accept, *if_none_match, *if_match, *authorization;
     bool expects_continue;
     uint64_t promised_bytes; /* by Content-Length */
     struct token_identity actor;
@@ -225,6 +225,9 @@ void stream_begin(struct request *request);
 #define STREAM_BREAK (-2)
 ssize_t stream_read(struct request *request, char *out, size_t max);
 
+/* routes_writes.c: a part of the table. */
+struct route_table gateway_write_routes(void);
+
 /* ---- reply.c --------------------------------------------------------------- */
 
 /* For handlers. Texts are the arena's or static. */
@@ -300,6 +303,9 @@ route_handler h_page, h_login, h_health, h_metrics, h_openapi, h_system;
 route_handler h_query_sql, h_query_explain, h_query_cancel;
 route_handler h_ingest_start, h_ingest_file, h_preview_start, h_ingest_preview, h_ingest_rejects;
 route_handler h_dataset_list, h_dataset_get, h_dataset_patch, h_dataset_delete, h_dataset_snapshots, h_dataset_sample;
+route_handler h_rows_append_start, h_rows_upsert_start, h_rows_patch_start, h_rows_write, h_rows_delete,
+    h_rows_delete_where;
+route_handler h_compact, h_expire, h_restore, h_pin, h_unpin, h_journal, h_history;
 route_handler h_token_list, h_token_add, h_token_revoke;
 route_handler h_iceberg_config, h_iceberg_oauth, h_iceberg_namespaces, h_iceberg_namespace, h_iceberg_namespace_head,
     h_iceberg_tables, h_iceberg_table, h_iceberg_table_head;

@@ -1,5 +1,6 @@
 /* A lake becomes a gateway, and stops being one. */
 #include "gateway/gateway_internal.h"
+#include "journal/journal.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -104,7 +105,11 @@ static enum tn_code open_lake(struct gateway *gateway, const struct tn_config *c
         TN_LOG(TN_LOG_INFO, "lake.cleaned", TN_FI("staging_files", removed));
     TN_TRY(catalog_open(gateway->lake.store, &gateway->lake.catalog, err));
     TN_TRY(open_engine(gateway, config, err));
+    TN_TRY(
+        journal_open(gateway->lake.store, gateway->lake.catalog, gateway->lake.engine, &gateway->lake.journal, err));
     gateway->lake.relations = dataset_relations_new();
+    gateway->lake.replays = dataset_replays_new();
+    gateway->lake.queues = dataset_rows_queues_new();
     TN_TRY(tn_pool_new((size_t)tn_config_int(config, "ingest.threads"), &gateway->lake.pool, err));
     size_t waiting = (size_t)tn_config_int(config, "sql.max_queries") + (size_t)gateway->limits.max_ingests;
     return tn_pool_new(waiting + SPARE_THREADS, &gateway->requests, err);
@@ -245,7 +250,10 @@ void gateway_close(struct gateway *gateway)
     watch_stop(gateway);
     tn_pool_free(gateway->requests);
     tn_pool_free(gateway->lake.pool);
+    dataset_rows_queues_free(gateway->lake.queues);
+    dataset_replays_free(gateway->lake.replays);
     dataset_relations_free(gateway->lake.relations);
+    journal_close(gateway->lake.journal);
     engine_close(gateway->lake.engine);
     catalog_close(gateway->lake.catalog);
     store_close(gateway->lake.store);

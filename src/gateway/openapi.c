@@ -100,7 +100,15 @@ static void write_request(struct tn_json *json, const struct route *route)
     tn_json_key(json, "requestBody");
     tn_json_open(json, '{');
     tn_json_kbool(json, "required", true);
-    if (route->flags & ROUTE_UPLOAD) {
+    if ((route->flags & ROUTE_UPLOAD) && route->request) {
+        tn_json_key(json, "content");
+        tn_json_open(json, '{');
+        tn_json_key(json, "application/json");
+        tn_json_open(json, '{');
+        kraw(json, "schema", route->request);
+        tn_json_close(json, '}');
+        tn_json_close(json, '}');
+    } else if (route->flags & ROUTE_UPLOAD) {
         tn_json_key(json, "content");
         tn_json_open(json, '{');
         kraw(json, "application/octet-stream",

@@ -1,0 +1,162 @@
+/* The journal: events, newest first; the life of one record, oldest first.
+ * Both are queries of the SQL table `journal`, under the guard like any. */
+#include "gateway/gateway_internal.h"
+
+#include <inttypes.h>
+
+#define EVENTS_DEFAULT 100
+#define EVENTS_MAX     1000
+#define HISTORY_MAX    10000
+
+#define EVENT_COLUMNS                                                                                                \
+    "event_id, ts, dataset, entity, operation, field, old_value, new_value, actor, source, reason, workspace, "      \
+    "request_id, snapshot_id, \"sequence\", \"rows\""
+
+/* Conditions on parameters, as they come. */
+struct where {
+    struct tn_buf sql;
+    json_t *params;
+};
+
+static void where_add(struct where *where, const char *condition, const char *value)
+{
+    if (!value)
+        return;
+    json_array_append_new(where->params, json_string(value));
+    tn_buf_printf(&where->sql, "%s %s $%zu", where->sql.len ? " AND" : " WHERE", condition,
+                  json_array_size(where->params));
+}
+
+/* The rows of a query as JSON objects, one a line. */
+static enum tn_code ask(struct request *request, const char *sql, const json_t *params, struct tn_buf *out,
+                        struct tn_error *err)
+{
+    const struct engine_query_options options = {
+        .sql = sql,
+        .sql_length = strlen(sql),
+        .params = params,
+        .timeout_ms = request->gateway->limits.sql_timeout_ms,
+        .cancel = &request->cancel,
+        .resolver = dataset_resolver(&request->gateway->lake),
+    };
+    TN_CLEANUP(engine_query_free_p) struct engine_query *query = NULL;
+    TN_TRY(engine_query_start(request->gateway->lake.engine, &options, &query, err));
+    TN_CLEANUP(engine_writer_free_p) struct engine_writer *writer = engine_writer_new(query, ENGINE_NDJSON);
+    for (bool done = false; !done;)
+        TN_TRY(engine_writer_fill(writer, (size_t)1 << 20, out, &done, err));
+    return TN_OK;
+}
+
+/* Lines become the items of a list; *ret_last is the last one shown. */
+static size_t put_items(struct tn_json *json, const struct tn_buf *lines, size_t limit, const char **ret_last,
+                        size_t *ret_last_length)
+{
+    size_t shown = 0;
+    tn_json_key(json, "items");
+    tn_json_open(json, '[');
+    for (const char *at = lines->data, *end = at + lines->len; at && at < end;) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        size_t length = newline ? (size_t)(newline - at) : (size_t)(end - at);
+        if (shown++ < limit) {
+            tn_json_raw(json, at, length);
+            *ret_last = at;
+            *ret_last_length = length;
+        }
+        at += length + 1;
+    }
+    tn_json_close(json, ']');
+    return shown;
+}
+
+/* "<ts>,<event id>" of the last event of a page. */
+static const char *cursor_after(struct tn_arena *arena, const char *line, size_t length)
+{
+    TN_AUTO_JSON *event = NULL;
+    if (tn_json_parse(line, length, length, "event", &event, NULL) != TN_OK)
+        return NULL;
+    return tn_arena_printf(arena, "%s,%s", json_string_value(json_object_get(event, "ts")),
+                           json_string_value(json_object_get(event, "event_id")));
+}
+
+static enum tn_code where_cursor(struct request *request, struct where *where, struct tn_error *err)
+{
+    const char *cursor = http_param(&request->target, "cursor");
+    if (!cursor)
+        return TN_OK;
+    const char *comma = strchr(cursor, ',');
+    int64_t us;
+    const char *ts = comma ? tn_arena_strndup(request->arena, cursor, (size_t)(comma - cursor)) : "";
+    if (!comma || !tn_time_parse(ts, &us))
+        return tn_fail(err, TN_EREQUEST, "cursor is not one that this list gave");
+    json_array_append_new(where->params, json_string(ts));
+    json_array_append_new(where->params, json_string(comma + 1));
+    size_t count = json_array_size(where->params);
+    tn_buf_printf(&where->sql, "%s (ts, event_id) < ($%zu::TIMESTAMPTZ, $%zu)", where->sql.len ? " AND" : " WHERE",
+                  count - 1, count);
+    return TN_OK;
+}
+
+static enum tn_code where_time(struct request *request, struct where *where, const char *name, const char *condition,
+                               struct tn_error *err)
+{
+    const char *text = http_param(&request->target, name);
+    int64_t us;
+    if (text && !tn_time_parse(text, &us))
+        return tn_fail(err, TN_EREQUEST, "%s must be a time such as 2026-01-31T12:00:00Z, not \"%.60s\"", name, text);
+    where_add(where, condition, text);
+    return TN_OK;
+}
+
+static enum tn_code answer_events(struct request *request, const struct where *where, const char *order,
+                                  uint64_t limit, struct tn_error *err)
+{
+    TN_AUTO_BUF sql = {0};
+    TN_AUTO_BUF lines = {0};
+    const char *last = NULL;
+    size_t last_length = 0;
+    tn_buf_printf(&sql, "SELECT " EVENT_COLUMNS " FROM journal%s ORDER BY %s LIMIT %" PRIu64,
+                  where->sql.data ? where->sql.data : "", order, limit + 1);
+    TN_TRY(ask(request, sql.data, where->params, &lines, err));
+    struct tn_json json = reply_json(request);
+    tn_json_open(&json, '{');
+    size_t found = put_items(&json, &lines, (size_t)limit, &last, &last_length);
+    tn_json_kstr(&json, "next_cursor",
+                 found > limit && last ? cursor_after(request->arena, last, last_length) : NULL);
+    tn_json_close(&json, '}');
+    return TN_OK;
+}
+
+enum tn_code h_journal(struct request *request, struct tn_error *err)
+{
+    uint64_t limit = EVENTS_DEFAULT;
+    const struct http_target *target = &request->target;
+    TN_TRY(request_param_u64(request, "limit", EVENTS_MAX, &limit, err));
+    struct where where = {.params = json_array()};
+    where_add(&where, "dataset =", http_param(target, "dataset"));
+    where_add(&where, "entity =", http_param(target, "entity"));
+    where_add(&where, "actor =", http_param(target, "actor"));
+    where_add(&where, "operation =", http_param(target, "operation"));
+    enum tn_code code = where_time(request, &where, "since", "ts >=", err);
+    if (code == TN_OK)
+        code = where_time(request, &where, "until", "ts <", err);
+    if (code == TN_OK)
+        code = where_cursor(request, &where, err);
+    if (code == TN_OK)
+        code = answer_events(request, &where, "ts DESC, event_id DESC", limit, err);
+    tn_buf_release(&where.sql);
+    json_decref(where.params);
+    return code;
+}
+
+enum tn_code h_history(struct request *request, struct tn_error *err)
+{
+    ICEBERG_AUTO_METADATA *metadata = NULL;
+    TN_TRY(catalog_load(request->gateway->lake.catalog, request->match.captures[0], &metadata, err));
+    struct where where = {.params = json_array()};
+    where_add(&where, "table_uuid =", metadata->uuid);
+    where_add(&where, "entity =", request->match.captures[1]);
+    enum tn_code code = answer_events(request, &where, "\"sequence\", \"ordinal\"", HISTORY_MAX, err);
+    tn_buf_release(&where.sql);
+    json_decref(where.params);
+    return code;
+}
