@@ -526,6 +526,61 @@ struct iceberg_predicate {
 struct iceberg_plan_file {
     const struct iceberg_file *file;
     const char *key;                           /* of the file in the store */
+/* --- Changes that other engines ask for ---------------------------------- */
+
+/* Who asked for a version, where that was not Tarn itself. It stands in the
+ * pointer file, because a client's snapshot is never altered. */
+struct iceberg_origin {
+    const char *actor;      /* the token's name; NULL: not known, here and below */
+    const char *agent;      /* User-Agent */
+    const char *request_id; /* of the HTTP request */
+    int64_t at_ms;          /* 0: there is no origin */
+};
+/* Who committed a snapshot. TN_ENOTFOUND when it was Tarn, or when the pointer
+ * that knew is gone. Reads pointers from the newest on, so ask soon. */
+enum tn_code iceberg_snapshot_origin(const struct iceberg_table *table, const struct iceberg_metadata *metadata,
+                                     int64_t snapshot_id, struct tn_arena *arena, struct iceberg_origin *ret,
+                                     struct tn_error *err) TN_CHECKED;
+
+/* The two arrays of a commit in the REST catalog's words, JSON, borrowed; NULL
+ * counts as empty. */
+struct iceberg_change {
+    const char *requirements, *updates;
+    size_t requirements_length, updates_length;
+};
+/* What `base` (NULL: no table) becomes; nothing is written. *ret is another
+ * reference to `base` when nothing changes. TN_ECONFLICT: a requirement does
+ * not hold, or a sequence number is stale. TN_EREQUEST: anything that would
+ * make metadata which a reader refuses; also a manifest list or manifest that
+ * is not there or not what it should be. Unknown members of the metadata stay. */
+enum tn_code iceberg_change_apply(const struct iceberg_table *table, const struct iceberg_metadata *base,
+                                  int64_t version, const struct iceberg_change *change, struct iceberg_metadata **ret,
+                                  struct tn_error *err) TN_CHECKED;
+/* The first version that a CreateTableRequest describes; ids are assigned
+ * afresh. Nothing is written. */
+enum tn_code iceberg_change_create(const struct iceberg_table *table, int64_t version, const char *request,
+                                   size_t length, struct iceberg_metadata **ret, struct tn_error *err) TN_CHECKED;
+/* A version whose metadata file exists already, in the lake. */
+enum tn_code iceberg_change_register(const struct iceberg_table *table, int64_t version, const char *uri,
+                                     struct iceberg_metadata **ret, struct tn_error *err) TN_CHECKED;
+/* The version that a create has here: one behind the newest, dropped or not. */
+enum tn_code iceberg_table_next_version(const struct iceberg_table *table, int64_t *ret,
+                                        struct tn_error *err) TN_CHECKED;
+/* Commits: the metadata file (unless `written`) and the pointer. TN_ECONFLICT
+ * when the version is taken; nothing of it is visible then. */
+enum tn_code iceberg_version_publish(const struct iceberg_table *table, const struct iceberg_metadata *base,
+                                     const struct iceberg_metadata *next, bool written,
+                                     const struct iceberg_origin *origin, struct tn_error *err) TN_CHECKED;
+/* The same in steps, for several tables at once: the metadata file into a
+ * batch; the pointer's key (returned) and bytes, the arena's; the hint. */
+enum tn_code iceberg_version_put(const struct iceberg_metadata *next, struct store_batch *batch,
+                                 struct tn_error *err) TN_CHECKED;
+const char *iceberg_version_pointer(struct tn_arena *arena, const struct iceberg_table *table,
+                                    const struct iceberg_metadata *base, const struct iceberg_metadata *next,
+                                    const struct iceberg_origin *origin, const char **ret_text)
+    __attribute__((returns_nonnull));
+void iceberg_version_hint(const struct iceberg_table *table, const struct iceberg_metadata *next);
+
     const struct iceberg_file *const *deletes; /* position-delete files that may have rows for it */
     const char *const *delete_keys;
     size_t delete_count;

@@ -48,6 +48,26 @@ static void pointer_write_patch(const struct table_pointer *pointer, struct tn_j
     tn_json_close(json, ']');
 }
 
+static void pointer_write_origin(const struct table_pointer *pointer, struct tn_json *json)
+{
+    const struct iceberg_origin *origin = &pointer->origin;
+    tn_json_key(json, "origin");
+    tn_json_open(json, '{');
+    tn_json_ki64(json, "at-ms", origin->at_ms);
+    if (origin->actor)
+        tn_json_kstr(json, "actor", origin->actor);
+    if (origin->agent)
+        tn_json_kstr(json, "agent", origin->agent);
+    if (origin->request_id)
+        tn_json_kstr(json, "request-id", origin->request_id);
+    tn_json_key(json, "snapshots");
+    tn_json_open(json, '[');
+    for (size_t i = 0; i < pointer->origin_snapshot_count; i++)
+        tn_json_int(json, pointer->origin_snapshots[i]);
+    tn_json_close(json, ']');
+    tn_json_close(json, '}');
+}
+
 void table_pointer_write(const struct table_pointer *pointer, struct tn_buf *out)
 {
     char sum[16];
@@ -66,6 +86,8 @@ void table_pointer_write(const struct table_pointer *pointer, struct tn_buf *out
     }
     if (pointer->checkpoint)
         pointer_write_patch(pointer, &json);
+    if (pointer->origin.at_ms)
+        pointer_write_origin(pointer, &json);
     tn_json_close(&json, '}');
     tn_buf_putc(out, '\n');
 }
@@ -104,6 +126,25 @@ static enum tn_code pointer_parse_patch(struct tn_arena *arena, const struct doc
     return TN_OK;
 }
 
+static enum tn_code pointer_parse_origin(struct tn_arena *arena, const struct doc_node *root, const char *what,
+                                         struct table_pointer *pointer, struct tn_error *err)
+{
+    const struct doc_node *origin = doc_get(root, "origin"), *list = NULL;
+    if (doc_is_null(origin))
+        return TN_OK;
+    TN_TRY(doc_need_i64(origin, "at-ms", what, &pointer->origin.at_ms, err));
+    TN_TRY(doc_take_text(origin, "actor", what, &pointer->origin.actor, err));
+    TN_TRY(doc_take_text(origin, "agent", what, &pointer->origin.agent, err));
+    TN_TRY(doc_take_text(origin, "request-id", what, &pointer->origin.request_id, err));
+    TN_TRY(doc_need(origin, "snapshots", DOC_ARRAY, what, &list, err));
+    int64_t *ids = TN_ARENA_ARRAY(arena, int64_t, list->count + 1);
+    for (const struct doc_node *node = list->first; node; node = node->next)
+        if (node->kind == DOC_INT)
+            ids[pointer->origin_snapshot_count++] = node->integer;
+    pointer->origin_snapshots = ids;
+    return TN_OK;
+}
+
 enum tn_code table_pointer_parse(struct tn_arena *arena, const char *text, size_t length, const char *what,
                                  struct table_pointer *ret, struct tn_error *err)
 {
@@ -129,6 +170,7 @@ enum tn_code table_pointer_parse(struct tn_arena *arena, const char *text, size_
             return tn_fail(err, TN_ECORRUPT, "%s: \"crc32c\" must be 8 hex digits", what);
         pointer.crc32c = (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
         TN_TRY(pointer_parse_patch(arena, root, what, &pointer, err));
+        TN_TRY(pointer_parse_origin(arena, root, what, &pointer, err));
     }
     *ret = pointer;
     return TN_OK;

@@ -46,7 +46,12 @@ struct table_pointer {
     int64_t checkpoint;
     const struct metadata_part *patch;
     size_t patch_count;
+    /* Another engine's commit: who asked for it, and the snapshots it brought. */
+    struct iceberg_origin origin;
+    const int64_t *origin_snapshots;
+    size_t origin_snapshot_count;
 };
+#define ORIGIN_MAX_SNAPSHOTS 256
 const char *table_pointer_key(struct tn_arena *arena, const struct iceberg_table *table, int64_t version);
 void table_pointer_write(const struct table_pointer *pointer, struct tn_buf *out);
 enum tn_code table_pointer_parse(struct tn_arena *arena, const char *text, size_t length, const char *what,
