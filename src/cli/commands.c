@@ -39,7 +39,7 @@ static const struct cli_option serve_items[] = {
 
 static const struct cli_option ingest_items[] = {
     {.name = "dataset", .letter = 'D', .value = "NAME", .help = "into this dataset (default: from the file's name)"},
-    {.name = "mode", .letter = 'm', .value = "MODE", .help = "append (default) or replace"},
+    {.name = "mode", .letter = 'm', .value = "MODE", .help = "append (default), replace or upsert"},
     {.name = "key", .letter = 'k', .value = "COLUMNS", .help = "the columns that identify a row: id or a,b"},
     {.name = "max-rejects", .value = "N", .help = "rows that may fail before the whole file does (default 0)"},
     {.name = "reason", .value = "TEXT", .help = "why, for the record"},
@@ -77,6 +77,42 @@ static const struct cli_option datasets_items[] = {
     {.name = "owner", .value = "NAME", .help = "with set: who answers for it"},
     {.name = "tags", .value = "A,B", .help = "with set: comma separated words"},
     {.name = "sensitivity", .value = "LEVEL", .help = "with set: public, internal, financial, pii or phi"},
+};
+
+#define REASON_OPTION                                                                                                \
+    {                                                                                                                \
+        .name = "reason", .value = "TEXT", .help = "why, for the journal"                                            \
+    }
+
+static const struct cli_option rows_items[] = {
+    {.name = "key", .letter = 'k', .value = "COLUMNS", .help = "upsert: the key of a dataset that has none yet"},
+    {.name = "where", .letter = 'w', .value = "CONDITION", .help = "delete: the rows that meet it"},
+    {.name = "workspace", .value = "NAME", .help = "for whose work, for the journal"},
+    REASON_OPTION,
+};
+
+static const struct cli_option journal_items[] = {
+    {.name = "dataset", .letter = 'D', .value = "NAME", .help = "events of this dataset"},
+    {.name = "entity", .letter = 'e', .value = "KEY", .help = "events of the record with this key"},
+    {.name = "actor", .value = "NAME", .help = "events by this token's owner"},
+    {.name = "operation", .value = "WORD", .help = "insert, update, delete, ingest, replace or restore"},
+    {.name = "since", .value = "TIME", .help = "at this time or later"},
+    {.name = "until", .value = "TIME", .help = "before this time"},
+    {.name = "limit", .letter = 'n', .value = "N", .help = "how many events (default 50)"},
+};
+
+static const struct cli_option reason_items[] = {REASON_OPTION};
+
+static const struct cli_option restore_items[] = {
+    {.name = "as-of", .value = "MOMENT", .help = "a time or a snapshot id"},
+    REASON_OPTION,
+};
+
+static const struct cli_option expire_items[] = {
+    {.name = "older-than", .value = "TIME", .help = "snapshots from before this time"},
+    {.name = "keep", .value = "N", .help = "the newest so many stay whatever their age (default 1)"},
+    {.name = "preview", .help = "only say what would go"},
+    REASON_OPTION,
 };
 
 static const struct cli_option sample_items[] = {
@@ -186,6 +222,74 @@ static const struct cli_command commands[] = {
      .run = cmd_snapshots,
      .summary = "The versions of a dataset, newest first",
      .help = "  tarn snapshots calls\n"},
+    {.name = "rows",
+     .arguments = "append|upsert|patch|delete DATASET [KEY] [ROWS]",
+     .min = 1,
+     .max = 4,
+     .run = cmd_rows,
+     .summary = "Append, upsert, change and delete rows",
+     .options = CLI_OPTIONS(rows_items),
+     .help = "ROWS is JSON: an object, an array of objects, or a file with them (one a line will do);\n"
+             "without it they are read from standard input. All rows of a command are written, or none.\n\n"
+             "  tarn rows upsert candidates '{\"id\": \"CAND-001\", \"city\": \"Chicago\"}' --key id\n"
+             "  tarn rows patch candidates CAND-001 '{\"city\": \"Austin\"}' --reason 'moved'\n"
+             "  tarn rows delete candidates CAND-001\n"
+             "  tarn rows delete calls --where \"called_at < '2020-01-01'\"\n"},
+    {.name = "history",
+     .arguments = "DATASET KEY",
+     .min = 2,
+     .max = 2,
+     .run = cmd_history,
+     .summary = "Every change of one record, oldest first",
+     .help = "  tarn history candidates CAND-001\n"},
+    {.name = "journal",
+     .run = cmd_journal,
+     .summary = "Who changed what, newest first",
+     .options = CLI_OPTIONS(journal_items),
+     .help = "The same events are the SQL table journal.\n\n"
+             "  tarn journal --dataset candidates --since 2026-01-31T00:00:00Z\n"
+             "  tarn sql -c \"select actor, count(*) from journal group by all\"\n"},
+    {.name = "restore",
+     .arguments = "DATASET",
+     .min = 1,
+     .max = 1,
+     .run = cmd_restore,
+     .summary = "Make a past state the newest one",
+     .options = CLI_OPTIONS(restore_items),
+     .help = "A new snapshot with the old rows; nothing is destroyed.\n\n"
+             "  tarn restore candidates --as-of 2026-01-31T12:00:00Z --reason 'bad import'\n"},
+    {.name = "compact",
+     .arguments = "DATASET",
+     .min = 1,
+     .max = 1,
+     .run = cmd_compact,
+     .summary = "Merge small files and applied deletes",
+     .options = CLI_OPTIONS(reason_items),
+     .help = "The server does it by itself when there is much to merge (upkeep.* in tarn.yaml).\n\n"
+             "  tarn compact calls\n"},
+    {.name = "expire",
+     .arguments = "DATASET",
+     .min = 1,
+     .max = 1,
+     .run = cmd_expire,
+     .summary = "Forget old snapshots",
+     .options = CLI_OPTIONS(expire_items),
+     .help = "Their events stay in the journal; a tag keeps a snapshot for ever.\n\n"
+             "  tarn expire calls --older-than 2026-01-01T00:00:00Z --keep 10 --preview\n"},
+    {.name = "pin",
+     .arguments = "DATASET",
+     .min = 1,
+     .max = 1,
+     .run = cmd_pin,
+     .summary = "Hold a dataset in memory",
+     .help = "Answers are the same, sooner. Needs a running server: tarn serve.\n\n  tarn pin candidates\n"},
+    {.name = "unpin",
+     .arguments = "DATASET",
+     .min = 1,
+     .max = 1,
+     .run = cmd_unpin,
+     .summary = "Let a dataset's copy in memory go",
+     .help = "  tarn unpin candidates\n"},
     {.name = "drop",
      .arguments = "DATASET",
      .min = 1,
@@ -280,85 +384,6 @@ enum tn_code cmd_help(struct cli *cli, const struct cli_args *args, struct tn_er
         if (!command)
             return tn_fail(err, TN_EUSAGE, "there is no command \"%s\"", args->words[0]);
         cli_help_command(cli, command, &text);
-    }
-    return cli_print(cli, &text, err);
-}
-
-/* ---- words for the shells' completion ---------------------------------------------- */
-
-static void put_matching(struct tn_buf *out, const char *prefix, const char *word)
-{
-    if (tn_str_starts_with(word, prefix))
-        tn_buf_printf(out, "%s\n", word);
-}
-
-static void put_options_matching(struct tn_buf *out, const char *prefix, const struct cli_options *options)
-{
-    for (size_t i = 0; i < options->count; i++) {
-        TN_AUTO_FREE char *name = tn_asprintf("--%s", options->items[i].name);
-        put_matching(out, prefix, name);
-    }
-}
-
-/* Names of datasets, when a server runs that can be asked in no time. */
-static void put_datasets_matching(struct cli *cli, struct tn_buf *out, const char *prefix)
-{
-    char *url = NULL, *token = NULL;
-    TN_CLEANUP(client_free_p) struct client *client = NULL;
-    TN_AUTO_JSON *items = NULL;
-    if (gateway_find(cli_lake(cli), cli->arena, &url, &token, NULL) != TN_OK ||
-        client_new(url, cli->token ? cli->token : token, &client, NULL) != TN_OK ||
-        cli_fetch_items(client, cli->arena, "/catalog/datasets", &items, NULL) != TN_OK)
-        return;
-    for (size_t i = 0; i < json_array_size(items); i++) {
-        const char *name = json_string_value(json_object_get(json_array_get(items, i), "name"));
-        put_matching(out, prefix, name ? name : "");
-    }
-}
-
-static void put_words_matching(struct cli *cli, const struct cli_command *command, struct tn_buf *out,
-                               const char *prefix)
-{
-    static const char *const fixed[][4] = {
-        {"config", "show", "check"}, {"token", "new", "list", "revoke"}, {"demo", "staffing"}, {"datasets", "set"}};
-    for (size_t i = 0; i < TN_COUNT(fixed); i++)
-        for (size_t k = 1; k < 4 && tn_streq(command->name, fixed[i][0]) && fixed[i][k]; k++)
-            put_matching(out, prefix, fixed[i][k]);
-    static const char *const with_dataset[] = {"describe", "sample", "snapshots", "drop", "datasets"};
-    for (size_t i = 0; i < TN_COUNT(with_dataset); i++)
-        if (tn_streq(command->name, with_dataset[i]))
-            put_datasets_matching(cli, out, prefix);
-    size_t count;
-    const struct cli_command *all = cli_commands(&count);
-    for (size_t i = 0; tn_streq(command->name, "help") && i < count; i++)
-        if (all[i].summary)
-            put_matching(out, prefix, all[i].name);
-}
-
-/* `tarn __complete WORD...`: the words of the line so far, the last of them
- * unfinished; answers one candidate a line. */
-enum tn_code cmd_complete(struct cli *cli, const struct cli_args *args, struct tn_error *err)
-{
-    const char *prefix = args->word_count ? args->words[args->word_count - 1] : "";
-    const struct cli_command *command = NULL;
-    TN_AUTO_BUF text = {0};
-    for (size_t i = 0; i + 1 < args->word_count && !command; i++) {
-        if (tn_streq(args->words[i], "--lake") && i + 2 < args->word_count)
-            cli->lake_flag = args->words[i + 1];
-        command = cli_command_find(args->words[i]);
-    }
-    if (prefix[0] == '-') {
-        if (command)
-            put_options_matching(&text, prefix, &command->options);
-        put_options_matching(&text, prefix, &cli_global_options);
-    } else if (command) {
-        put_words_matching(cli, command, &text, prefix);
-    } else {
-        size_t count;
-        const struct cli_command *all = cli_commands(&count);
-        for (size_t i = 0; i < count; i++)
-            if (all[i].summary)
-                put_matching(&text, prefix, all[i].name);
     }
     return cli_print(cli, &text, err);
 }
