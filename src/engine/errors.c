@@ -152,6 +152,8 @@ static void hint_resources(struct tn_error *err, enum tn_code code)
                       "Ask for less at once (fewer columns, a filter, a LIMIT), or raise the setting sql.memory.");
     else if (code == TN_EDISKFULL)
         tn_error_hint(err, "The query spills more to disk than it may: free space, or raise the setting sql.temp.");
+    else if (code == TN_EIO)
+        tn_error_hint(err, "The disk failed: check its health (dmesg, smartctl) and the permissions of the path.");
 }
 
 enum tn_code engine_fail(struct tn_error *err, const char *message, const struct engine_text *text)
