@@ -238,7 +238,9 @@ struct dataset_upkeep_options {
     uint64_t interval_ms;
     size_t compact_files;   /* small files and delete files at which a dataset is compacted */
     double compact_deleted; /* share of deleted rows at which it is */
-    size_t keep_snapshots;  /* the newest so many stay */
+    size_t keep_snapshots;  /* the newest so many stay; of older ones ... */
+    int64_t keep_hourly_ms; /* ... the last of each hour, up to this age, ... */
+    int64_t keep_daily_ms;  /* ... and of each day, up to this one */
     uint64_t orphan_grace_ms;
 };
 enum tn_code dataset_upkeep_start(struct lake *lake, const struct dataset_upkeep_options *options,

@@ -55,14 +55,6 @@ static const struct iceberg_snapshot *kept_at(const struct iceberg_metadata *met
     return found;
 }
 
-static bool something_follows_unkept(const struct iceberg_metadata *metadata, const struct iceberg_snapshot *from)
-{
-    for (size_t i = 0; i < metadata->snapshot_count; i++)
-        if (metadata->snapshots[i]->sequence_number == from->sequence_number + 1)
-            return false;
-    return from->sequence_number < metadata->last_sequence_number;
-}
-
 enum tn_code dataset_replay_find(struct lake *lake, const struct iceberg_metadata *metadata,
                                  const struct engine_table_ref *ref, const struct iceberg_snapshot **ret_from,
                                  int64_t *ret_sequence, struct tn_error *err)
@@ -74,7 +66,7 @@ enum tn_code dataset_replay_find(struct lake *lake, const struct iceberg_metadat
     const struct iceberg_snapshot *from = NULL;
     if (ref->at == ENGINE_AT_TIMESTAMP) {
         from = iceberg_metadata_as_of(metadata, ref->at_timestamp_us / 1000);
-        if (!from || !something_follows_unkept(metadata, from))
+        if (!from || !iceberg_metadata_thinned_after(metadata, from))
             return TN_OK;
     } else if (iceberg_metadata_snapshot(metadata, ref->at_version)) {
         return TN_OK;

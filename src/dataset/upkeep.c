@@ -5,6 +5,7 @@
  * waits for one group at most.
  */
 #include "dataset/dataset_internal.h"
+#include "dataset/hot.h"
 #include "journal/journal.h"
 
 #include <errno.h>
@@ -104,6 +105,8 @@ static enum tn_code compact_one(struct dataset_upkeep *upkeep, const char *name,
 
 /* ---- snapshots -------------------------------------------------------------------- */
 
+#define THIN_SLACK 64 /* so that not every look is a commit */
+
 struct thin_context {
     int64_t rolled_to;
     bool journaled; /* there is a journal at all */
@@ -136,7 +139,15 @@ static enum tn_code thin_locked(struct dataset_upkeep *upkeep, const char *name,
     struct thin_context context = {.journaled = lake->journal != NULL};
     if (lake->journal)
         context.rolled_to = journal_rolled_to(lake->journal, newest->uuid);
-    *ret_forgotten = dataset_thin(tx, newest, upkeep->options.keep_snapshots, may_forget, &context);
+    const struct iceberg_thinning thinning = {
+        .keep_newest = upkeep->options.keep_snapshots,
+        .hourly_ms = upkeep->options.keep_hourly_ms,
+        .daily_ms = upkeep->options.keep_daily_ms,
+        .slack = THIN_SLACK / 2,
+        .may_forget = may_forget,
+        .context = &context,
+    };
+    *ret_forgotten = iceberg_tx_thin(tx, &thinning);
     if (*ret_forgotten == 0)
         return TN_OK;
     TN_TRY(iceberg_tx_commit(tx, &done, err));
@@ -145,10 +156,8 @@ static enum tn_code thin_locked(struct dataset_upkeep *upkeep, const char *name,
     return TN_OK;
 }
 
-#define THIN_SLACK 64 /* so that not every look is a commit */
-
-static enum tn_code thin_one(struct dataset_upkeep *upkeep, const char *name,
-                             const struct iceberg_metadata *metadata, struct tn_error *err)
+static enum tn_code thin_one(struct dataset_upkeep *upkeep, const char *name, const struct iceberg_metadata *metadata,
+                             struct tn_error *err)
 {
     size_t forgotten = 0;
     if (metadata->snapshot_count < upkeep->options.keep_snapshots + THIN_SLACK)
@@ -186,8 +195,8 @@ static enum tn_code orphans_one(struct dataset_upkeep *upkeep, struct upkeep_ent
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
     struct iceberg_table table = catalog_table(upkeep->lake->catalog, arena, entry->name);
     struct orphan_count found = {0};
-    enum tn_code code = iceberg_table_orphans(&table, (int64_t)upkeep->options.orphan_grace_ms, true, count_orphan,
-                                              &found, err);
+    enum tn_code code =
+        iceberg_table_orphans(&table, (int64_t)upkeep->options.orphan_grace_ms, true, count_orphan, &found, err);
     pthread_mutex_lock(&upkeep->mutex);
     upkeep->state.orphans += found.files;
     upkeep->state.orphan_bytes += found.bytes;

@@ -69,6 +69,7 @@ struct gateway {
     struct metrics *metrics;
     struct route_table routes;
     struct tn_buf openapi;
+    struct dataset_upkeep *upkeep; /* NULL: none is wanted */
     struct MHD_Daemon *daemon;
     char *tls_cert, *tls_key;
     int stop_fd; /* eventfd: written by gateway_request_stop */

@@ -110,6 +110,7 @@ static enum tn_code open_lake(struct gateway *gateway, const struct tn_config *c
     gateway->lake.relations = dataset_relations_new();
     gateway->lake.replays = dataset_replays_new();
     gateway->lake.queues = dataset_rows_queues_new();
+    gateway->lake.hot = dataset_hot_new(tn_config_size(config, "cache.memory"));
     TN_TRY(tn_pool_new((size_t)tn_config_int(config, "ingest.threads"), &gateway->lake.pool, err));
     size_t waiting = (size_t)tn_config_int(config, "sql.max_queries") + (size_t)gateway->limits.max_ingests;
     return tn_pool_new(waiting + SPARE_THREADS, &gateway->requests, err);
@@ -143,6 +144,22 @@ static enum tn_code announce(struct gateway *gateway, const struct gateway_optio
     return TN_OK;
 }
 
+static enum tn_code start_upkeep(struct gateway *gateway, const struct tn_config *config, struct tn_error *err)
+{
+    const struct dataset_upkeep_options options = {
+        .interval_ms = tn_config_ms(config, "upkeep.interval"),
+        .compact_files = (size_t)tn_config_int(config, "upkeep.compact_files"),
+        .compact_deleted = (double)tn_config_int(config, "upkeep.compact_deleted") / 100,
+        .keep_snapshots = (size_t)tn_config_int(config, "retention.snapshots"),
+        .keep_hourly_ms = (int64_t)tn_config_ms(config, "retention.hourly"),
+        .keep_daily_ms = (int64_t)tn_config_ms(config, "retention.daily"),
+        .orphan_grace_ms = tn_config_ms(config, "upkeep.orphan_grace"),
+    };
+    if (gateway->embedded || !tn_config_bool(config, "upkeep.enabled"))
+        return TN_OK;
+    return dataset_upkeep_start(&gateway->lake, &options, &gateway->upkeep, err);
+}
+
 static enum tn_code open_parts(struct gateway *gateway, const struct gateway_options *options, struct tn_error *err)
 {
     TN_TRY(tn_random_init(err));
@@ -158,7 +175,7 @@ static enum tn_code open_parts(struct gateway *gateway, const struct gateway_opt
     TN_TRY(server_start(gateway, err));
     TN_TRY(announce(gateway, options, err));
     warm_start(gateway);
-    return TN_OK;
+    return start_upkeep(gateway, options->config, err);
 }
 
 enum tn_code gateway_open(const struct gateway_options *options, struct gateway **ret, struct tn_error *err)
@@ -249,7 +266,9 @@ void gateway_close(struct gateway *gateway)
         drain(gateway);
     watch_stop(gateway);
     tn_pool_free(gateway->requests);
+    dataset_upkeep_stop(gateway->upkeep);
     tn_pool_free(gateway->lake.pool);
+    dataset_hot_free(gateway->lake.hot);
     dataset_rows_queues_free(gateway->lake.queues);
     dataset_replays_free(gateway->lake.replays);
     dataset_relations_free(gateway->lake.relations);

@@ -3,6 +3,11 @@
  * test in tests/system. */
 #include "gateway/gateway_internal.h"
 
+#include <assert.h>
+#include <pthread.h>
+
+#define ROUTES_MAX 128
+
 #define STRING  "{\"type\":\"string\"}"
 #define INTEGER "{\"type\":\"integer\",\"minimum\":0}"
 #define OBJECT  "{\"type\":\"object\"}"
@@ -345,16 +350,36 @@ static const struct route routes[] = {
      .handler = h_iceberg_table_head},
 };
 
+/* The parts in one array; made once. */
+static struct route all_routes[ROUTES_MAX];
+static size_t all_count;
+static pthread_once_t all_once = PTHREAD_ONCE_INIT;
+
+static void add_routes(struct route_table part)
+{
+    assert(all_count + part.count <= ROUTES_MAX);
+    memcpy(all_routes + all_count, part.routes, part.count * sizeof *part.routes);
+    all_count += part.count;
+}
+
+static void join_routes(void)
+{
+    add_routes((struct route_table){.routes = routes, .count = TN_COUNT(routes)});
+    add_routes(gateway_write_routes());
+}
+
 struct route_table gateway_routes(void)
 {
-    return (struct route_table){.routes = routes, .count = TN_COUNT(routes)};
+    pthread_once(&all_once, join_routes);
+    return (struct route_table){.routes = all_routes, .count = all_count};
 }
 
 const struct gateway_route_help *gateway_routes_help(struct tn_arena *arena, size_t *ret_count)
 {
-    struct gateway_route_help *help = TN_ARENA_ARRAY(arena, struct gateway_route_help, TN_COUNT(routes));
-    for (size_t i = 0; i < TN_COUNT(routes); i++)
-        help[i] = (struct gateway_route_help){routes[i].method, routes[i].path, routes[i].summary};
-    *ret_count = TN_COUNT(routes);
+    const struct route_table all = gateway_routes();
+    struct gateway_route_help *help = TN_ARENA_ARRAY(arena, struct gateway_route_help, all.count);
+    for (size_t i = 0; i < all.count; i++)
+        help[i] = (struct gateway_route_help){all.routes[i].method, all.routes[i].path, all.routes[i].summary};
+    *ret_count = all.count;
     return help;
 }
