@@ -127,14 +127,35 @@ struct engine_table_ref {
     size_t predicate_count;
 };
 
+/* Counts who needs something that a definition names: bitmaps, tables. Lies at
+ * the beginning of what it counts. */
+struct engine_hold {
+    atomic_size_t references;
+    void (*free)(struct engine_hold *hold); /* of the last one */
+};
+static inline struct engine_hold *engine_hold_ref(struct engine_hold *hold)
+{
+    if (hold)
+        atomic_fetch_add(&hold->references, 1);
+    return hold;
+}
+static inline void engine_hold_unref(struct engine_hold *hold)
+{
+    if (hold && atomic_fetch_sub(&hold->references, 1) == 1)
+        hold->free(hold);
+}
+TN_DEFINE_CLEANUP(struct engine_hold, engine_hold_unref)
+
 /* What stands behind it. `definition` is a trusted SELECT; two relations with
  * the same name and version have the same definition, so it is compiled once
  * per connection and version. */
 struct engine_relation {
     const char *version;
     const char *definition;
-    const char *variant; /* tells apart definitions of one version that hold the rows for different
-                          * predicates; NULL: the definition has all rows */
+    const char *variant;      /* tells apart definitions of one version that hold the rows for different
+                               * predicates or from elsewhere; NULL: the definition has all rows */
+    struct engine_hold *hold; /* may be NULL; the engine's from then on, until the query is freed */
+    bool cached;              /* out of memory, not out of files; for engine_query_tables */
 };
 
 struct engine_resolver {
@@ -174,6 +195,7 @@ const struct engine_column *engine_query_columns(const struct engine_query *quer
 struct engine_used_table {
     const char *name;
     const char *version;
+    bool cached; /* as its relation said */
 };
 const struct engine_used_table *engine_query_tables(const struct engine_query *query, size_t *ret_count);
 /* Rows handed out so far; whether row_limit cut the result. */
@@ -218,8 +240,9 @@ __extension__ typedef __int128 engine_wide;
 struct engine_cell {
     bool null;
     union {
-        int64_t integer; /* BOOLEAN 0 or 1, INTEGER, BIGINT, DATE (days), TIME, TIMESTAMP, TIMESTAMPTZ (microseconds) */
-        double real;         /* DOUBLE; FLOAT, whose column says DOUBLE and type_text "FLOAT" */
+        int64_t
+            integer; /* BOOLEAN 0 or 1, INTEGER, BIGINT, DATE (days), TIME, TIMESTAMP, TIMESTAMPTZ (microseconds) */
+        double real; /* DOUBLE; FLOAT, whose column says DOUBLE and type_text "FLOAT" */
         engine_wide decimal; /* unscaled */
         unsigned char uuid[16];
         struct {
@@ -253,6 +276,28 @@ typedef enum tn_code engine_cells_fn(void *context, const struct engine_cell *ce
 enum tn_code engine_select(struct engine *engine, const struct engine_select *select, struct tn_arena *arena,
                            const struct engine_column **ret_columns, size_t *ret_count, engine_cells_fn *each,
                            void *context, struct tn_error *err) TN_CHECKED;
+
+/* Rows that are gone, for tarn_live(set, row) and tarn_live(first, file, row) in
+ * Tarn's own texts: BOOLEAN, whether the row of a table, or row `row` of file
+ * number `file` of a list, is still there. Immutable once it is added. */
+struct engine_bitmap {
+    atomic_size_t references;
+    uint64_t limit; /* rows from here on are not live; UINT64_MAX: none */
+    size_t word_count;
+    uint64_t words[]; /* bit set: gone; rows beyond the words are live */
+};
+struct engine_bitmap *engine_bitmap_new(size_t bits, uint64_t limit) __attribute__((returns_nonnull));
+struct engine_bitmap *engine_bitmap_ref(struct engine_bitmap *bitmap);
+void engine_bitmap_unref(struct engine_bitmap *bitmap);
+static inline void engine_bitmap_set(struct engine_bitmap *bitmap, uint64_t row)
+{
+    bitmap->words[row / 64] |= UINT64_C(1) << (row % 64);
+}
+/* Numbers the bitmaps: the first one's number is returned, the others follow. No
+ * number is ever used twice; a text with one that was removed fails when it
+ * runs. Whoever gives the text away holds (engine_hold) what it names. */
+uint64_t engine_live_add(struct engine *engine, struct engine_bitmap *const *bitmaps, size_t count);
+void engine_live_remove(struct engine *engine, uint64_t first, size_t count);
 
 /* Rows that Tarn reads itself (CSV, JSON), offered to the engine as a table
  * function. Called on one thread at a time, in order; a source serves one

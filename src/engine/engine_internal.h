@@ -14,6 +14,7 @@
 
 struct guard_cache;
 struct watchdog;
+struct live;
 
 struct engine {
     duckdb_database database;
@@ -26,6 +27,7 @@ struct engine {
     uint64_t memory_bytes;
     struct guard_cache *cache;
     struct watchdog *watchdog;
+    struct live *live;
 };
 
 /* ---- errors.c ----------------------------------------------------------- */
@@ -200,7 +202,10 @@ struct engine_bound {
     struct engine_text text;
     struct engine_used_table *used;
     size_t used_count;
+    struct engine_hold **holds; /* of the relations; engine_query_free lets them go */
+    size_t hold_count;
 };
+/* On failure too `ret` has the holds taken so far. */
 enum tn_code engine_resolve(struct engine_session *session, const struct guard_analysis *analysis,
                             const struct engine_query_options *options, struct tn_arena *arena,
                             struct engine_bound *ret, struct tn_error *err) TN_CHECKED;
@@ -240,6 +245,13 @@ enum tn_code engine_query_execute(struct engine_query *query, const json_t *para
 void engine_type_text(duckdb_logical_type type, struct tn_buf *out);
 struct engine_type engine_type_of(duckdb_logical_type type);
 duckdb_logical_type engine_type_make(struct engine_type type);
+
+/* ---- live.c -------------------------------------------------------------- */
+
+struct live *live_new(void) __attribute__((returns_nonnull));
+/* Behind the database, whose functions point to it. */
+void live_free(struct live *live);
+enum tn_code live_register(duckdb_connection connection, struct live *live, struct tn_error *err) TN_CHECKED;
 
 /* ---- source.c ----------------------------------------------------------- */
 

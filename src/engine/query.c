@@ -170,6 +170,8 @@ void engine_query_free(struct engine_query *query)
     if (query->session)
         watchdog_disarm(engine->watchdog, &query->watch);
     engine_session_give(query->session);
+    for (size_t i = 0; i < query->bound.hold_count; i++)
+        engine_hold_unref(query->bound.holds[i]);
     guard_analysis_free(query->analysis);
     tn_arena_free(query->arena);
     free(query);

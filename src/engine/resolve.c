@@ -26,6 +26,8 @@ struct resolving {
     size_t spliced_count;
     struct engine_used_table *used;
     size_t used_count;
+    struct engine_hold **holds;
+    size_t hold_count;
 };
 
 /* One BIGINT from a constant expression that the guard has judged. */
@@ -115,14 +117,15 @@ static void suggest_name(const struct resolving *resolving, const char *name, st
         tn_error_hint(err, "List the datasets with `tarn datasets` or GET /catalog/datasets.");
 }
 
-static void note_used(struct resolving *resolving, const char *name, const char *version)
+static void note_used(struct resolving *resolving, const char *name, const struct engine_relation *relation)
 {
+    const char *version = relation->version;
     for (size_t i = 0; i < resolving->used_count; i++) {
         if (tn_str_equal_nocase(resolving->used[i].name, name) && tn_streq(resolving->used[i].version, version))
             return;
     }
-    resolving->used[resolving->used_count++] = (struct engine_used_table){tn_arena_strdup(resolving->arena, name),
-                                                                          tn_arena_strdup(resolving->arena, version)};
+    resolving->used[resolving->used_count++] = (struct engine_used_table){
+        tn_arena_strdup(resolving->arena, name), tn_arena_strdup(resolving->arena, version), relation->cached};
 }
 
 static enum tn_code resolve_target(struct resolving *resolving, const struct guard_table *table,
@@ -142,13 +145,15 @@ static enum tn_code resolve_target(struct resolving *resolving, const struct gua
         }
         return code;
     }
+    if (relation.hold)
+        resolving->holds[resolving->hold_count++] = relation.hold;
     bool spliced = table->at_span > 0;
     const char *view =
         spliced ? tn_arena_printf(resolving->arena, "%s@%s", table->key, relation.version) : table->key;
     if (spliced && ++resolving->spliced_count > SESSION_AT_VIEWS / 2)
         return tn_fail(err, TN_ESQLREFUSED, "the statement looks at more than %d moments", SESSION_AT_VIEWS / 2);
     TN_TRY(engine_session_view(resolving->session, view, spliced, &relation, err));
-    note_used(resolving, ref->name, relation.version);
+    note_used(resolving, ref->name, &relation);
     *ret = (struct target){.ref = *ref, .key = table->key, .view = view, .spliced = spliced};
     return TN_OK;
 }
@@ -217,26 +222,39 @@ static void apply(const struct guard_analysis *analysis, struct splice *splices,
     ret->text.edit_count = count;
 }
 
+/* Every reference finds its target; those with AT are to be rewritten. */
+static enum tn_code resolve_all(struct resolving *resolving, struct splice *splices, size_t *ret_count,
+                                struct tn_error *err)
+{
+    size_t splice_count = 0;
+    for (size_t i = 0; i < resolving->analysis->table_count; i++) {
+        const struct guard_table *table = &resolving->analysis->tables[i];
+        const struct target *target = NULL;
+        TN_TRY(find_target(resolving, table, &target, err));
+        if (!table->at_span)
+            continue;
+        const char *name = name_text(table, target, resolving->arena);
+        splices[splice_count++] = (struct splice){{table->location, table->name_span, strlen(name)}, name};
+        splices[splice_count++] = (struct splice){{table->at_location, table->at_span, 0}, ""};
+    }
+    *ret_count = splice_count;
+    return TN_OK;
+}
+
 enum tn_code engine_resolve(struct engine_session *session, const struct guard_analysis *analysis,
                             const struct engine_query_options *options, struct tn_arena *arena,
                             struct engine_bound *ret, struct tn_error *err)
 {
-    size_t count = analysis->table_count;
+    size_t count = analysis->table_count, splice_count = 0;
     struct resolving resolving = {.session = session, .analysis = analysis, .options = options, .arena = arena};
     resolving.targets = TN_ARENA_ARRAY(arena, struct target, count + 1);
     resolving.used = TN_ARENA_ARRAY(arena, struct engine_used_table, count + 1);
+    resolving.holds = TN_ARENA_ARRAY(arena, struct engine_hold *, count + 1);
     struct splice *splices = TN_ARENA_ARRAY(arena, struct splice, 2 * count + 1);
-    size_t splice_count = 0;
-    for (size_t i = 0; i < count; i++) {
-        const struct guard_table *table = &analysis->tables[i];
-        const struct target *target = NULL;
-        TN_TRY(find_target(&resolving, table, &target, err));
-        if (!table->at_span)
-            continue;
-        const char *name = name_text(table, target, arena);
-        splices[splice_count++] = (struct splice){{table->location, table->name_span, strlen(name)}, name};
-        splices[splice_count++] = (struct splice){{table->at_location, table->at_span, 0}, ""};
-    }
+    enum tn_code code = resolve_all(&resolving, splices, &splice_count, err);
+    ret->holds = resolving.holds;
+    ret->hold_count = resolving.hold_count;
+    TN_TRY(code);
     struct engine_bound bound = {.sql = analysis->sql, .length = analysis->length};
     if (splice_count)
         apply(analysis, splices, splice_count, arena, &bound);
@@ -244,6 +262,8 @@ enum tn_code engine_resolve(struct engine_session *session, const struct guard_a
     bound.text.length = analysis->length;
     bound.used = resolving.used;
     bound.used_count = resolving.used_count;
+    bound.holds = resolving.holds;
+    bound.hold_count = resolving.hold_count;
     *ret = bound;
     return TN_OK;
 }
