@@ -12,6 +12,7 @@
  * the same delete file may apply to an older file and not to a newer one.
  */
 #include "dataset/dataset_internal.h"
+#include "dataset/find.h"
 
 #include <string.h>
 
@@ -23,6 +24,7 @@ struct reader {
     const struct iceberg_plan *plan;
     const struct iceberg_schema *schema;
     struct tn_buf *out;
+    bool placed; /* with path and position of each row in front */
 };
 
 static bool file_is_as_is(const struct iceberg_file *file, int32_t schema_id)
@@ -85,15 +87,34 @@ static void put_mapping(const struct reader *reader)
     tn_buf_putc(reader->out, '}');
 }
 
+/* "tarn_path, tarn_pos, ": the reader says file_index, the place in its list. */
+static void put_place(const struct reader *reader, enum file_class class)
+{
+    if (!reader->placed)
+        return;
+    bool comma = false;
+    tn_buf_puts(reader->out, "list_extract([");
+    for (size_t i = 0; i < reader->plan->file_count; i++) {
+        if (classify(reader, &reader->plan->files[i]) != class)
+            continue;
+        tn_buf_puts(reader->out, comma ? ", " : "");
+        tn_buf_put_sql_string(reader->out, reader->plan->files[i].file->path);
+        comma = true;
+    }
+    tn_buf_puts(reader->out, "], CAST(r.file_index AS BIGINT) + 1) AS tarn_path, "
+                             "CAST(r.file_row_number AS BIGINT) AS tarn_pos, ");
+}
+
 static enum tn_code put_simple(const struct reader *reader, enum file_class class, struct tn_error *err)
 {
     tn_buf_puts(reader->out, "SELECT ");
-    put_columns(reader, "");
+    put_place(reader, class);
+    put_columns(reader, "r.");
     tn_buf_puts(reader->out, " FROM read_parquet(");
     TN_TRY(put_paths(reader, class, err));
     if (class == FILE_MAPPED)
         put_mapping(reader);
-    tn_buf_putc(reader->out, ')');
+    tn_buf_puts(reader->out, ") r");
     return TN_OK;
 }
 
@@ -145,6 +166,7 @@ static enum tn_code put_deleted(const struct reader *reader, struct tn_error *er
     size_t key_count = collect_deletes(reader, keys);
 
     tn_buf_puts(reader->out, "SELECT ");
+    put_place(reader, FILE_DELETED);
     put_columns(reader, "r.");
     tn_buf_puts(reader->out, " FROM read_parquet(");
     TN_TRY(put_paths(reader, FILE_DELETED, err));
@@ -165,6 +187,8 @@ static enum tn_code put_deleted(const struct reader *reader, struct tn_error *er
 static void put_empty(const struct reader *reader)
 {
     tn_buf_puts(reader->out, "SELECT ");
+    if (reader->placed)
+        tn_buf_puts(reader->out, "CAST(NULL AS VARCHAR) AS tarn_path, CAST(NULL AS BIGINT) AS tarn_pos, ");
     for (size_t i = 0; i < reader->schema->field_count; i++) {
         const struct iceberg_field *field = &reader->schema->fields[i];
         tn_buf_printf(reader->out, "%sCAST(NULL AS %s) AS ", i ? ", " : "",
@@ -183,11 +207,12 @@ static enum tn_code check_types(const struct iceberg_schema *schema, struct tn_e
     return TN_OK;
 }
 
-enum tn_code dataset_read_sql(struct lake *lake, const struct iceberg_plan *plan, const struct iceberg_schema *schema,
-                              struct tn_buf *out, struct tn_error *err)
+static enum tn_code put_all(struct lake *lake, const struct iceberg_plan *plan, const struct iceberg_schema *schema,
+                            bool placed, struct tn_buf *out, struct tn_error *err)
 {
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
-    struct reader reader = {.lake = lake, .arena = arena, .plan = plan, .schema = schema, .out = out};
+    struct reader reader = {
+        .lake = lake, .arena = arena, .plan = plan, .schema = schema, .out = out, .placed = placed};
     TN_TRY(check_types(schema, err));
     size_t counts[FILE_CLASSES] = {0};
     for (size_t i = 0; i < plan->file_count; i++)
@@ -208,4 +233,16 @@ enum tn_code dataset_read_sql(struct lake *lake, const struct iceberg_plan *plan
             TN_TRY(put_simple(&reader, class, err));
     }
     return TN_OK;
+}
+
+enum tn_code dataset_read_sql(struct lake *lake, const struct iceberg_plan *plan, const struct iceberg_schema *schema,
+                              struct tn_buf *out, struct tn_error *err)
+{
+    return put_all(lake, plan, schema, false, out, err);
+}
+
+enum tn_code dataset_placed_files_sql(struct lake *lake, const struct iceberg_plan *plan,
+                                      const struct iceberg_schema *schema, struct tn_buf *out, struct tn_error *err)
+{
+    return put_all(lake, plan, schema, true, out, err);
 }
