@@ -131,6 +131,20 @@ static enum tn_code gather(void *context, const struct dataset_place *place, con
     return TN_OK;
 }
 
+/* Compiled as a user's own question first: a misspelt column is then an error
+ * with its place and a suggestion, not one of a statement of ours. */
+static enum tn_code check_predicate(struct lake *lake, const char *name, const char *predicate, struct tn_error *err)
+{
+    TN_AUTO_BUF sql = {0};
+    TN_CLEANUP(engine_query_free_p) struct engine_query *query = NULL;
+    tn_buf_puts(&sql, "SELECT 1 FROM ");
+    tn_buf_put_sql_name(&sql, name);
+    tn_buf_printf(&sql, " WHERE (%s) LIMIT 0", predicate);
+    const struct engine_query_options options = {
+        .sql = sql.data, .sql_length = sql.len, .resolver = dataset_resolver(lake)};
+    return engine_query_start(lake->engine, &options, &query, err);
+}
+
 static enum tn_code attempt_where(struct lake *lake, const char *name, struct iceberg_metadata *newest,
                                   struct rows_call *call, struct rows_overlay *overlay, struct tn_error *err)
 {
@@ -143,6 +157,7 @@ static enum tn_code attempt_where(struct lake *lake, const char *name, struct ic
     TN_TRY(check_snapshot(newest, overlay, rows, err));
     TN_TRY(engine_guard_predicate(lake->engine, rows->predicate, strlen(rows->predicate), overlay->arena, &predicate,
                                   err));
+    TN_TRY(check_predicate(lake, name, predicate, err));
     enum tn_code code =
         newest->current ? dataset_find_where(lake, name, newest, predicate, gather, &gathering, err) : TN_OK;
     if (gathering.many)
