@@ -186,17 +186,32 @@ static void count_orphan(void *context, const char *key, int64_t size)
     count->bytes += size > 0 ? (uint64_t)size : 0;
 }
 
+/* A file that waits for its commit may look old (a slow writer, a clock that
+ * jumped), so what is to go is decided under the writers' lock; only where a look
+ * without it has found something. */
+static enum tn_code sweep(struct dataset_upkeep *upkeep, const char *name, struct orphan_count *ret,
+                          struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    struct iceberg_table table = catalog_table(upkeep->lake->catalog, arena, name);
+    int64_t grace_ms = (int64_t)upkeep->options.orphan_grace_ms;
+    struct orphan_count seen = {0};
+    TN_TRY(iceberg_table_orphans(&table, grace_ms, false, count_orphan, &seen, err));
+    if (seen.files == 0)
+        return TN_OK;
+    TN_CLEANUP(catalog_unlock_p) struct catalog_lock *lock = catalog_lock_dataset(upkeep->lake->catalog, name);
+    return iceberg_table_orphans(&table, grace_ms, true, count_orphan, ret, err);
+}
+
 static enum tn_code orphans_one(struct dataset_upkeep *upkeep, struct upkeep_entry *entry, struct tn_error *err)
 {
-    if (tn_now_us() - entry->orphans_us < ORPHANS_EVERY_US)
+    int64_t every_us = TN_MIN(ORPHANS_EVERY_US, (int64_t)upkeep->options.orphan_grace_ms * 1000);
+    if (tn_now_us() - entry->orphans_us < every_us)
         return TN_OK;
     entry->orphans_us = tn_now_us();
     now_doing(upkeep, "clean", entry->name);
-    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
-    struct iceberg_table table = catalog_table(upkeep->lake->catalog, arena, entry->name);
     struct orphan_count found = {0};
-    enum tn_code code =
-        iceberg_table_orphans(&table, (int64_t)upkeep->options.orphan_grace_ms, true, count_orphan, &found, err);
+    enum tn_code code = sweep(upkeep, entry->name, &found, err);
     pthread_mutex_lock(&upkeep->mutex);
     upkeep->state.orphans += found.files;
     upkeep->state.orphan_bytes += found.bytes;
