@@ -36,7 +36,7 @@ test: build ## every test but the heavy clients; ends with one total
 	@tools/setup.sh test
 	@python3 tools/run_tests.py unit system light
 
-conformance: build ## the heavy clients (ClickHouse and others) against our tables
+conformance: build ## five foreign engines write and read our tables; fetches 1.5 GB once
 	@tools/setup.sh test
 	@python3 tools/run_tests.py heavy
 

@@ -79,6 +79,13 @@ def prepare_venv(name, heavy):
     return None if done.returncode else done.stdout.split()
 
 
+def fetch_clients():
+    """Clients beyond Python's that cannot be had here."""
+    done = subprocess.run(["tools/fetch_clients.sh"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          text=True, check=False)
+    return done.stdout.split() or (["of tools/clients.lock"] if done.returncode else [])
+
+
 def run_suite(suite, build):
     kind, where, venv, arguments = SUITES[suite]
     print(f"\n== {suite} ==", flush=True)
@@ -89,10 +96,12 @@ def run_suite(suite, build):
         status = run_ctest(build, junit, where)
     else:
         missing = prepare_venv(venv, suite == "heavy")
+        if missing is not None and suite == "heavy":
+            missing += fetch_clients()
         if missing is None:
             result = empty()
             if suite == "light":
-                result["skipped"].append("conformance client pyiceberg: cannot be installed here")
+                result["skipped"].append("conformance clients pyiceberg, duckdb: cannot be installed here")
             else:
                 result["failed"].append(f"{suite}: its Python packages cannot be installed (tests/requirements-{venv}.txt)")
             return result

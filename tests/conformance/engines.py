@@ -34,13 +34,15 @@ class Missing(Exception):
 class Catalog:
     """Where an Iceberg REST catalog answers, and below which folder its files lie."""
 
-    def __init__(self, uri, token=None, warehouse="tarn", folder="/"):
+    def __init__(self, uri, token=None, warehouse="tarn", folder="/", tables="default"):
         self.uri, self.token, self.warehouse, self.folder = uri, token, warehouse, Path(folder)
+        self.tables = self.folder / tables  # for clients that want to say where a table shall lie
         self.name = f"ice{next(fresh)}"
 
     @staticmethod
     def of(server):
-        return Catalog(f"{server.url}/iceberg", server.token, "tarn", server.lake.parent)
+        return Catalog(f"{server.url}/iceberg", server.token, "tarn", server.lake.parent,
+                       f"{server.lake.name}/buckets/primary/datasets")
 
 
 class PyIceberg:
@@ -242,7 +244,7 @@ class ClickHouse(SqlEngine):
     quote = "`"
     settings = {"output_format_json_quote_64bit_integers": 1, "output_format_json_quote_decimals": 1,
                 "output_format_json_quote_64bit_floats": 0, "date_time_output_format": "'iso'",
-                "session_timezone": "'UTC'", "output_format_json_map_as_array_of_tuples": 1,
+                "session_timezone": "'UTC'",
                 "allow_experimental_database_iceberg": 1, "allow_experimental_insert_into_iceberg": 1,
                 "allow_insert_into_iceberg": 1}
 
@@ -250,7 +252,7 @@ class ClickHouse(SqlEngine):
         import importlib.util
         if importlib.util.find_spec("chdb") is None:
             raise Missing("ClickHouse (chdb): it is not installed")
-        self.alias, self.folder = "ice", catalog.folder
+        self.alias, self.folder, self.tables = "ice", catalog.folder, catalog.tables
         login = f", auth_header = 'Authorization: Bearer {catalog.token}'" if catalog.token else ""
         self.before = [f"SET {key} = {value}" for key, value in self.settings.items()] + [
             f"CREATE DATABASE ice ENGINE = DataLakeCatalog('{catalog.uri.rstrip('/')}/v1') SETTINGS catalog_type = 'rest', "
@@ -264,14 +266,18 @@ class ClickHouse(SqlEngine):
         done = subprocess.run([sys.executable, str(run)], input=json.dumps([*self.before, *statements]), cwd=self.folder,
                               capture_output=True, text=True, timeout=240, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        return [json.loads(line, parse_int=self.number) for line in done.stdout.splitlines()]
+
+    @staticmethod
+    def number(text):
+        """A float without a fraction is printed as an integer, and JSON's -0 is one too."""
+        return -0.0 if text == "-0" else int(text)
 
     def rows(self, table, columns, snapshot=None):
         parts = [f"hex({self.named(name)}) AS {self.named(name)}"
                  if isinstance(kind, str) and kind.startswith(("binary", "fixed")) else self.named(name)
                  for name, kind in columns]
         at = f" SETTINGS iceberg_snapshot_id = {snapshot}" if snapshot else ""
-        # Renaming bytes to their own hex text is seen by SELECT alone.
         return values.normal_rows(columns, self.sql(f"SELECT {', '.join(parts)} FROM {self.table(table)}{at}"))
 
 

@@ -88,7 +88,7 @@ SQL = {
     # ClickHouse has no MERGE: an upsert is a delete and an insert.
     "clickhouse": {
         "create": ["CREATE TABLE {t} (id Nullable(Int64), name Nullable(String), n Nullable(Int32), "
-                   "amount Nullable(Decimal(12, 2)), day Nullable(Date32))"],
+                   "amount Nullable(Decimal(12, 2)), day Nullable(Date32)) ENGINE = IcebergLocal('file://{folder}/')"],
         "append": [f"INSERT INTO {{t}} VALUES {tuples(FIRST, chr(39) + '{}' + chr(39))}"],
         "delete": ["ALTER TABLE {t} DELETE WHERE id = 2"],
         "upsert": ["ALTER TABLE {t} DELETE WHERE id IN (3, 6)",
@@ -145,5 +145,6 @@ def step(engine, name, which):
     if engine.name == "pyiceberg":
         pyiceberg_step(engine, which, name)
         return
+    folder = engine.tables / name if engine.name == "clickhouse" else None
     for statement in SQL[engine.name][which]:
-        engine.sql(statement.format(t=engine.table(name)))
+        engine.sql(statement.format(t=engine.table(name), folder=folder))

@@ -7,7 +7,7 @@ from tests.conformance import lakes
 
 duckdb = pytest.importorskip("duckdb", reason="the client DuckDB is not installed here")
 pytest.importorskip("duckdb_extension_iceberg", reason="DuckDB's Iceberg extension is not installed here")
-pytestmark = pytest.mark.heavy
+pytestmark = pytest.mark.light
 
 
 def load(connection, name):

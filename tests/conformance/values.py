@@ -115,6 +115,17 @@ def normal(kind, value):
     return PLAIN["binary" if kind.startswith("fixed") else kind](value)
 
 
+def hollow(kind, value):
+    """A normal value as an engine has it whose lists, maps and structs cannot be NULL."""
+    if not isinstance(kind, tuple):
+        return value
+    if kind[0] == "struct":
+        return {name: hollow(inner, None if value is None else value[name]) for name, inner in kind[1].items()}
+    if kind[0] == "list":
+        return [hollow(kind[1], item) for item in value or []]
+    return [[key, hollow(kind[2], item)] for key, item in value or []]
+
+
 def order(row):
     """Rows with NULLs have an order too."""
     return [(value is not None, repr(value)) for value in row]
