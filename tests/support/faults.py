@@ -163,7 +163,7 @@ class Rows:
         return "POST", "/delete", {"json": {"where": where}}, {k: v for k, v in self.now.items() if v <= least}
 
     def compact(self, _dice):
-        return "POST", "/compact", {"params": {"wait": 60}, "json": {}}, self.now
+        return "POST", "/compact", {"json": {}}, self.now
 
     def expire(self, _dice):
         return "POST", "/expire", {"json": {"older_than": "2100-01-01T00:00:00Z", "keep": 3}}, self.now

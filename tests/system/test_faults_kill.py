@@ -118,7 +118,7 @@ class Client(threading.Thread):
             answer = self.work.act(self.server, self.dice.choice(self.work.acts), self.dice)
             if answer is None:
                 return
-            if answer.status_code >= 500:
+            if answer.status_code not in (200, 409): # 409: several make the dataset at once
                 self.problem = answer.text
                 return
             self.done += answer.status_code == 200
