@@ -24,6 +24,12 @@ enum tn_code dataset_replay_find(struct lake *lake, const struct iceberg_metadat
                                  const struct engine_table_ref *ref, const struct iceberg_snapshot **ret_from,
                                  int64_t *ret_sequence, struct tn_error *err) TN_CHECKED;
 
+/* The same with two more columns in front: tarn_path, or tarn_file (INTEGER),
+ * which counts the plan's files from 0, and tarn_pos. */
+enum dataset_placing { DATASET_UNPLACED, DATASET_WITH_PATHS, DATASET_WITH_NUMBERS };
+enum tn_code dataset_files_sql(struct lake *lake, const struct iceberg_plan *plan, const struct iceberg_schema *schema,
+                               enum dataset_placing placing, struct tn_buf *out, struct tn_error *err) TN_CHECKED;
+
 /* prune.c: what a query's conditions mean for the table's columns; those that
  * cannot be said exactly are left out. The arena's. */
 size_t dataset_predicates(struct tn_arena *arena, const struct iceberg_schema *schema,

@@ -177,7 +177,7 @@ static void test_composite_key(void **state)
     must(dataset_write_set_key(write, "a,b \"x\"", &err), &err);
     must(
         dataset_write_file(write, 0, NULL,
-                           "SELECT (i / 100)::INTEGER AS a, 'b' || i % 100 AS \"b \"\"x\"\"\" FROM range(10000) t(i)",
+                           "SELECT (i // 100)::INTEGER AS a, 'b' || i % 100 AS \"b \"\"x\"\"\" FROM range(10000) t(i)",
                            NULL, NULL, &err),
         &err);
     must(dataset_write_commit(write, &nothing_special, &commit, &err), &err);

@@ -34,10 +34,17 @@ struct dataset_change {
 void dataset_hot_follow(struct lake *lake, const char *name, const struct iceberg_metadata *before,
                         const struct iceberg_metadata *after, const struct dataset_change *change);
 
-/* The SELECT of a version out of the hot copy, the arena's; NULL when it is not
- * held. Counts as a use; repeated uses start the filling. `placed` as in dataset_placed_sql. */
-const char *dataset_hot_sql(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
-                            const struct iceberg_snapshot *snapshot, const struct iceberg_schema *schema, bool placed,
-                            struct tn_arena *arena);
+/* A version out of the hot copy. What the texts name is there until `hold` is
+ * let go (engine_hold_unref). */
+struct dataset_hot_version {
+    const char *sql;     /* the rows, with the schema's columns; the arena's */
+    const char *variant; /* for struct engine_relation; the arena's */
+    struct engine_hold *hold;
+};
+/* False when it is not held. Counts as a use; repeated uses start the filling.
+ * `placed` as in dataset_placed_sql. */
+bool dataset_hot_version(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
+                         const struct iceberg_snapshot *snapshot, const struct iceberg_schema *schema, bool placed,
+                         struct tn_arena *arena, struct dataset_hot_version *ret);
 
 #endif

@@ -24,7 +24,7 @@ struct reader {
     const struct iceberg_plan *plan;
     const struct iceberg_schema *schema;
     struct tn_buf *out;
-    bool placed; /* with path and position of each row in front */
+    enum dataset_placing placing;
 };
 
 static bool file_is_as_is(const struct iceberg_file *file, int32_t schema_id)
@@ -87,22 +87,26 @@ static void put_mapping(const struct reader *reader)
     tn_buf_putc(reader->out, '}');
 }
 
-/* "tarn_path, tarn_pos, ": the reader says file_index, the place in its list. */
+/* The reader says file_index, the place in its own list. */
 static void put_place(const struct reader *reader, enum file_class class)
 {
-    if (!reader->placed)
+    if (reader->placing == DATASET_UNPLACED)
         return;
-    bool comma = false;
+    bool paths = reader->placing == DATASET_WITH_PATHS, comma = false;
     tn_buf_puts(reader->out, "list_extract([");
     for (size_t i = 0; i < reader->plan->file_count; i++) {
         if (classify(reader, &reader->plan->files[i]) != class)
             continue;
         tn_buf_puts(reader->out, comma ? ", " : "");
-        tn_buf_put_sql_string(reader->out, reader->plan->files[i].file->path);
+        if (paths)
+            tn_buf_put_sql_string(reader->out, reader->plan->files[i].file->path);
+        else
+            tn_buf_printf(reader->out, "%zu::INTEGER", i);
         comma = true;
     }
-    tn_buf_puts(reader->out, "], CAST(r.file_index AS BIGINT) + 1) AS tarn_path, "
-                             "CAST(r.file_row_number AS BIGINT) AS tarn_pos, ");
+    tn_buf_printf(reader->out,
+                  "], CAST(r.file_index AS BIGINT) + 1) AS %s, CAST(r.file_row_number AS BIGINT) AS tarn_pos, ",
+                  paths ? "tarn_path" : "tarn_file");
 }
 
 static enum tn_code put_simple(const struct reader *reader, enum file_class class, struct tn_error *err)
@@ -187,8 +191,10 @@ static enum tn_code put_deleted(const struct reader *reader, struct tn_error *er
 static void put_empty(const struct reader *reader)
 {
     tn_buf_puts(reader->out, "SELECT ");
-    if (reader->placed)
+    if (reader->placing == DATASET_WITH_PATHS)
         tn_buf_puts(reader->out, "CAST(NULL AS VARCHAR) AS tarn_path, CAST(NULL AS BIGINT) AS tarn_pos, ");
+    else if (reader->placing == DATASET_WITH_NUMBERS)
+        tn_buf_puts(reader->out, "CAST(NULL AS INTEGER) AS tarn_file, CAST(NULL AS BIGINT) AS tarn_pos, ");
     for (size_t i = 0; i < reader->schema->field_count; i++) {
         const struct iceberg_field *field = &reader->schema->fields[i];
         tn_buf_printf(reader->out, "%sCAST(NULL AS %s) AS ", i ? ", " : "",
@@ -207,12 +213,13 @@ static enum tn_code check_types(const struct iceberg_schema *schema, struct tn_e
     return TN_OK;
 }
 
-static enum tn_code put_all(struct lake *lake, const struct iceberg_plan *plan, const struct iceberg_schema *schema,
-                            bool placed, struct tn_buf *out, struct tn_error *err)
+enum tn_code dataset_files_sql(struct lake *lake, const struct iceberg_plan *plan,
+                               const struct iceberg_schema *schema, enum dataset_placing placing, struct tn_buf *out,
+                               struct tn_error *err)
 {
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
     struct reader reader = {
-        .lake = lake, .arena = arena, .plan = plan, .schema = schema, .out = out, .placed = placed};
+        .lake = lake, .arena = arena, .plan = plan, .schema = schema, .out = out, .placing = placing};
     TN_TRY(check_types(schema, err));
     size_t counts[FILE_CLASSES] = {0};
     for (size_t i = 0; i < plan->file_count; i++)
@@ -238,11 +245,11 @@ static enum tn_code put_all(struct lake *lake, const struct iceberg_plan *plan, 
 enum tn_code dataset_read_sql(struct lake *lake, const struct iceberg_plan *plan, const struct iceberg_schema *schema,
                               struct tn_buf *out, struct tn_error *err)
 {
-    return put_all(lake, plan, schema, false, out, err);
+    return dataset_files_sql(lake, plan, schema, DATASET_UNPLACED, out, err);
 }
 
 enum tn_code dataset_placed_files_sql(struct lake *lake, const struct iceberg_plan *plan,
                                       const struct iceberg_schema *schema, struct tn_buf *out, struct tn_error *err)
 {
-    return put_all(lake, plan, schema, true, out, err);
+    return dataset_files_sql(lake, plan, schema, DATASET_WITH_PATHS, out, err);
 }

@@ -177,7 +177,7 @@ static void add_function(duckdb_scalar_function_set set, struct live *live, bool
     duckdb_scalar_function function = duckdb_create_scalar_function();
     duckdb_logical_type boolean = duckdb_create_logical_type(DUCKDB_TYPE_BOOLEAN);
     duckdb_scalar_function_set_name(function, "tarn_live");
-    add_parameter(function, DUCKDB_TYPE_UBIGINT);
+    add_parameter(function, DUCKDB_TYPE_BIGINT);
     if (files)
         add_parameter(function, DUCKDB_TYPE_UBIGINT);
     add_parameter(function, DUCKDB_TYPE_BIGINT);

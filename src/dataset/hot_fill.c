@@ -1,0 +1,230 @@
+/* From the files of the newest version to tables of the engine.
+ *
+ * Commits go on meanwhile. What they change is recorded from the moment at
+ * which the version was taken, and done to the new table before it is shown:
+ * both ends of that stretch lie under the dataset's lock.
+ */
+#include "dataset/hot_internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+struct filling {
+    struct lake *lake;
+    const char *name;
+    struct tn_arena *arena;
+    struct hot_copy *copy;
+    struct iceberg_metadata *metadata;
+    struct iceberg_plan *plan;
+    struct hot_table *table;
+    struct hot_version *version;
+};
+
+/* ---- how much it will take ------------------------------------------------------ */
+
+static uint64_t width_of(const struct iceberg_type *type)
+{
+    switch (type->kind) {
+    case ICEBERG_BOOLEAN:
+        return 1;
+    case ICEBERG_INT:
+    case ICEBERG_FLOAT:
+    case ICEBERG_DATE:
+        return 4;
+    case ICEBERG_LONG:
+    case ICEBERG_DOUBLE:
+    case ICEBERG_TIME:
+    case ICEBERG_TIMESTAMP:
+    case ICEBERG_TIMESTAMPTZ:
+        return 8;
+    case ICEBERG_DECIMAL:
+        return type->precision <= 18 ? 8 : 16;
+    default:
+        return 16;
+    }
+}
+
+/* What the engine needs for the rows, from above: columns at their width, and
+ * texts as if the files held them at a third of their size. */
+static uint64_t estimate(const struct iceberg_plan *plan, const struct iceberg_schema *schema)
+{
+    uint64_t width = 12; /* the place */
+    for (size_t i = 0; i < schema->field_count; i++)
+        width += width_of(schema->fields[i].type);
+    return (uint64_t)plan->record_count * width + 3 * (uint64_t)plan->size_bytes;
+}
+
+/* ---- the table ----------------------------------------------------------------------- */
+
+static enum tn_code create_tables(struct filling *filling, struct tn_error *err)
+{
+    struct hot_table *table = filling->table;
+    unsigned long long serial = table->serial;
+    TN_AUTO_BUF sql = {0};
+    tn_buf_printf(&sql, "CREATE TABLE " HOT_BASE " AS ", serial);
+    TN_TRY(dataset_files_sql(filling->lake, filling->plan, table->schema, DATASET_WITH_NUMBERS, &sql, err));
+    tn_buf_printf(&sql, "; CREATE TABLE " HOT_DELTA " AS SELECT * FROM " HOT_BASE " LIMIT 0", serial, serial);
+    return engine_run(filling->lake->engine, sql.data, NULL, NULL, err);
+}
+
+/* (file, rows, least and greatest difference of row and position) */
+static enum tn_code take_file(void *context, const struct engine_cell *cells, struct tn_error *err)
+{
+    struct hot_table *table = context;
+    int64_t file = cells[0].integer;
+    if (cells[0].null || file < 0 || (size_t)file >= table->file_count)
+        return tn_fail(err, TN_EINTERNAL, "a hot copy has rows of file %" PRId64, file);
+    table->files[file].offset = cells[2].integer;
+    table->files[file].dense = cells[2].integer == cells[3].integer;
+    table->rows += (uint64_t)cells[1].integer;
+    return TN_OK;
+}
+
+static enum tn_code read_files(struct filling *filling, struct tn_error *err)
+{
+    struct hot_table *table = filling->table;
+    for (size_t i = 0; i < filling->plan->file_count; i++)
+        hot_table_add_file(table, filling->plan->files[i].file->path, 0, false, false);
+    TN_AUTO_BUF sql = {0};
+    tn_buf_printf(&sql,
+                  "SELECT tarn_file, count(*), min(rowid - tarn_pos), max(rowid - tarn_pos) FROM " HOT_BASE
+                  " GROUP BY tarn_file",
+                  (unsigned long long)table->serial);
+    const struct engine_select select = {.sql = sql.data};
+    return engine_select(filling->lake->engine, &select, NULL, NULL, NULL, take_file, table, err);
+}
+
+/* ---- before and after ------------------------------------------------------------------ */
+
+static bool has_name(const struct iceberg_schema *schema, const char *name)
+{
+    return iceberg_schema_find(schema, name, true) != NULL;
+}
+
+static enum tn_code check(const struct filling *filling, struct tn_error *err)
+{
+    const struct iceberg_metadata *metadata = filling->metadata;
+    if (!metadata || !metadata->current)
+        return tn_fail(err, TN_EREFUSED, "dataset \"%s\" has no rows to hold", filling->name);
+    if (has_name(metadata->schema, "tarn_file") || has_name(metadata->schema, "tarn_pos") ||
+        has_name(metadata->schema, "rowid"))
+        return tn_fail(err, TN_EUNSUPPORTED, "dataset \"%s\" has a column whose name hot copies need", filling->name);
+    return TN_OK;
+}
+
+/* Takes the version; from here on changes are recorded. */
+static enum tn_code begin(struct filling *filling, struct tn_error *err)
+{
+    struct lake *lake = filling->lake;
+    TN_CLEANUP(catalog_unlock_p) struct catalog_lock *lock = catalog_lock_dataset(lake->catalog, filling->name);
+    TN_TRY(catalog_load_locked(lake->catalog, filling->name, &filling->metadata, err));
+    TN_TRY(check(filling, err));
+    pthread_mutex_lock(&lake->hot->mutex);
+    filling->copy = hot_find(lake->hot, filling->name);
+    if (filling->copy) {
+        hot_forget_pending(filling->copy);
+        filling->copy->filling = true;
+    }
+    pthread_mutex_unlock(&lake->hot->mutex);
+    return filling->copy ? TN_OK : tn_fail(err, TN_ENOTFOUND, "nobody asked for dataset \"%s\"", filling->name);
+}
+
+static enum tn_code fill_table(struct filling *filling, struct tn_error *err)
+{
+    struct lake *lake = filling->lake;
+    const struct iceberg_metadata *metadata = filling->metadata;
+    struct iceberg_table place = catalog_table(lake->catalog, filling->arena, filling->name);
+    TN_TRY(iceberg_plan_new(&place, metadata, metadata->current, NULL, 0, &filling->plan, err));
+    uint64_t bytes = estimate(filling->plan, metadata->schema);
+    if (!hot_make_room(lake->hot, filling->copy, bytes)) {
+        char text[32];
+        tn_fail(err, TN_ENOMEM, "dataset \"%s\" would take about %s of memory, more than is free for hot copies",
+                filling->name, tn_format_size(bytes, text));
+        tn_error_hint(err, "Raise the setting cache.memory, or evict another dataset.");
+        return TN_ENOMEM;
+    }
+    filling->table = hot_table_new(lake->hot, lake->engine, metadata->schema);
+    filling->table->bytes = bytes;
+    pthread_mutex_lock(&lake->hot->mutex);
+    lake->hot->state.bytes += bytes;
+    pthread_mutex_unlock(&lake->hot->mutex);
+    TN_TRY(create_tables(filling, err));
+    TN_TRY(read_files(filling, err));
+    filling->version = hot_version_new(filling->table, metadata->current->id, NULL, NULL, 0);
+    return TN_OK;
+}
+
+/* Does to the table what was done to the dataset meanwhile. */
+static enum tn_code catch_up(struct filling *filling, struct tn_error *err)
+{
+    struct hot_pending *pending = filling->copy->pending;
+    while (pending && pending->before_id != filling->version->snapshot_id)
+        pending = pending->next;
+    for (; pending; pending = pending->next) {
+        struct hot_version *next = NULL;
+        if (!pending->followable || pending->before_id != filling->version->snapshot_id)
+            return tn_fail(err, TN_ECONFLICT, "the dataset changed in another way meanwhile");
+        TN_TRY(hot_apply(filling->lake, filling->name, filling->metadata, filling->version, pending->after_id,
+                         &pending->change, &next, err));
+        engine_hold_unref(&filling->version->hold);
+        filling->version = next;
+    }
+    return TN_OK;
+}
+
+/* Shows the table. */
+static enum tn_code end(struct filling *filling, struct tn_error *err)
+{
+    struct lake *lake = filling->lake;
+    struct dataset_hot *hot = lake->hot;
+    TN_CLEANUP(catalog_unlock_p) struct catalog_lock *lock = catalog_lock_dataset(lake->catalog, filling->name);
+    TN_TRY(catch_up(filling, err));
+    ICEBERG_AUTO_METADATA *newest = NULL;
+    TN_TRY(catalog_load_locked(lake->catalog, filling->name, &newest, err));
+    if (!newest || !newest->current || newest->current->id != filling->version->snapshot_id ||
+        newest->schema->id != filling->table->schema_id || !tn_streq(newest->uuid, filling->metadata->uuid))
+        return tn_fail(err, TN_ECONFLICT, "the dataset changed in another way meanwhile");
+    pthread_mutex_lock(&hot->mutex);
+    struct hot_copy *copy = filling->copy;
+    struct hot_dropped dropped = hot_take_out(copy);
+    free(copy->uuid);
+    copy->uuid = tn_strdup(filling->metadata->uuid);
+    copy->table = TN_TAKE(filling->table);
+    hot_publish(copy, TN_TAKE(filling->version));
+    hot->state.fills++;
+    pthread_mutex_unlock(&hot->mutex);
+    hot_let_go(&dropped);
+    return TN_OK;
+}
+
+static void filling_release(struct filling *filling)
+{
+    struct dataset_hot *hot = filling->lake->hot;
+    if (filling->copy) {
+        pthread_mutex_lock(&hot->mutex);
+        filling->copy->filling = false;
+        hot_forget_pending(filling->copy);
+        pthread_mutex_unlock(&hot->mutex);
+    }
+    if (filling->version)
+        engine_hold_unref(&filling->version->hold);
+    hot_table_unref(filling->table);
+    iceberg_plan_free(filling->plan);
+    iceberg_metadata_unref(filling->metadata);
+    tn_arena_free(filling->arena);
+}
+
+enum tn_code hot_fill(struct lake *lake, const char *name, struct tn_error *err)
+{
+    struct dataset_hot *hot = lake->hot;
+    pthread_mutex_lock(&hot->fill_mutex);
+    struct filling filling = {.lake = lake, .name = name, .arena = tn_arena_new()};
+    enum tn_code code = begin(&filling, err);
+    if (code == TN_OK)
+        code = fill_table(&filling, err);
+    if (code == TN_OK)
+        code = end(&filling, err);
+    filling_release(&filling);
+    pthread_mutex_unlock(&hot->fill_mutex);
+    return code;
+}

@@ -1,0 +1,149 @@
+/* hot_internal.h: what the parts of the hot cache share. Private to dataset.
+ *
+ *   hot.c        which copies there are, who reads them, how much they take
+ *   hot_fill.c   from files to tables
+ *   hot_follow.c commits become rows of the delta and bits
+ *
+ * Locks: hot->mutex guards the list of copies, their state and versions, the
+ * figures, and the lists of files in tables. Tables change (rows are added) and
+ * copies get versions only under the dataset's lock. hot->fill_mutex lets one
+ * filling run at a time. Order: dataset's lock or fill_mutex, then mutex; no
+ * SQL runs under mutex.
+ */
+#ifndef TARN_DATASET_HOT_INTERNAL_H
+#define TARN_DATASET_HOT_INTERNAL_H
+
+#include "dataset/cells.h"
+#include "dataset/dataset_internal.h"
+#include "dataset/hot.h"
+
+#include <pthread.h>
+
+#define HOT_VERSIONS 16
+
+/* A data file whose rows are in a table: row `pos` of it is row pos + offset
+ * of the table, unless rows were deleted from it before it was read. */
+struct hot_file {
+    const char *path;
+    int64_t offset;
+    bool dense, delta;
+};
+
+/* Two tables of the engine, "hot:N" and "hot:N+", counted. */
+struct hot_table {
+    atomic_size_t references;
+    struct dataset_hot *hot;
+    struct engine *engine;
+    uint64_t serial, bytes, rows, delta_rows, gone_rows;
+    int32_t schema_id;
+    struct tn_arena *arena;
+    const struct iceberg_schema *schema; /* a copy; the arena's */
+    struct hot_file *files;
+    size_t file_count, file_capacity;
+    uint32_t *slots; /* of files by path; file + 1, 0: free */
+    size_t slot_count;
+};
+
+/* One version, in numbers; what readers hold. */
+struct hot_version {
+    struct engine_hold hold;
+    struct hot_table *table;
+    int64_t snapshot_id;
+    uint64_t number;
+    struct engine_bitmap *gone, *gone_delta; /* NULL: nothing is gone; no delta */
+    uint64_t gone_id, delta_id;              /* 0: none */
+    uint64_t delta_rows;
+};
+
+/* A change that came while the table was being filled. */
+struct hot_pending {
+    int64_t before_id, after_id;
+    bool followable;
+    struct tn_arena *arena;
+    struct dataset_change change;
+    struct hot_pending *next;
+};
+
+struct hot_copy {
+    char *name, *uuid;
+    bool pinned, filling;
+    uint64_t used;      /* the clock at its last use */
+    uint64_t window_ns; /* when counting of uses began */
+    uint64_t retry_ns;  /* not before then is it filled in the background */
+    size_t uses;        /* in the window */
+    struct hot_table *table;
+    struct hot_version *versions[HOT_VERSIONS]; /* newest last */
+    size_t version_count;
+    struct hot_pending *pending, **pending_end;
+    size_t pending_rows;
+    struct hot_copy *next;
+};
+
+struct dataset_hot {
+    pthread_mutex_t mutex, fill_mutex;
+    pthread_cond_t idle;
+    size_t running; /* fillings, queued ones too */
+    bool closing;
+    uint64_t clock, serial;
+    struct hot_copy *copies;
+    struct dataset_hot_state state;
+};
+
+/* hot.c; the first four under the mutex. */
+struct hot_copy *hot_find(struct dataset_hot *hot, const char *name);
+/* The newest version, or NULL. */
+struct hot_version *hot_newest(const struct hot_copy *copy);
+/* Takes the version over. */
+void hot_publish(struct hot_copy *copy, struct hot_version *version);
+/* Takes the copy's table and versions out: to be let go without the mutex. */
+struct hot_dropped {
+    struct hot_table *table;
+    struct hot_version *versions[HOT_VERSIONS];
+    size_t count;
+};
+struct hot_dropped hot_take_out(struct hot_copy *copy);
+void hot_let_go(struct hot_dropped *dropped);
+/* Frees room for `bytes`, others' copies first; false when there is not enough. */
+bool hot_make_room(struct dataset_hot *hot, const struct hot_copy *keep, uint64_t bytes);
+/* Fills in the background unless that is under way already. */
+void hot_start_filling(struct lake *lake, const char *name);
+
+struct hot_table *hot_table_new(struct dataset_hot *hot, struct engine *engine, const struct iceberg_schema *schema)
+    __attribute__((returns_nonnull));
+void hot_table_unref(struct hot_table *table);
+TN_DEFINE_CLEANUP(struct hot_table, hot_table_unref)
+/* Under the mutex. Returns its number. */
+size_t hot_table_add_file(struct hot_table *table, const char *path, int64_t offset, bool dense, bool delta);
+/* The file's number, or SIZE_MAX. */
+size_t hot_table_find_file(const struct hot_table *table, const char *path);
+/* Numbers the bitmaps, which it takes over; holds the table. */
+struct hot_version *hot_version_new(struct hot_table *table, int64_t snapshot_id, struct engine_bitmap *gone,
+                                    struct engine_bitmap *gone_delta, uint64_t delta_rows)
+    __attribute__((returns_nonnull));
+
+/* The names of the tables: "hot:7" and "hot:7+", quoted and qualified. */
+#define HOT_BASE  "memory.main.\"hot:%llu\""
+#define HOT_DELTA "memory.main.\"hot:%llu+\""
+
+/* The version as a reader holds it; NULL when it is not there. Unlike
+ * dataset_hot_version it gives no text. */
+struct hot_version *hot_hold(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
+                             const struct iceberg_snapshot *snapshot, const struct iceberg_schema *schema);
+/* Path of a file by its number, for as long as the version is held. */
+const char *hot_version_path(struct hot_version *version, size_t file);
+
+/* hot_fill.c: fills now, on this thread. */
+enum tn_code hot_fill(struct lake *lake, const char *name, struct tn_error *err) TN_CHECKED;
+
+/* hot_follow.c: the version behind `from` after a change. Under the dataset's lock. */
+enum tn_code hot_apply(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
+                       const struct hot_version *from, int64_t snapshot_id, const struct dataset_change *change,
+                       struct hot_version **ret, struct tn_error *err) TN_CHECKED;
+/* Under the mutex. */
+void hot_record(struct hot_copy *copy, const struct iceberg_metadata *before, const struct iceberg_metadata *after,
+                const struct dataset_change *change);
+void hot_forget_pending(struct hot_copy *copy);
+/* Whether so much has changed that the table should be filled anew. */
+bool hot_is_worn(const struct hot_table *table);
+
+#endif
