@@ -25,6 +25,29 @@ static void fill_known(const struct iceberg_snapshot *snapshot, struct dataset_k
     snprintf(ret->ingest_id, sizeof ret->ingest_id, "%s", id ? id : "");
 }
 
+/* The state that a snapshot changed: of a restore, the one that it brought
+ * back; of others the parent, or where that was thinned the nearest older one. */
+static const struct iceberg_snapshot *state_before(const struct iceberg_metadata *metadata,
+                                                   const struct iceberg_snapshot *snapshot)
+{
+    int64_t restored = iceberg_snapshot_count(snapshot, CATALOG_S_RESTORED, ICEBERG_NONE);
+    int64_t wanted = restored != ICEBERG_NONE ? restored : snapshot->parent_id;
+    if (wanted == ICEBERG_NONE)
+        return NULL;
+    const struct iceberg_snapshot *found = iceberg_metadata_snapshot(metadata, wanted);
+    for (size_t i = 0; !found && restored == ICEBERG_NONE && i < metadata->snapshot_count; i++) {
+        const struct iceberg_snapshot *older = metadata->snapshots[metadata->snapshot_count - 1 - i];
+        if (older->sequence_number < snapshot->sequence_number)
+            found = older;
+    }
+    return found;
+}
+
+static bool keeps_rows(const struct iceberg_snapshot *snapshot)
+{
+    return tn_streq(snapshot->operation, "replace");
+}
+
 bool dataset_find_in(const struct iceberg_metadata *metadata, enum dataset_mode mode, const char *content_hash,
                      const char *options_hash, struct dataset_known *ret)
 {
@@ -39,10 +62,11 @@ bool dataset_find_in(const struct iceberg_metadata *metadata, enum dataset_mode 
             fill_known(snapshot, ret);
             return true;
         }
-        if (mode == DATASET_REPLACE || is_replace(snapshot))
+        /* What came after an upsert may have changed its rows again. */
+        bool last_word = mode != DATASET_APPEND && !keeps_rows(snapshot);
+        if (last_word || is_replace(snapshot))
             return false;
-        snapshot =
-            snapshot->parent_id == ICEBERG_NONE ? NULL : iceberg_metadata_snapshot(metadata, snapshot->parent_id);
+        snapshot = state_before(metadata, snapshot);
     }
     return false;
 }

@@ -66,6 +66,8 @@ static struct upkeep_entry *entry_of(struct dataset_upkeep *upkeep, const char *
 /* ---- compaction ----------------------------------------------------------------- */
 
 /* By the summary alone: could there be enough to do? */
+#define DELETED_MIN 5000 /* fewer cost nobody anything, whatever their share */
+
 static bool may_have_debt(const struct dataset_upkeep *upkeep, const struct iceberg_metadata *metadata)
 {
     const struct iceberg_snapshot *current = metadata->current;
@@ -76,13 +78,14 @@ static bool may_have_debt(const struct dataset_upkeep *upkeep, const struct iceb
     int64_t deleted = iceberg_snapshot_count(current, "total-position-deletes", 0);
     int64_t rows = iceberg_snapshot_count(current, "total-records", 0);
     return files >= (int64_t)upkeep->options.compact_files ||
-           (double)deleted > upkeep->options.compact_deleted * (double)rows;
+           (deleted >= DELETED_MIN && (double)deleted > upkeep->options.compact_deleted * (double)rows);
 }
 
 static bool has_debt(const struct dataset_upkeep *upkeep, const struct dataset_debt *debt)
 {
     return debt->small_files + debt->delete_files >= upkeep->options.compact_files ||
-           (double)debt->deleted_rows > upkeep->options.compact_deleted * (double)(debt->rows + debt->deleted_rows);
+           (debt->deleted_rows >= DELETED_MIN &&
+            (double)debt->deleted_rows > upkeep->options.compact_deleted * (double)(debt->rows + debt->deleted_rows));
 }
 
 static enum tn_code compact_one(struct dataset_upkeep *upkeep, const char *name, struct tn_error *err)

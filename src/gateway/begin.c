@@ -40,6 +40,7 @@ static enum MHD_Result on_header(void *context, enum MHD_ValueKind kind, const c
         {"Content-Type", &request->content_type},
         {"Idempotency-Key", &request->idempotency_header},
         {"Accept", &request->accept},
+        {"User-Agent", &request->user_agent},
         {"If-None-Match", &request->if_none_match},
         {"If-Match", &request->if_match},
     };

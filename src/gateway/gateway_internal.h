@@ -139,6 +139,7 @@ struct request {
     struct http_target target;
     struct route_match match;
     const char *content_type, *idempotency_header, *accept, *if_none_match, *if_match, *authorization;
+    const char *user_agent;
     bool expects_continue;
     uint64_t promised_bytes; /* by Content-Length */
     struct token_identity actor;
@@ -228,6 +229,7 @@ ssize_t stream_read(struct request *request, char *out, size_t max);
 
 /* routes_writes.c: a part of the table. */
 struct route_table gateway_write_routes(void);
+struct route_table gateway_iceberg_routes(void);
 
 /* ---- reply.c --------------------------------------------------------------- */
 
@@ -310,5 +312,8 @@ route_handler h_compact, h_expire, h_restore, h_pin, h_unpin, h_journal, h_histo
 route_handler h_token_list, h_token_add, h_token_revoke;
 route_handler h_iceberg_config, h_iceberg_oauth, h_iceberg_namespaces, h_iceberg_namespace, h_iceberg_namespace_head,
     h_iceberg_tables, h_iceberg_table, h_iceberg_table_head;
+route_handler h_iceberg_namespace_create, h_iceberg_namespace_drop, h_iceberg_namespace_update, h_iceberg_views,
+    h_iceberg_view, h_iceberg_view_create, h_iceberg_table_create, h_iceberg_register, h_iceberg_table_drop,
+    h_iceberg_rename, h_iceberg_metrics, h_iceberg_commit, h_iceberg_transaction;
 
 #endif

@@ -1,20 +1,28 @@
-/* The Iceberg REST catalog, its read half: /iceberg/v1.
+/* The Iceberg REST catalog: /iceberg/v1. Here: what it can do, and what the
+ * other parts share.
  *
- * One namespace, `default`, holds every dataset. Locations and paths are given
- * byte for byte as the metadata has them; config is empty, because clients
- * read the files themselves. */
-#include "gateway/gateway_internal.h"
-
-#define NAMESPACE "default"
+ * Locations and paths are given byte for byte as the metadata has them; config
+ * is empty, because clients read the files themselves. */
+#include "gateway/iceberg_rest.h"
 
 /* Clients compare these texts exactly; what is not listed they do not call. */
 static const char *const endpoints[] = {
     "GET /v1/{prefix}/namespaces",
+    "POST /v1/{prefix}/namespaces",
     "GET /v1/{prefix}/namespaces/{namespace}",
     "HEAD /v1/{prefix}/namespaces/{namespace}",
+    "DELETE /v1/{prefix}/namespaces/{namespace}",
+    "POST /v1/{prefix}/namespaces/{namespace}/properties",
     "GET /v1/{prefix}/namespaces/{namespace}/tables",
+    "POST /v1/{prefix}/namespaces/{namespace}/tables",
     "GET /v1/{prefix}/namespaces/{namespace}/tables/{table}",
     "HEAD /v1/{prefix}/namespaces/{namespace}/tables/{table}",
+    "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}",
+    "DELETE /v1/{prefix}/namespaces/{namespace}/tables/{table}",
+    "POST /v1/{prefix}/namespaces/{namespace}/register",
+    "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/metrics",
+    "POST /v1/{prefix}/tables/rename",
+    "POST /v1/{prefix}/transactions/commit",
 };
 
 enum tn_code h_iceberg_config(struct request *request, struct tn_error *err)
@@ -37,197 +45,78 @@ enum tn_code h_iceberg_config(struct request *request, struct tn_error *err)
     return TN_OK;
 }
 
-/* ---- tokens, for the clients that insist on OAuth -------------------------------- */
-
-static enum tn_code oauth_secret(struct request *request, const char **ret, struct tn_error *err)
+enum tn_code rest_refuse(struct request *request, unsigned status, const char *type, const char *message)
 {
-    struct http_pair params[HTTP_PARAMS_MAX];
-    size_t count = 0;
-    const char *grant = NULL, *secret = NULL, *user = NULL;
-    if (!http_media_is(request->content_type, "application/x-www-form-urlencoded"))
-        return tn_fail(err, TN_EMEDIA, "the body must be application/x-www-form-urlencoded");
-    TN_TRY(http_params_parse(request->arena, request->body.data ? request->body.data : "", request->body.len, params,
-                             &count, err));
-    for (size_t i = 0; i < count; i++) {
-        if (tn_streq(params[i].name, "grant_type"))
-            grant = params[i].value;
-        if (tn_streq(params[i].name, "client_secret"))
-            secret = params[i].value;
-    }
-    if (!grant || !tn_streq(grant, "client_credentials"))
-        return tn_fail(err, TN_EREQUEST, "grant_type must be client_credentials");
-    if (!secret)
-        (void)http_basic(request->arena, request->authorization, &user, &secret);
-    if (!secret)
-        return tn_fail(err, TN_EUNAUTHORIZED, "client_secret is missing; it is a token of this lake");
-    *ret = secret;
-    return TN_OK;
-}
-
-enum tn_code h_iceberg_oauth(struct request *request, struct tn_error *err)
-{
-    const char *secret = NULL;
-    TN_TRY(oauth_secret(request, &secret, err));
-    enum tn_code code = tokens_check(request->gateway->tokens, secret, &request->actor, err);
-    if (code != TN_OK) {
-        metrics_auth_failure(request->gateway->metrics);
-        return code;
-    }
     struct tn_json json = reply_json(request);
+    reply_status(request, status, "application/json");
     tn_json_open(&json, '{');
-    tn_json_kstr(&json, "access_token", secret);
-    tn_json_kstr(&json, "token_type", "bearer");
-    tn_json_ki64(&json, "expires_in", 86400);
-    tn_json_kstr(&json, "issued_token_type", "urn:ietf:params:oauth:token-type:access_token");
+    tn_json_key(&json, "error");
+    tn_json_open(&json, '{');
+    tn_json_kstr(&json, "message", message);
+    tn_json_kstr(&json, "type", type);
+    tn_json_ki64(&json, "code", status);
+    tn_json_close(&json, '}');
     tn_json_close(&json, '}');
     return TN_OK;
 }
 
-/* ---- namespaces ------------------------------------------------------------------- */
-
-/* A namespace in a path or a parameter: its parts joined by 0x1F. */
-static enum tn_code check_namespace(const char *name, struct tn_error *err)
-{
-    if (tn_streq(name, NAMESPACE))
-        return TN_OK;
-    TN_AUTO_BUF shown = {0};
-    for (; *name; name++)
-        tn_buf_putc(&shown, *name == '\x1f' ? '.' : *name);
-    return tn_fail(err, TN_ENOTFOUND, "Namespace does not exist: %.200s", shown.data ? shown.data : "");
-}
-
-static void write_namespace(struct tn_json *json)
+void rest_write_namespace(struct tn_json *json, const char *space)
 {
     tn_json_open(json, '[');
-    tn_json_str(json, NAMESPACE);
+    for (const char *at = space;;) {
+        const char *end = strchrnul(at, CATALOG_SEPARATOR);
+        tn_json_strn(json, at, (size_t)(end - at));
+        if (!*end)
+            break;
+        at = end + 1;
+    }
     tn_json_close(json, ']');
 }
 
-enum tn_code h_iceberg_namespaces(struct request *request, struct tn_error *err)
+enum tn_code rest_read_namespace(struct request *request, const json_t *parts, const char **ret, struct tn_error *err)
 {
-    const char *parent = http_param(&request->target, "parent");
-    bool below = parent && *parent;
-    if (below)
-        TN_TRY(check_namespace(parent, err));
-    struct tn_json json = reply_json(request);
-    tn_json_open(&json, '{');
-    tn_json_key(&json, "namespaces");
-    tn_json_open(&json, '[');
-    if (!below)
-        write_namespace(&json);
-    tn_json_close(&json, ']');
-    tn_json_close(&json, '}');
-    return TN_OK;
-}
-
-enum tn_code h_iceberg_namespace(struct request *request, struct tn_error *err)
-{
-    TN_TRY(check_namespace(request->match.captures[0], err));
-    struct tn_json json = reply_json(request);
-    tn_json_open(&json, '{');
-    tn_json_key(&json, "namespace");
-    write_namespace(&json);
-    tn_json_key(&json, "properties");
-    tn_json_open(&json, '{');
-    tn_json_close(&json, '}');
-    tn_json_close(&json, '}');
-    return TN_OK;
-}
-
-enum tn_code h_iceberg_namespace_head(struct request *request, struct tn_error *err)
-{
-    TN_TRY(check_namespace(request->match.captures[0], err));
-    reply_status(request, 204, NULL);
-    return TN_OK;
-}
-
-/* ---- tables ------------------------------------------------------------------------ */
-
-/* All tables, or a page of pageSize behind pageToken (a name; empty: the
- * first page). */
-enum tn_code h_iceberg_tables(struct request *request, struct tn_error *err)
-{
-    const char *const *names;
-    const char *token = http_param(&request->target, "pageToken"), *last = NULL;
-    size_t count = 0, shown = 0, i = 0;
-    uint64_t page = UINT64_MAX;
-    TN_TRY(check_namespace(request->match.captures[0], err));
-    TN_TRY(request_param_u64(request, "pageSize", INT64_MAX, &page, err));
-    TN_TRY(catalog_list(request->gateway->lake.catalog, request->arena, &names, &count, err));
-    struct tn_json json = reply_json(request);
-    tn_json_open(&json, '{');
-    tn_json_key(&json, "identifiers");
-    tn_json_open(&json, '[');
-    for (; i < count && shown < page; i++) {
-        if (token && *token && strcmp(names[i], token) <= 0)
-            continue;
-        tn_json_open(&json, '{');
-        tn_json_key(&json, "namespace");
-        write_namespace(&json);
-        tn_json_kstr(&json, "name", names[i]);
-        tn_json_close(&json, '}');
-        last = names[i];
-        shown++;
+    TN_AUTO_BUF space = {0};
+    const json_t *part;
+    size_t i;
+    if (!json_is_array(parts) || json_array_size(parts) == 0)
+        return tn_fail(err, TN_EREQUEST, "\"namespace\" must be an array of names");
+    json_array_foreach(parts, i, part)
+    {
+        const char *text = json_string_value(part);
+        if (!text || strchr(text, CATALOG_SEPARATOR))
+            return tn_fail(err, TN_EREQUEST, "a part of the namespace is not a name");
+        if (i > 0)
+            tn_buf_putc(&space, CATALOG_SEPARATOR);
+        tn_buf_puts(&space, text);
     }
-    tn_json_close(&json, ']');
-    if (i < count && last)
-        tn_json_kstr(&json, "next-page-token", last);
-    tn_json_close(&json, '}');
+    *ret = tn_arena_strndup(request->arena, space.data ? space.data : "", space.len);
     return TN_OK;
 }
 
-/* Iceberg's names are exact, unlike SQL's: "Calls" is not "calls". */
-static enum tn_code load_table(struct request *request, struct iceberg_metadata **ret, struct tn_error *err)
+enum tn_code rest_dataset(struct request *request, const char **ret, struct tn_error *err)
 {
-    const char *name = request->match.captures[1];
-    bool lower = true;
-    for (const char *at = name; *at; at++)
-        lower &= tn_ascii_lower(*at) == *at;
-    TN_TRY(check_namespace(request->match.captures[0], err));
-    enum tn_code code = lower ? catalog_load(request->gateway->lake.catalog, name, ret, err) : TN_EDATASET;
-    if (code == TN_EDATASET || code == TN_EREQUEST)
-        return tn_fail(err, TN_EDATASET, "Table does not exist: %s.%.200s", NAMESPACE, name);
-    return code;
+    return catalog_dataset_named(request->gateway->lake.catalog, request->match.captures[0],
+                                 request->match.captures[1], request->arena, ret, err);
 }
 
-/* A metadata file never changes, so its name is its tag. */
-static const char *etag_of(struct request *request, const struct iceberg_metadata *metadata)
+struct iceberg_origin rest_origin(const struct request *request)
 {
-    char hex[17];
-    uint64_t hash = tn_hash64(metadata->uri, strlen(metadata->uri), 0);
-    tn_hex_encode(&hash, sizeof hash, hex);
-    return tn_arena_printf(request->arena, "\"%s\"", hex);
+    return (struct iceberg_origin){
+        .actor = request->actor.name, .agent = request->user_agent, .request_id = request->id, .at_ms = tn_now_ms()};
 }
 
-enum tn_code h_iceberg_table(struct request *request, struct tn_error *err)
+enum tn_code rest_page_begin(struct request *request, struct rest_page *ret, struct tn_error *err)
 {
-    ICEBERG_AUTO_METADATA *metadata = NULL;
-    TN_TRY(load_table(request, &metadata, err));
-    const char *etag = etag_of(request, metadata);
-    reply_header(request, "ETag", etag);
-    if (request->if_none_match && http_etag_matches(request->if_none_match, etag)) {
-        reply_status(request, 304, NULL);
-        return TN_OK;
-    }
-    size_t length;
-    const char *text = iceberg_metadata_json(metadata, &length);
-    struct tn_json json = reply_json(request);
-    tn_json_open(&json, '{');
-    tn_json_kstr(&json, "metadata-location", metadata->uri);
-    tn_json_key(&json, "metadata");
-    tn_json_raw(&json, text, length);
-    tn_json_key(&json, "config");
-    tn_json_open(&json, '{');
-    tn_json_close(&json, '}');
-    tn_json_close(&json, '}');
-    return TN_OK;
+    *ret = (struct rest_page){.token = http_param(&request->target, "pageToken"), .size = UINT64_MAX};
+    return request_param_u64(request, "pageSize", INT64_MAX, &ret->size, err);
 }
 
-enum tn_code h_iceberg_table_head(struct request *request, struct tn_error *err)
+bool rest_page_takes(struct rest_page *page, const char *name, bool *ret_full)
 {
-    ICEBERG_AUTO_METADATA *metadata = NULL;
-    TN_TRY(load_table(request, &metadata, err));
-    reply_header(request, "ETag", etag_of(request, metadata));
-    reply_status(request, 204, NULL);
-    return TN_OK;
+    *ret_full = page->shown >= page->size;
+    if (*ret_full || (page->token && *page->token && strcmp(name, page->token) <= 0))
+        return false;
+    page->last = name;
+    page->shown++;
+    return true;
 }

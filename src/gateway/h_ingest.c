@@ -40,10 +40,14 @@ static void upload_free(void *context)
 
 static enum tn_code set_mode(const char *text, enum dataset_mode *ret, struct tn_error *err)
 {
-    if (!tn_streq(text, "append") && !tn_streq(text, "replace"))
-        return tn_fail(err, TN_EREQUEST, "mode must be append or replace, not \"%.40s\"", text);
-    *ret = tn_streq(text, "replace") ? DATASET_REPLACE : DATASET_APPEND;
-    return TN_OK;
+    static const char *const words[] = {
+        [DATASET_APPEND] = "append", [DATASET_REPLACE] = "replace", [DATASET_UPSERT] = "upsert"};
+    for (size_t i = 0; i < TN_COUNT(words); i++)
+        if (tn_streq(text, words[i])) {
+            *ret = (enum dataset_mode)i;
+            return TN_OK;
+        }
+    return tn_fail(err, TN_EREQUEST, "mode must be append, replace or upsert, not \"%.40s\"", text);
 }
 
 /* One option by name, from the query or from the form. */

@@ -179,7 +179,7 @@ static void write_tail(const struct rows *rows, struct tn_buf *out)
         for (size_t k = 0; k < i && !seen; k++)
             seen = tn_streq(tables[k].name, tables[i].name);
         if (!seen)
-            tn_json_kstr(&json, tables[i].name, "parquet");
+            tn_json_kstr(&json, tables[i].name, tables[i].cached ? "cache" : "parquet");
     }
     tn_json_close(&json, '}');
     tn_buf_puts(out, "}\n");

@@ -104,6 +104,7 @@ static enum tn_code open_lake(struct gateway *gateway, const struct tn_config *c
     if (removed > 0)
         TN_LOG(TN_LOG_INFO, "lake.cleaned", TN_FI("staging_files", removed));
     TN_TRY(catalog_open(gateway->lake.store, &gateway->lake.catalog, err));
+    TN_TRY(catalog_recover(gateway->lake.catalog, err));
     TN_TRY(open_engine(gateway, config, err));
     TN_TRY(
         journal_open(gateway->lake.store, gateway->lake.catalog, gateway->lake.engine, &gateway->lake.journal, err));

@@ -343,6 +343,11 @@ enum tn_code ingest_finish(struct ingest *ingest, struct tn_json *out, struct tn
     tn_json_open(out, '{');
     put_outcome(ingest, outcome.commit.unchanged ? "unchanged" : "ingested", outcome.commit.rows, outcome.rejected,
                 outcome.commit.snapshot_id, out);
+    if (ingest->mode == DATASET_UPSERT && !outcome.commit.unchanged) {
+        tn_json_ki64(out, "inserted", (int64_t)outcome.commit.counts.inserted);
+        tn_json_ki64(out, "updated", (int64_t)outcome.commit.counts.updated);
+        tn_json_ki64(out, "unchanged", (int64_t)outcome.commit.counts.unchanged);
+    }
     ingest_answer_format(ingest, out);
     ingest_answer_schema(ingest, out);
     ingest_answer_warnings(ingest, out);
