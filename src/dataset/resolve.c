@@ -5,6 +5,7 @@
  * so nothing here goes stale; the least recently used are forgotten.
  */
 #include "dataset/dataset_internal.h"
+#include "dataset/hot.h"
 #include "journal/journal.h"
 
 #include <inttypes.h>
@@ -173,6 +174,20 @@ static enum tn_code resolve_whole(struct lake *lake, const struct iceberg_table 
     return dataset_read_sql(lake, plan, schema, out, err);
 }
 
+static bool resolve_hot(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
+                        const struct iceberg_snapshot *snapshot, const struct iceberg_schema *schema,
+                        struct tn_arena *arena, struct engine_relation *ret)
+{
+    struct dataset_hot_version hot;
+    if (!dataset_hot_version(lake, name, metadata, snapshot, schema, false, arena, &hot))
+        return false;
+    ret->definition = hot.sql;
+    ret->variant = hot.variant;
+    ret->hold = hot.hold;
+    ret->cached = true;
+    return true;
+}
+
 /* A moment whose snapshot was thinned, told again from the journal. */
 static enum tn_code resolve_replayed(struct lake *lake, const struct iceberg_metadata *metadata,
                                      const struct engine_table_ref *ref, struct tn_arena *arena,
@@ -217,6 +232,8 @@ static enum tn_code resolve(void *context, const struct engine_table_ref *ref, s
     const char *key = tn_arena_printf(arena, "%s@%s", metadata->uuid, version);
     struct iceberg_table table = catalog_table(lake->catalog, arena, name);
     *ret = (struct engine_relation){.version = version};
+    if (resolve_hot(lake, name, metadata, snapshot, schema, arena, ret))
+        return TN_OK;
     enum tn_code code = TN_OK;
     if (worth_pruning(ref, snapshot))
         code = resolve_pruned(lake, &table, metadata, snapshot, schema, ref, arena, ret, err);
