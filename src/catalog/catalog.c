@@ -5,34 +5,13 @@
  * entry's own writer lock. Entries are never removed (a dropped dataset keeps
  * its entry, with no version), so a pointer to one stays good.
  *
- * Order of locks: entry->writer, then catalog->mutex.
+ * Order of locks: entry->writer (several: by name), names.mutex, mutex.
  */
 #include "catalog/catalog_internal.h"
 
-#include <pthread.h>
 #include <string.h>
 
 #define MANIFEST_CACHE_BYTES ((size_t)64 << 20)
-
-struct catalog_lock {
-    pthread_mutex_t writer;
-};
-
-struct entry {
-    struct catalog_lock lock; /* first member: catalog_unlock gets its address */
-    char *name;
-    char *prefix;
-    struct iceberg_metadata *newest; /* NULL: not read yet, or absent */
-    bool absent;                     /* looked, and there is no such table */
-};
-
-struct catalog {
-    struct store *store;
-    struct iceberg_cache *manifests;
-    pthread_mutex_t mutex;
-    struct entry **entries; /* sorted by name */
-    size_t count, capacity;
-};
 
 static size_t entry_position(const struct catalog *catalog, const char *name, bool *ret_found)
 {
@@ -53,7 +32,7 @@ static size_t entry_position(const struct catalog *catalog, const char *name, bo
     return low;
 }
 
-static struct entry *entry_get(struct catalog *catalog, const char *name, bool create)
+struct entry *entry_get(struct catalog *catalog, const char *name, bool create)
 {
     pthread_mutex_lock(&catalog->mutex);
     bool found;
@@ -65,7 +44,8 @@ static struct entry *entry_get(struct catalog *catalog, const char *name, bool c
         entry = tn_calloc(1, sizeof *entry);
         pthread_mutex_init(&entry->lock.writer, NULL);
         entry->name = tn_strdup(name);
-        entry->prefix = tn_asprintf("datasets/%s", name);
+        entry->place = (struct entry_place){tn_strdup(CATALOG_DEFAULT), tn_strdup(name),
+                                            tn_asprintf("datasets/%s", name), false};
         TN_GROW(catalog->entries, catalog->count, catalog->capacity);
         memmove(catalog->entries + at + 1, catalog->entries + at, (catalog->count - at) * sizeof *catalog->entries);
         catalog->entries[at] = entry;
@@ -89,6 +69,8 @@ enum tn_code catalog_open(struct store *store, struct catalog **ret, struct tn_e
     catalog->store = store;
     catalog->manifests = iceberg_cache_new(MANIFEST_CACHE_BYTES);
     pthread_mutex_init(&catalog->mutex, NULL);
+    pthread_mutex_init(&catalog->names.mutex, NULL);
+    TN_TRY(names_load(catalog, err));
     TN_TRY(store_list_folders(store, "datasets", note_folder, catalog, err));
     *ret = TN_TAKE(catalog);
     return TN_OK;
@@ -103,9 +85,12 @@ void catalog_close(struct catalog *catalog)
         iceberg_metadata_unref(entry->newest);
         pthread_mutex_destroy(&entry->lock.writer);
         free(entry->name);
-        free(entry->prefix);
+        free(entry->place.space);
+        free(entry->place.table);
+        free(entry->place.prefix);
         free(entry);
     }
+    names_release(catalog);
     free(catalog->entries);
     iceberg_cache_free(catalog->manifests);
     pthread_mutex_destroy(&catalog->mutex);
@@ -117,15 +102,29 @@ struct store *catalog_store(struct catalog *catalog)
     return catalog->store;
 }
 
-char *catalog_prefix(struct tn_arena *arena, const char *name)
+struct entry_place entry_place_of(struct catalog *catalog, struct tn_arena *arena, struct entry *entry)
 {
-    return tn_arena_printf(arena, "datasets/%s", name);
+    pthread_mutex_lock(&catalog->mutex);
+    struct entry_place place = {tn_arena_strdup(arena, entry->place.space),
+                                tn_arena_strdup(arena, entry->place.table),
+                                tn_arena_strdup(arena, entry->place.prefix), entry->place.mapped};
+    pthread_mutex_unlock(&catalog->mutex);
+    return place;
+}
+
+struct iceberg_table entry_table(struct catalog *catalog, struct tn_arena *arena, struct entry *entry)
+{
+    return (struct iceberg_table){
+        .store = catalog->store, .prefix = entry_place_of(catalog, arena, entry).prefix, .cache = catalog->manifests};
 }
 
 struct iceberg_table catalog_table(struct catalog *catalog, struct tn_arena *arena, const char *name)
 {
+    struct entry *entry = entry_get(catalog, name, false);
+    if (entry)
+        return entry_table(catalog, arena, entry);
     return (struct iceberg_table){
-        .store = catalog->store, .prefix = catalog_prefix(arena, name), .cache = catalog->manifests};
+        .store = catalog->store, .prefix = tn_arena_printf(arena, "datasets/%s", name), .cache = catalog->manifests};
 }
 
 /* The cached version with a reference, or NULL; says whether the answer is final. */
@@ -139,7 +138,7 @@ static struct iceberg_metadata *entry_cached(struct catalog *catalog, struct ent
 }
 
 /* Stores what the entry's table is now (NULL: absent), dropping what it was. */
-static void entry_set(struct catalog *catalog, struct entry *entry, const struct iceberg_metadata *newest)
+void entry_set(struct catalog *catalog, struct entry *entry, const struct iceberg_metadata *newest)
 {
     struct iceberg_metadata *kept = newest ? iceberg_metadata_ref(newest) : NULL;
     pthread_mutex_lock(&catalog->mutex);
@@ -150,15 +149,46 @@ static void entry_set(struct catalog *catalog, struct entry *entry, const struct
     iceberg_metadata_unref(old);
 }
 
-/* For whoever holds the entry's lock: cached, or read now. */
-static enum tn_code entry_read_locked(struct catalog *catalog, struct entry *entry, struct iceberg_metadata **ret,
-                                      struct tn_error *err)
+void entry_set_all(struct catalog *catalog, struct entry *const *entries, struct iceberg_metadata *const *newest,
+                   size_t count)
 {
+    TN_AUTO_FREE struct iceberg_metadata **old = tn_calloc(count + 1, sizeof(*old));
+    pthread_mutex_lock(&catalog->mutex);
+    for (size_t i = 0; i < count; i++) {
+        old[i] = entries[i]->newest;
+        entries[i]->newest = newest[i] ? iceberg_metadata_ref(newest[i]) : NULL;
+        entries[i]->absent = !newest[i];
+    }
+    pthread_mutex_unlock(&catalog->mutex);
+    for (size_t i = 0; i < count; i++)
+        iceberg_metadata_unref(old[i]);
+}
+
+size_t entry_all(struct catalog *catalog, struct tn_arena *arena, struct entry ***ret)
+{
+    pthread_mutex_lock(&catalog->mutex);
+    size_t count = catalog->count;
+    struct entry **entries = TN_ARENA_ARRAY(arena, struct entry *, count + 1);
+    for (size_t i = 0; i < count; i++)
+        entries[i] = catalog->entries[i];
+    pthread_mutex_unlock(&catalog->mutex);
+    *ret = entries;
+    return count;
+}
+
+/* For whoever holds the entry's lock: cached, or read now. */
+enum tn_code entry_read_locked(struct catalog *catalog, struct entry *entry, struct iceberg_metadata **ret,
+                               struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = NULL;
     bool known;
+    if (atomic_load(&catalog->unfinished))
+        TN_TRY(transaction_finish_all(catalog, err));
     *ret = entry_cached(catalog, entry, &known);
     if (known)
         return TN_OK;
-    struct iceberg_table table = {.store = catalog->store, .prefix = entry->prefix, .cache = catalog->manifests};
+    arena = tn_arena_new();
+    struct iceberg_table table = entry_table(catalog, arena, entry);
     struct iceberg_metadata *loaded = NULL;
     enum tn_code code = iceberg_table_load(&table, NULL, &loaded, err);
     if (code != TN_OK && code != TN_ENOTFOUND) {
@@ -170,8 +200,8 @@ static enum tn_code entry_read_locked(struct catalog *catalog, struct entry *ent
     return TN_OK;
 }
 
-static enum tn_code entry_read(struct catalog *catalog, struct entry *entry, struct iceberg_metadata **ret,
-                               struct tn_error *err)
+enum tn_code entry_read(struct catalog *catalog, struct entry *entry, struct iceberg_metadata **ret,
+                        struct tn_error *err)
 {
     bool known;
     *ret = entry_cached(catalog, entry, &known);
@@ -230,13 +260,8 @@ enum tn_code catalog_load(struct catalog *catalog, const char *name, struct iceb
 enum tn_code catalog_list(struct catalog *catalog, struct tn_arena *arena, const char *const **ret, size_t *ret_count,
                           struct tn_error *err)
 {
-    pthread_mutex_lock(&catalog->mutex);
-    size_t known = catalog->count;
-    struct entry **entries = TN_ARENA_ARRAY(arena, struct entry *, known + 1);
-    for (size_t i = 0; i < known; i++)
-        entries[i] = catalog->entries[i];
-    pthread_mutex_unlock(&catalog->mutex);
-
+    struct entry **entries = NULL;
+    size_t known = entry_all(catalog, arena, &entries);
     const char **names = TN_ARENA_ARRAY(arena, const char *, known + 1);
     size_t count = 0;
     for (size_t i = 0; i < known; i++) {
@@ -266,9 +291,71 @@ void catalog_unlock(struct catalog_lock *lock)
         pthread_mutex_unlock(&lock->writer);
 }
 
+struct catalog_locks {
+    struct catalog_lock **items;
+    size_t count;
+};
+
+static int by_name(const void *a, const void *b)
+{
+    const struct entry *const *x = a, *const *y = b;
+    return strcmp((*x)->name, (*y)->name);
+}
+
+struct catalog_locks *catalog_lock_datasets(struct catalog *catalog, const char *const *names, size_t count)
+{
+    TN_AUTO_FREE struct entry **entries = tn_calloc(count + 1, sizeof(*entries));
+    struct catalog_locks *locks = tn_calloc(1, sizeof *locks);
+    for (size_t i = 0; i < count; i++) {
+        char lower[CATALOG_NAME_MAX + 1];
+        catalog_exact_name(names[i], lower);
+        entries[i] = entry_get(catalog, lower, true);
+    }
+    qsort(entries, count, sizeof(*entries), by_name);
+    locks->items = tn_calloc(count + 1, sizeof(*locks->items));
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0 && entries[i] == entries[i - 1])
+            continue;
+        pthread_mutex_lock(&entries[i]->lock.writer);
+        locks->items[locks->count++] = &entries[i]->lock;
+    }
+    return locks;
+}
+
+void catalog_unlock_all(struct catalog_locks *locks)
+{
+    if (!locks)
+        return;
+    while (locks->count > 0)
+        pthread_mutex_unlock(&locks->items[--locks->count]->writer);
+    free(locks->items);
+    free(locks);
+}
+
+static bool lies_in(const char *key, const char *prefix)
+{
+    size_t length = strlen(prefix);
+    return strncmp(key, prefix, length) == 0 && key[length] == '/';
+}
+
+/* The entry whose folder the version was committed in: a writer that was slow
+ * may publish under the name that the table had before a rename. */
+static struct entry *entry_of_version(struct catalog *catalog, struct entry *entry,
+                                      const struct iceberg_metadata *metadata)
+{
+    struct entry *found = entry;
+    pthread_mutex_lock(&catalog->mutex);
+    if (metadata && metadata->key && !lies_in(metadata->key, entry->place.prefix))
+        for (size_t i = 0; i < catalog->count; i++)
+            if (lies_in(metadata->key, catalog->entries[i]->place.prefix))
+                found = catalog->entries[i];
+    pthread_mutex_unlock(&catalog->mutex);
+    return found;
+}
+
 void catalog_publish(struct catalog *catalog, const char *name, struct iceberg_metadata *metadata)
 {
-    entry_set(catalog, entry_get(catalog, name, true), metadata);
+    entry_set(catalog, entry_of_version(catalog, entry_get(catalog, name, true), metadata), metadata);
 }
 
 enum tn_code catalog_load_locked(struct catalog *catalog, const char *name, struct iceberg_metadata **ret,

@@ -13,7 +13,15 @@
  * Threads: any thread may call anything. A version of a table is an immutable,
  * reference-counted struct iceberg_metadata; readers keep theirs while newer
  * ones appear. Writers of one dataset take its lock for the commit alone:
- * catalog_lock_dataset, never two of them at a time.
+ * catalog_lock_dataset. Nobody who holds one takes another: those who need
+ * several (a rename, a commit to several tables) take them all at once by
+ * catalog_lock_datasets, which does it in the order of the names.
+ *
+ * Namespaces. Other engines name a table by a namespace and a name, Tarn by one
+ * dataset name. What Tarn makes lies in the namespace `default` under its own
+ * name; a table of another namespace is the dataset "namespace.table". Where
+ * that is not all there is to say (renames, names that differ in case, names
+ * no dataset could have), the names document says it: docs/formats/names.md.
  */
 #ifndef TARN_CATALOG_CATALOG_H
 #define TARN_CATALOG_CATALOG_H
@@ -68,8 +76,87 @@ enum tn_code catalog_undrop(struct catalog *catalog, const char *name, struct tn
  * arena's. */
 struct iceberg_table catalog_table(struct catalog *catalog, struct tn_arena *arena, const char *name);
 
-/* "datasets/<name>", the arena's. */
-char *catalog_prefix(struct tn_arena *arena, const char *name) __attribute__((returns_nonnull));
+/* The locks of several datasets, each once, in the order of their names. */
+struct catalog_locks;
+struct catalog_locks *catalog_lock_datasets(struct catalog *catalog, const char *const *names, size_t count)
+    __attribute__((returns_nonnull));
+void catalog_unlock_all(struct catalog_locks *locks);
+TN_DEFINE_CLEANUP(struct catalog_locks, catalog_unlock_all)
+/* Carries out transactions that a crash interrupted. For whoever owns the lake
+ * alone, before anything else is done with it. */
+enum tn_code catalog_recover(struct catalog *catalog, struct tn_error *err) TN_CHECKED;
+
+/* ---- namespaces and identifiers ------------------------------------------ */
+
+/* A namespace is its parts joined by this byte, as in the REST catalog. */
+#define CATALOG_SEPARATOR       '\x1f'
+#define CATALOG_DEFAULT         "default"
+#define CATALOG_IDENTIFIER_MAX  255 /* bytes of a part or a name */
+#define CATALOG_NAMESPACE_MAX   1024
+#define CATALOG_NAMESPACE_PARTS 16
+
+/* "a.b", for messages; the arena's. */
+const char *catalog_namespace_text(struct tn_arena *arena, const char *space) __attribute__((returns_nonnull));
+/* TN_ENOTFOUND "Namespace does not exist: a.b". */
+enum tn_code catalog_namespace_check(struct catalog *catalog, const char *space, struct tn_error *err) TN_CHECKED;
+/* Those directly below `parent` ("": the outermost), in byte order, the arena's. */
+enum tn_code catalog_namespace_list(struct catalog *catalog, const char *parent, struct tn_arena *arena,
+                                    const char *const **ret, size_t *ret_count, struct tn_error *err) TN_CHECKED;
+/* Parents must exist. TN_EEXISTS. `properties`: an object of strings, or NULL. */
+enum tn_code catalog_namespace_create(struct catalog *catalog, const char *space, const json_t *properties,
+                                      struct tn_error *err) TN_CHECKED;
+/* TN_ECONFLICT while it has tables or namespaces; `default` stays. */
+enum tn_code catalog_namespace_drop(struct catalog *catalog, const char *space, struct tn_error *err) TN_CHECKED;
+/* Its properties, the caller's. */
+enum tn_code catalog_namespace_properties(struct catalog *catalog, const char *space, json_t **ret,
+                                          struct tn_error *err) TN_CHECKED;
+/* `removals`: an array of names, `updates`: an object of strings; either may be
+ * NULL. The arrays of names (the caller's) say what was done. */
+enum tn_code catalog_namespace_update(struct catalog *catalog, const char *space, const json_t *removals,
+                                      const json_t *updates, json_t **ret_updated, json_t **ret_removed,
+                                      json_t **ret_missing, struct tn_error *err) TN_CHECKED;
+
+/* The dataset behind an identifier, the arena's. TN_EDATASET "Table does not
+ * exist: ns.t" when nothing has that name, also where there is no namespace. */
+enum tn_code catalog_dataset_named(struct catalog *catalog, const char *space, const char *table,
+                                   struct tn_arena *arena, const char **ret, struct tn_error *err) TN_CHECKED;
+/* The identifier of a dataset; the arena's. */
+void catalog_identifier_of(struct catalog *catalog, const char *dataset, struct tn_arena *arena,
+                           const char **ret_space, const char **ret_table);
+/* The names of the tables that a namespace has, in byte order, the arena's. */
+enum tn_code catalog_tables_in(struct catalog *catalog, const char *space, struct tn_arena *arena,
+                               const char *const **ret, size_t *ret_count, struct tn_error *err) TN_CHECKED;
+/* One step that cannot be half done. TN_EDATASET, TN_EEXISTS, TN_ENOTFOUND (the
+ * namespace). Versions, history and files stay where they are. */
+enum tn_code catalog_rename(struct catalog *catalog, const char *space, const char *table, const char *to_space,
+                            const char *to_table, struct tn_error *err) TN_CHECKED;
+
+/* ---- what other engines ask for -------------------------------------------- */
+
+struct catalog_identifier {
+    const char *space, *table;
+};
+/* A CreateTableRequest, JSON. With `stage` nothing is written but the folder
+ * for the client's first files. TN_EEXISTS "Table already exists: ns.t". */
+enum tn_code catalog_create(struct catalog *catalog, struct catalog_identifier id, const char *request, size_t length,
+                            bool stage, const struct iceberg_origin *origin, struct iceberg_metadata **ret,
+                            struct tn_error *err) TN_CHECKED;
+/* A table whose metadata file is in the lake already. */
+enum tn_code catalog_register(struct catalog *catalog, struct catalog_identifier id, const char *metadata_uri,
+                              bool overwrite, const struct iceberg_origin *origin, struct iceberg_metadata **ret,
+                              struct tn_error *err) TN_CHECKED;
+/* All of the changes or none, also across a crash. ret has room for `count`
+ * versions. TN_ECONFLICT: certainly none. */
+struct catalog_change {
+    struct catalog_identifier id;
+    struct iceberg_change change;
+};
+#define CATALOG_CHANGES_MAX 256
+enum tn_code catalog_commit(struct catalog *catalog, const struct catalog_change *changes, size_t count,
+                            const struct iceberg_origin *origin, struct iceberg_metadata **ret,
+                            struct tn_error *err) TN_CHECKED;
+/* Drop, and with it every file of the table's own folder. */
+enum tn_code catalog_purge(struct catalog *catalog, const char *dataset, struct tn_error *err) TN_CHECKED;
 
 /* ---- what is known beside the rows ------------------------------------- */
 

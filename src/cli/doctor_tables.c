@@ -40,8 +40,7 @@ static enum tn_code examine(struct examination *examination, struct catalog *cat
 {
     struct doctor *doctor = examination->doctor;
     ICEBERG_AUTO_METADATA *metadata = NULL;
-    struct iceberg_table table = {.store = catalog_store(catalog),
-                                  .prefix = catalog_prefix(doctor->cli->arena, examination->dataset)};
+    struct iceberg_table table = catalog_table(catalog, doctor->cli->arena, examination->dataset);
     TN_TRY(catalog_load(catalog, examination->dataset, &metadata, err));
     TN_TRY(iceberg_check(&table, metadata, on_finding, examination, err));
     if (doctor->engine)

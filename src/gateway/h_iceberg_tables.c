@@ -86,18 +86,18 @@ enum tn_code h_iceberg_table(struct request *request, struct tn_error *err)
     bool there = false, refs_only = wants_refs(request);
     TN_TRY(rest_dataset(request, &dataset, err));
     TN_TRY(catalog_load(catalog_of(request), dataset, &metadata, err));
-    const char *etag = etag_of(request, metadata, refs_only);
-    if (request->if_none_match && http_etag_matches(request->if_none_match, etag)) {
-        reply_header(request, "ETag", etag);
-        reply_status(request, 304, NULL);
-        return TN_OK;
-    }
     /* It is in memory here, but some clients read the file. */
     TN_TRY(store_exists(request->gateway->lake.store, metadata->key, &there, err));
     if (!there)
         return rest_refuse(
             request, 404, "NotFoundException",
             tn_arena_printf(request->arena, "Failed to open input stream for file: %s", metadata->uri));
+    const char *etag = etag_of(request, metadata, refs_only);
+    if (request->if_none_match && http_etag_matches(request->if_none_match, etag)) {
+        reply_header(request, "ETag", etag);
+        reply_status(request, 304, NULL);
+        return TN_OK;
+    }
     return rest_reply_table(request, metadata, false, refs_only, err);
 }
 

@@ -137,6 +137,22 @@ enum tn_code iceberg_change_apply(const struct iceberg_table *table, const struc
     return code;
 }
 
+bool iceberg_change_creates(const struct iceberg_change *change)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    const struct doc_node *list = NULL;
+    if (!change->requirements ||
+        doc_parse(arena, change->requirements, change->requirements_length, "requirements", &list, NULL) != TN_OK ||
+        list->kind != DOC_ARRAY)
+        return false;
+    for (const struct doc_node *node = list->first; node; node = node->next) {
+        const struct doc_node *type = doc_get(node, "type");
+        if (type && type->kind == DOC_STRING && tn_streq(type->text, "assert-create"))
+            return true;
+    }
+    return false;
+}
+
 /* --- Creating --- */
 
 /* The new id of an old one, found by walking both in step. */

@@ -26,12 +26,13 @@ static enum tn_code check_sequence(struct change_state *state, const struct doc_
         return sequence == 0
                    ? TN_OK
                    : tn_fail(err, TN_EREQUEST, "a table of format 1 has no sequence numbers: %" PRId64, sequence);
-    if (sequence <= state->last_sequence_number)
+    bool rootless = doc_is_null(doc_get(node, "parent-snapshot-id")); /* a replaced table starts over */
+    if (sequence < 0 || (sequence <= state->last_sequence_number && !rootless))
         return tn_fail(err, TN_ECONFLICT,
                        "Cannot add snapshot with sequence number %" PRId64
                        " older than last sequence number %" PRId64,
                        sequence, state->last_sequence_number);
-    state->last_sequence_number = sequence;
+    state->last_sequence_number = TN_MAX(state->last_sequence_number, sequence);
     if (state->format_version < 3)
         return TN_OK;
     TN_TRY(doc_take_i64(node, "first-row-id", "a snapshot", &first_row, err));
@@ -210,7 +211,6 @@ void change_remove_ref(struct change_state *state, const char *name)
     if (tn_streq(name, "main")) {
         state->changed |= state->snapshot_id != ICEBERG_NONE;
         state->snapshot_id = ICEBERG_NONE;
-        state->log_count = 0;
     }
     if (!ref)
         return;

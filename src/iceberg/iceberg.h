@@ -549,6 +549,15 @@ struct iceberg_change {
     size_t requirements_length, updates_length;
 };
 /* What `base` (NULL: no table) becomes; nothing is written. *ret is another
+/* A CommitTableRequest, or (`several`) a CommitTransactionRequest; the arena's,
+ * with pieces of `text` borrowed. TN_EREQUEST. */
+enum tn_code iceberg_changes_read(struct tn_arena *arena, const char *text, size_t length, bool several,
+                                  struct iceberg_change **ret, size_t *ret_count, struct tn_error *err) TN_CHECKED;
+/* The metadata with those snapshots only that a branch or tag points to. */
+enum tn_code iceberg_metadata_json_refs(const struct iceberg_metadata *metadata, struct tn_buf *out,
+                                        struct tn_error *err) TN_CHECKED;
+/* Does it ask for a table that is not there yet (assert-create)? */
+bool iceberg_change_creates(const struct iceberg_change *change);
  * reference to `base` when nothing changes. TN_ECONFLICT: a requirement does
  * not hold, or a sequence number is stale. TN_EREQUEST: anything that would
  * make metadata which a reader refuses; also a manifest list or manifest that
