@@ -74,6 +74,11 @@ void disk_set_omission(enum disk_omission omission)
     disk.omission = omission;
 }
 
+enum disk_omission disk_omission(void)
+{
+    return disk.omission;
+}
+
 void disk_set_log(bool on)
 {
     disk.log = on;

@@ -59,12 +59,14 @@ enum disk_omission {
     DISK_OMITS_FILE_FSYNC,       /* of all files */
     DISK_OMITS_POINTER_FSYNC,    /* of files that are a commit's pointer */
     DISK_OMITS_EXCLUSIVE_LINK,   /* link replaces what is there */
+    DISK_OMITS_RECOVERY,         /* not the disk: the histories do not let the catalog recover */
 };
 
 void disk_begin(uint64_t seed, int64_t clock_ms);
 void disk_end(void);
 void disk_set_faults(const struct disk_faults *faults); /* NULL: none */
 void disk_set_omission(enum disk_omission omission);
+enum disk_omission disk_omission(void);
 void disk_set_log(bool on);
 /* Dies at the n-th call from now that changes something; 0 is never. */
 void disk_die_after(unsigned changes);
@@ -89,6 +91,7 @@ ssize_t disk_read(int fd, void *out, size_t count, int64_t offset); /* offset -1
 int disk_fsync(int fd);
 int disk_stat(const char *path, struct stat *ret);
 int disk_fstat(int fd, struct stat *ret);
+int disk_touch(int fd); /* its time becomes now */
 int disk_link(const char *from, const char *to);
 int disk_rename(const char *from, const char *to, bool replace);
 int disk_unlink(const char *path, bool folder);

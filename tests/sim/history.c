@@ -1,5 +1,6 @@
 /* One history: acts by two processes, crashes, reboots. */
 #include "tests/sim/change.h"
+#include "tests/sim/several.h"
 #include "tests/sim/wrap.h"
 
 #include <errno.h>
@@ -238,6 +239,31 @@ static bool act_pair(struct sim *sim, struct sim_table *unused)
     return fine;
 }
 
+/* The same by the catalog, which keeps a record: all or none. */
+static bool act_transaction(struct sim *sim, struct sim_table *unused)
+{
+    (void)unused;
+    for (int i = 0; i < SIM_TABLES; i++)
+        if (!sim->tables[i].seen->exists)
+            return true;
+    enum tn_code code = several_commit(sim);
+    if (!judge(sim, "transaction", code, false))
+        return false;
+    if (disk_is_dead())
+        return true;
+    disk_set_faults(NULL);
+    enum tn_code recovered = code == TN_OK ? TN_OK : several_recover(sim);
+    disk_set_faults(&sim->faults);
+    if (disk_is_dead())
+        return true;
+    if (recovered != TN_OK)
+        return sim_violation(sim, "a transaction cannot be settled: %s", sim->err.detail);
+    for (int i = 0; i < SIM_TABLES; i++)
+        if (!conclude(sim, &sim->tables[i], code == TN_OK ? TN_OK : TN_EBUSY))
+            return false;
+    return disk_is_dead() || several_all_or_none(sim);
+}
+
 /* A process that slept commits on what it knew: never merged in silence. */
 static bool act_stale(struct sim *sim, struct sim_table *table)
 {
@@ -340,7 +366,8 @@ static enum tn_code start_up(struct sim *sim)
         TN_TRY(store_open_local(SIM_LAKE, &sim->stores[i], &sim->err));
         sim->caches[i] = iceberg_cache_new((size_t)1 << 20);
     }
-    return store_clean_staging(sim->stores[0], 0, &removed, &sim->err);
+    TN_TRY(store_clean_staging(sim->stores[0], 0, &removed, &sim->err));
+    return several_recover(sim);
 }
 
 /* The recovery may itself be cut short. */
@@ -370,6 +397,8 @@ static bool reboot(struct sim *sim)
             table->acknowledged = table->seen;
         sim_say(sim, "%s is at version %" PRId64 ", and whole", table->prefix, table->seen->version);
     }
+    if (!several_all_or_none(sim))
+        return false;
     disk_set_faults(&sim->faults);
     return true;
 }
@@ -379,8 +408,8 @@ static bool reboot(struct sim *sim)
 static const struct {
     bool (*act)(struct sim *sim, struct sim_table *table);
     unsigned weight;
-} acts[] = {{act_commit, 20}, {act_race, 6},    {act_pair, 4}, {act_stale, 4},
-            {act_drop, 1},    {act_orphans, 3}, {act_clock, 3}};
+} acts[] = {{act_commit, 20}, {act_race, 6}, {act_pair, 4},    {act_transaction, 4},
+            {act_stale, 4},   {act_drop, 1}, {act_orphans, 3}, {act_clock, 3}};
 
 static bool act(struct sim *sim)
 {

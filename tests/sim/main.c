@@ -19,7 +19,7 @@ static const struct {
 } omissions[] = {
     {"folder-fsync", DISK_OMITS_FOLDER_FSYNC},         {"file-fsync", DISK_OMITS_FILE_FSYNC},
     {"new-folder-fsync", DISK_OMITS_NEW_FOLDER_FSYNC}, {"pointer-fsync", DISK_OMITS_POINTER_FSYNC},
-    {"exclusive-link", DISK_OMITS_EXCLUSIVE_LINK},
+    {"exclusive-link", DISK_OMITS_EXCLUSIVE_LINK},     {"recovery", DISK_OMITS_RECOVERY},
 };
 
 static char last_words[96];
@@ -107,6 +107,7 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "tarn_sim [--histories N] [--first SEED] [--omit WHAT] [--must-break]\n");
         return 2;
     }
+    tn_log_configure(options.log ? TN_LOG_INFO : TN_LOG_OFF, false);
     (void)signal(SIGABRT, on_abort);
     (void)signal(SIGSEGV, on_abort);
     uint64_t began = tn_mono_ns();

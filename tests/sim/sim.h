@@ -84,6 +84,7 @@ struct sim {
     struct store *stores[SIM_PROCESSES];
     struct iceberg_cache *caches[SIM_PROCESSES];
     struct sim_table tables[SIM_TABLES];
+    const struct sim_version *together[SIM_TABLES]; /* of one transaction, not judged yet */
     struct disk_faults faults;
     bool faulty, log, failed;
     int attempts;

@@ -100,6 +100,11 @@ int __wrap_fchmod(int fd, mode_t mode)
     return fd >= DISK_FIRST_FD ? 0 : __real_fchmod(fd, mode);
 }
 
+int __wrap_futimens(int fd, const struct timespec times[2])
+{
+    return fd >= DISK_FIRST_FD ? disk_touch(fd) : __real_futimens(fd, times);
+}
+
 int __wrap_stat(const char *path, struct stat *ret)
 {
     return is_simulated(path) ? disk_stat(path, ret) : __real_stat(path, ret);

@@ -37,6 +37,8 @@ int __wrap_sync_file_range(int fd, off_t offset, off_t count, unsigned flags);
 int __real_sync_file_range(int fd, off_t offset, off_t count, unsigned flags);
 int __wrap_fchmod(int fd, mode_t mode);
 int __real_fchmod(int fd, mode_t mode);
+int __wrap_futimens(int fd, const struct timespec times[2]);
+int __real_futimens(int fd, const struct timespec times[2]);
 int __wrap_stat(const char *path, struct stat *ret);
 int __real_stat(const char *path, struct stat *ret);
 int __wrap_lstat(const char *path, struct stat *ret);
