@@ -132,7 +132,10 @@ static enum tn_code finish_one(void *context, const struct store_object *object,
 
 enum tn_code transaction_finish_all(struct catalog *catalog, struct tn_error *err)
 {
-    enum tn_code code = store_list(catalog->store, "transactions/", finish_one, catalog, err);
+    /* A record must be there to stay before a pointer follows from it. */
+    enum tn_code code = store_sync_folder(catalog->store, "transactions", err);
+    if (code == TN_OK)
+        code = store_list(catalog->store, "transactions/", finish_one, catalog, err);
     if (code != TN_OK) {
         atomic_store(&catalog->unfinished, true);
         tn_error_context(err, "a commit to several tables waits to be finished");
