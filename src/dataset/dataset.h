@@ -180,6 +180,20 @@ enum tn_code dataset_set_key(struct lake *lake, const char *name, const char *ke
 enum tn_code dataset_restore(struct lake *lake, const char *name, const char *as_of, const char *actor,
                              const char *reason, struct dataset_commit *ret, struct tn_error *err) TN_CHECKED;
 
+/* The rows that differ between two snapshots, as a SELECT: `change` (insert,
+ * update, delete), the columns with their new values (of a delete the old
+ * ones), `before` with the old values as a struct (NULL for an insert). Files
+ * that both have are not read; rows that were only moved do not show. Without
+ * a key, an update is a delete and an insert. from NULL: before all. The arena's. */
+enum tn_code dataset_changes_sql(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
+                                 const struct iceberg_snapshot *from, const struct iceberg_snapshot *to,
+                                 struct tn_arena *arena, const char **ret, struct tn_error *err) TN_CHECKED;
+
+/* Journals the commits of other engines that are not in the journal yet, with
+ * the changes of rows between their snapshots; large ones with their counts
+ * alone. Cheap when there is nothing to do. */
+enum tn_code dataset_journal_foreign(struct lake *lake, const char *name, struct tn_error *err) TN_CHECKED;
+
 /* ---- upkeep -------------------------------------------------------------- */
 
 /* What small writes leave behind, and what it costs readers. */

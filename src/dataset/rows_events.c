@@ -55,6 +55,24 @@ static void tell(struct teller *teller, const struct rows_change *change)
             tell_field(teller, change, i);
 }
 
+void rows_tell(const struct cells_shape *shape, const struct engine_cell *from, const struct engine_cell *to,
+               const struct journal_event *common, struct journal_batch *batch)
+{
+    struct teller teller = {.shape = shape, .batch = batch, .event = *common};
+    const struct rows_change change = {.from = from, .to = to};
+    if (shape->key_count > 0) {
+        struct engine_cell key[CELLS_KEY_MAX];
+        cells_key_of(shape, to ? to : from, key);
+        cells_put_entity(shape, key, &teller.entity);
+        teller.event.entity = teller.entity.data ? teller.entity.data : "";
+        teller.event.entity_length = teller.entity.len;
+    }
+    tell(&teller, &change);
+    tn_buf_release(&teller.entity);
+    tn_buf_release(&teller.old_value);
+    tn_buf_release(&teller.new_value);
+}
+
 void rows_put_events(const struct rows_overlay *overlay, struct rows_call *const *calls, struct journal_batch *batch)
 {
     struct teller teller = {.shape = overlay->shape, .batch = batch};

@@ -15,6 +15,8 @@
 #include "dataset/rows_apply.h"
 #include "journal/journal.h"
 
+#pragma weak dataset_hot_follow
+
 /* One caller's request and its answer. */
 struct rows_call {
     struct rows_request request;
@@ -62,6 +64,10 @@ enum tn_code rows_files_remove_listed(struct rows_files *files, const char *loca
                                       uint64_t *ret_rows, struct tn_error *err) TN_CHECKED;
 
 /* rows_events.c */
+/* The events of one row that became another; NULL: it was not there, or is not
+ * any more. `common` says who and why. */
+void rows_tell(const struct cells_shape *shape, const struct engine_cell *from, const struct engine_cell *to,
+               const struct journal_event *common, struct journal_batch *batch);
 void rows_put_events(const struct rows_overlay *overlay, struct rows_call *const *calls, struct journal_batch *batch);
 
 /* rows_commit.c: makes the overlay's changes the newest version. TN_ECONFLICT:

@@ -229,6 +229,7 @@ static enum tn_code keep_one(struct dataset_upkeep *upkeep, struct upkeep_entry 
     ICEBERG_AUTO_METADATA *metadata = NULL;
     TN_TRY(catalog_load(upkeep->lake->catalog, entry->name, &metadata, err));
     if (metadata->version != entry->looked_version) {
+        TN_TRY(dataset_journal_foreign(upkeep->lake, entry->name, err));
         if (may_have_debt(upkeep, metadata))
             TN_TRY(compact_one(upkeep, entry->name, err));
         TN_TRY(thin_one(upkeep, entry->name, metadata, err));

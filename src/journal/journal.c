@@ -28,6 +28,7 @@ void journal_close(struct journal *journal)
         free(journal->tail[i].key);
     free(journal->tail);
     free(journal->marks);
+    free(journal->looked);
     iceberg_metadata_unref(journal->events);
     pthread_mutex_destroy(&journal->mutex);
     pthread_mutex_destroy(&journal->working);
@@ -208,6 +209,37 @@ bool journal_has(struct journal *journal, const struct iceberg_metadata *metadat
         code = journal_events_tell(journal, metadata->uuid, snapshot->id, &has, NULL);
     pthread_mutex_unlock(&journal->working);
     return code == TN_OK && has;
+}
+
+static struct rolled_mark *looked_locked(struct journal *journal, const char *table_uuid)
+{
+    for (size_t i = 0; i < journal->looked_count; i++)
+        if (tn_streq(journal->looked[i].uuid, table_uuid))
+            return &journal->looked[i];
+    return NULL;
+}
+
+int64_t journal_looked_to(struct journal *journal, const char *table_uuid)
+{
+    pthread_mutex_lock(&journal->mutex);
+    const struct rolled_mark *mark = looked_locked(journal, table_uuid);
+    int64_t sequence = mark ? mark->sequence : 0;
+    pthread_mutex_unlock(&journal->mutex);
+    return sequence;
+}
+
+void journal_set_looked(struct journal *journal, const char *table_uuid, int64_t sequence)
+{
+    pthread_mutex_lock(&journal->mutex);
+    struct rolled_mark *mark = looked_locked(journal, table_uuid);
+    if (!mark) {
+        TN_GROW(journal->looked, journal->looked_count, journal->looked_capacity);
+        mark = &journal->looked[journal->looked_count++];
+        *mark = (struct rolled_mark){0};
+        snprintf(mark->uuid, sizeof mark->uuid, "%s", table_uuid);
+    }
+    mark->sequence = TN_MAX(mark->sequence, sequence);
+    pthread_mutex_unlock(&journal->mutex);
 }
 
 int64_t journal_rolled_to(struct journal *journal, const char *table_uuid)

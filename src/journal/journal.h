@@ -109,6 +109,11 @@ enum tn_code journal_add_foreign(struct journal *journal, struct journal_batch *
 bool journal_has(struct journal *journal, const struct iceberg_metadata *metadata,
                  const struct iceberg_snapshot *snapshot);
 
+/* Up to which sequence number somebody has looked for foreign commits of a
+ * table; kept in memory, so that nobody looks twice. Setting never lowers it. */
+int64_t journal_looked_to(struct journal *journal, const char *table_uuid);
+void journal_set_looked(struct journal *journal, const char *table_uuid, int64_t sequence);
+
 /* Whether all events up to that sequence number are rolled: only then may their
  * snapshots be forgotten. */
 int64_t journal_rolled_to(struct journal *journal, const char *table_uuid);

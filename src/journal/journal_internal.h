@@ -80,6 +80,8 @@ struct journal {
     size_t tail_count, tail_capacity;
     struct rolled_mark *marks;
     size_t mark_count, mark_capacity;
+    struct rolled_mark *looked; /* how far foreign commits were looked for */
+    size_t looked_count, looked_capacity;
 };
 
 /* tail.c */

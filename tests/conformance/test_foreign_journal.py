@@ -1,0 +1,36 @@
+"""What another engine commits is in our journal, row by row."""
+import json
+import time
+
+import pytest
+
+pytestmark = pytest.mark.light
+
+
+def events(server, **want):
+    deadline = time.time() + 20
+    while True:
+        items = server.get("/journal", params={"dataset": "people", **want}).json()["items"]
+        if items or time.time() > deadline:
+            return items
+        time.sleep(0.05)
+
+
+def test_rows_of_a_foreign_commit_are_journaled(server):
+    import pyarrow as pa
+    from pyiceberg.catalog import load_catalog
+    server.ingest("people", "id,name\n1,Ann\n2,Bob\n", key="id")
+    catalog = load_catalog("tarn", type="rest", uri=server.url + "/iceberg", token=server.token)
+    table = catalog.load_table("default.people")
+    table.append(pa.table({"id": pa.array([3], pa.int64()), "name": pa.array(["Cy"])}, schema=table.schema().as_arrow()))
+    inserted = events(server, entity="3")
+    assert [(e["operation"], e["source"]) for e in inserted] == [("insert", "iceberg client")]
+    assert json.loads(inserted[0]["new_value"]) == {"id": 3, "name": "Cy"}
+    table.overwrite(pa.table({"id": pa.array([2], pa.int64()), "name": pa.array(["Bobby"])}, schema=table.schema().as_arrow()),
+                    overwrite_filter="id == 2")
+    deadline = time.time() + 20
+    while time.time() < deadline and not events(server, entity="2", operation="update") and \
+            len(events(server, entity="2")) < 2:
+        time.sleep(0.05)
+    assert "Bobby" in json.dumps(events(server, entity="2"))
+    assert server.query("select name from people order by id")["rows"] == [["Ann"], ["Bobby"], ["Cy"]]
