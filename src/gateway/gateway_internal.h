@@ -300,6 +300,9 @@ struct engine *small_engine_of(const struct small_engine *small);
 /* Begins to bind the datasets in the background. */
 void warm_start(struct gateway *gateway);
 
+/* h_system.c: what small writes have left behind, as an object. */
+void debt_json(const struct dataset_debt *debt, struct tn_json *json);
+
 /* ---- handlers -------------------------------------------------------------- */
 
 route_handler h_page, h_login, h_health, h_metrics, h_openapi, h_system;

@@ -51,7 +51,41 @@ enum tn_code h_dataset_list(struct request *request, struct tn_error *err)
 enum tn_code h_dataset_get(struct request *request, struct tn_error *err)
 {
     struct tn_json json = reply_json(request);
-    return catalog_describe(request->gateway->lake.catalog, request->match.captures[0], &json, err);
+    struct dataset_debt debt = {0};
+    const char *name = request->match.captures[0];
+    TN_TRY(catalog_describe(request->gateway->lake.catalog, name, &json, err));
+    /* A table that others may hold here and that we do not read has no debt that we could tell. */
+    if (dataset_debt(&request->gateway->lake, name, &debt, NULL) != TN_OK)
+        return TN_OK;
+    struct tn_buf *body = &request->reply.body;
+    body->len--; /* the closing bracket */
+    json.depth = 1;
+    json.comma = true;
+    tn_json_key(&json, "debt");
+    debt_json(&debt, &json);
+    tn_buf_putc(body, '}');
+    return TN_OK;
+}
+
+/* "id", "a,b" or ["a", "b"]: more than a remark, for the rows must have it. */
+static enum tn_code patch_key(struct request *request, const char *name, json_t *body, const char *reason,
+                              struct tn_error *err)
+{
+    const json_t *key = json_object_get(body, "key");
+    TN_AUTO_BUF text = {0};
+    if (!key)
+        return TN_OK;
+    if (json_is_string(key))
+        tn_buf_puts(&text, json_string_value(key));
+    for (size_t i = 0; i < json_array_size(key); i++) {
+        const char *column = json_string_value(json_array_get(key, i));
+        tn_buf_printf(&text, "%s%s", i ? "," : "", column ? column : "");
+    }
+    if (text.len == 0)
+        return tn_fail(err, TN_EREQUEST, "key must name the columns that tell rows apart");
+    TN_TRY(dataset_set_key(&request->gateway->lake, name, text.data, request->actor.name, reason, err));
+    (void)json_object_del(body, "key");
+    return TN_OK;
 }
 
 enum tn_code h_dataset_patch(struct request *request, struct tn_error *err)
@@ -62,7 +96,10 @@ enum tn_code h_dataset_patch(struct request *request, struct tn_error *err)
     const char *reason = json_string_value(json_object_get(body, "reason"));
     TN_LOG(TN_LOG_INFO, "dataset.patch", TN_FS("dataset", name), TN_FS("actor", request->actor.name),
            TN_FS("reason", reason));
+    TN_TRY(patch_key(request, name, body, reason, err));
     (void)json_object_del(body, "reason");
+    if (json_object_size(body) == 0)
+        return h_dataset_get(request, err);
     TN_TRY(catalog_patch(request->gateway->lake.catalog, name, body, err));
     return h_dataset_get(request, err);
 }

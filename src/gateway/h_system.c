@@ -1,5 +1,6 @@
 /* What the service says about itself: health, metrics, the API, the system. */
 #include "gateway/gateway_internal.h"
+#include "journal/journal.h"
 
 #include <sys/statvfs.h>
 
@@ -33,6 +34,32 @@ static void watch_counts(struct gateway *gateway, size_t *ret_connections, size_
     (void)pthread_mutex_unlock(&gateway->watch_lock);
 }
 
+static void sample_writes(struct gateway *gateway, struct tn_buf *out)
+{
+    const struct dataset_hot_state hot = dataset_hot_state(gateway->lake.hot);
+    const struct journal_state journal = journal_state(gateway->lake.journal);
+    metrics_sample(out, "tarn_cache_bytes", "gauge", "Datasets held in memory.", (double)hot.bytes);
+    metrics_sample(out, "tarn_cache_budget_bytes", "gauge", "What they may take.", (double)hot.budget);
+    metrics_sample(out, "tarn_cache_hits_total", "counter", "Reads of datasets from memory.", (double)hot.hits);
+    metrics_sample(out, "tarn_cache_misses_total", "counter", "Reads of datasets from files.", (double)hot.misses);
+    metrics_sample(out, "tarn_cache_evictions_total", "counter", "Datasets that lost their memory.",
+                   (double)hot.evictions);
+    metrics_sample(out, "tarn_journal_unrolled_events", "gauge", "Events in batches of commits.",
+                   (double)journal.events);
+    if (!gateway->upkeep)
+        return;
+    const struct dataset_upkeep_state upkeep = dataset_upkeep_state(gateway->upkeep);
+    metrics_sample(out, "tarn_compactions_total", "counter", "Compactions that were committed.",
+                   (double)upkeep.compactions);
+    metrics_sample(out, "tarn_compactions_lost_total", "counter", "Groups of files given up for other writers.",
+                   (double)upkeep.lost_groups);
+    metrics_sample(out, "tarn_snapshots_thinned_total", "counter", "Snapshots forgotten by thinning.",
+                   (double)upkeep.thinned_snapshots);
+    metrics_sample(out, "tarn_orphans_removed_total", "counter", "Files removed that nothing referred to.",
+                   (double)upkeep.orphans);
+    metrics_sample(out, "tarn_upkeep_failures_total", "counter", "Upkeep that failed.", (double)upkeep.failures);
+}
+
 enum tn_code h_metrics(struct request *request, struct tn_error *err)
 {
     (void)err;
@@ -59,6 +86,7 @@ enum tn_code h_metrics(struct request *request, struct tn_error *err)
     metrics_sample(out, "tarn_store_bytes_written_total", "counter", "Bytes written to the store.",
                    (double)store.bytes_written);
     metrics_sample(out, "tarn_store_fsyncs_total", "counter", "Calls of fsync for the store.", (double)store.fsyncs);
+    sample_writes(gateway, out);
     metrics_sample(out, "process_resident_memory_bytes", "gauge", "Resident memory.",
                    (double)metrics_resident_bytes());
     metrics_sample(out, "tarn_uptime_seconds", "gauge", "Since the start.",
@@ -96,6 +124,89 @@ static void write_disk(struct gateway *gateway, struct tn_json *json)
     tn_json_close(json, '}');
 }
 
+static void write_cache(struct gateway *gateway, struct tn_json *json)
+{
+    const struct dataset_hot_state state = dataset_hot_state(gateway->lake.hot);
+    tn_json_key(json, "cache");
+    tn_json_open(json, '{');
+    tn_json_ki64(json, "datasets", (int64_t)state.datasets);
+    tn_json_ki64(json, "bytes", (int64_t)state.bytes);
+    tn_json_ki64(json, "budget_bytes", (int64_t)state.budget);
+    tn_json_ki64(json, "hits", (int64_t)state.hits);
+    tn_json_ki64(json, "misses", (int64_t)state.misses);
+    tn_json_ki64(json, "fills", (int64_t)state.fills);
+    tn_json_ki64(json, "evictions", (int64_t)state.evictions);
+    tn_json_close(json, '}');
+}
+
+static void write_journal(struct gateway *gateway, struct tn_json *json)
+{
+    const struct journal_state state = journal_state(gateway->lake.journal);
+    tn_json_key(json, "journal");
+    tn_json_open(json, '{');
+    tn_json_ki64(json, "unrolled_batches", (int64_t)state.batches);
+    tn_json_ki64(json, "unrolled_events", (int64_t)state.events);
+    tn_json_ki64(json, "rolled_events", (int64_t)state.rolled_events);
+    tn_json_ki64(json, "rolled_files", (int64_t)state.rolled_files);
+    tn_json_close(json, '}');
+}
+
+static void write_upkeep(struct gateway *gateway, struct tn_json *json)
+{
+    char time[TN_TIME_TEXT];
+    tn_json_key(json, "upkeep");
+    if (!gateway->upkeep) {
+        tn_json_null(json);
+        return;
+    }
+    const struct dataset_upkeep_state state = dataset_upkeep_state(gateway->upkeep);
+    tn_json_open(json, '{');
+    tn_json_kstr(json, "running", state.running[0] ? state.running : NULL);
+    tn_json_kstr(json, "last_run", state.last_run_us ? tn_time_format(state.last_run_us, time) : NULL);
+    tn_json_ki64(json, "compactions", (int64_t)state.compactions);
+    tn_json_ki64(json, "lost_groups", (int64_t)state.lost_groups);
+    tn_json_ki64(json, "thinned_snapshots", (int64_t)state.thinned_snapshots);
+    tn_json_ki64(json, "orphans_removed", (int64_t)state.orphans);
+    tn_json_ki64(json, "orphan_bytes_removed", (int64_t)state.orphan_bytes);
+    tn_json_ki64(json, "failures", (int64_t)state.failures);
+    tn_json_close(json, '}');
+}
+
+/* What small writes have left behind, over all datasets; one that cannot be
+ * read is left to whoever asks for it. */
+static void write_debt(struct gateway *gateway, const char *const *names, size_t count, struct tn_json *json)
+{
+    struct dataset_debt sum = {0};
+    for (size_t i = 0; i < count; i++) {
+        struct dataset_debt one = {0};
+        if (dataset_debt(&gateway->lake, names[i], &one, NULL) != TN_OK)
+            continue;
+        sum.data_files += one.data_files;
+        sum.small_files += one.small_files;
+        sum.delete_files += one.delete_files;
+        sum.deleted_rows += one.deleted_rows;
+        sum.rows += one.rows;
+        sum.bytes += one.bytes;
+    }
+    tn_json_key(json, "debt");
+    debt_json(&sum, json);
+}
+
+void debt_json(const struct dataset_debt *debt, struct tn_json *json)
+{
+    char time[TN_TIME_TEXT];
+    uint64_t all = debt->rows + debt->deleted_rows;
+    tn_json_open(json, '{');
+    tn_json_ki64(json, "data_files", (int64_t)debt->data_files);
+    tn_json_ki64(json, "small_files", (int64_t)debt->small_files);
+    tn_json_ki64(json, "delete_files", (int64_t)debt->delete_files);
+    tn_json_ki64(json, "deleted_rows", (int64_t)debt->deleted_rows);
+    tn_json_kf64(json, "deleted_share", all ? (double)debt->deleted_rows / (double)all : 0);
+    tn_json_ki64(json, "bytes", (int64_t)debt->bytes);
+    tn_json_kstr(json, "last_compaction", debt->compacted_us ? tn_time_format(debt->compacted_us, time) : NULL);
+    tn_json_close(json, '}');
+}
+
 enum tn_code h_system(struct request *request, struct tn_error *err)
 {
     struct gateway *gateway = request->gateway;
@@ -119,6 +230,10 @@ enum tn_code h_system(struct request *request, struct tn_error *err)
     tn_json_ki64(&json, "ingests_running", atomic_load(&gateway->ingests));
     write_memory(gateway, &json);
     write_disk(gateway, &json);
+    write_cache(gateway, &json);
+    write_journal(gateway, &json);
+    write_upkeep(gateway, &json);
+    write_debt(gateway, names, datasets, &json);
     tn_json_close(&json, '}');
     return TN_OK;
 }

@@ -53,7 +53,7 @@
     ","                                                                                                              \
     "\"description\":{\"type\":[\"string\",\"null\"]},\"tags\":{\"type\":[\"array\",\"null\"],\"items\":{\"type\":"  \
     "\"string\"}},\"sensitivity\":{\"enum\":[\"public\",\"internal\",\"financial\",\"pii\",\"phi\",null]},"          \
-    "\"columns\":{\"type\":\"object\"},\"reason\":{\"type\":\"string\"}}}"
+    "\"columns\":{\"type\":\"object\"},\"key\":{\"type\":[\"string\",\"array\"]},\"reason\":{\"type\":\"string\"}}}"
 
 #define TOKEN_ITEM                                                                                                   \
     "{\"type\":\"object\",\"required\":[\"id\",\"name\",\"created\"],\"properties\":{\"id\":{\"type\":\"string\"},"  \

@@ -181,3 +181,30 @@ def test_the_command_line(people, tmp_path):
     history = people.cli("history", "people", "5").stdout
     assert "insert" in history and "Oslo" in history and "moved" in history
     assert people.cli("rows", "frobnicate", "people", check=False).returncode == 2
+
+
+def test_a_key_set_afterwards(server):
+    server.ingest("late", "id,v\n1,a\n2,b\n")
+    answer = server.request("PATCH", "/catalog/datasets/late", json={"key": "id", "owner": "ops"})
+    assert answer.status_code == 200 and answer.json()["key"] == ["id"] and answer.json()["owner"] == "ops"
+    assert counts(upsert(server, {"id": 2, "v": "B"}, dataset="late")) == (0, 1, 0, 0)
+    server.ingest("twice", "id,v\n1,a\n1,b\n")
+    refused = server.request("PATCH", "/catalog/datasets/twice", json={"key": ["id"]})
+    assert refused.status_code == 422 and "1" in refused.json()["detail"]
+
+
+def test_append_by_ingest_upholds_the_key(people):
+    refused = people.ingest("people", "id,name\n3,again\n", check=False)
+    assert refused.status_code == 422 and "3" in refused.json()["detail"]
+    assert len(table(people)) == 3
+
+
+def test_debt_is_visible(people):
+    for n in range(3):
+        upsert(people, {"id": 1, "name": f"v{n}"})
+    debt = people.get("/catalog/datasets/people").json()["debt"]
+    assert debt["small_files"] == 4 and debt["deleted_rows"] == 3
+    system = people.get("/system").json()
+    assert system["debt"]["small_files"] >= 4 and system["upkeep"]["failures"] == 0
+    assert system["cache"]["budget_bytes"] > 0
+    assert "tarn_compactions_total" in people.get("/metrics").text
