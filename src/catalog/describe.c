@@ -1,6 +1,7 @@
 /* What the catalog says about a dataset, as JSON. */
 #include "catalog/catalog_internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define LINEAGE_SHOWN 50
@@ -89,7 +90,8 @@ static void write_tags(struct tn_json *out, const struct iceberg_metadata *metad
         tn_json_raw(out, "[]", 2);
 }
 
-/* Rows that a reader sees: physical ones without those deleted by position. */
+/* Rows that a reader sees, by the totals: right for what Tarn writes. Others
+ * leave deletes behind whose data file is gone. */
 static int64_t live_rows(const struct iceberg_snapshot *snapshot)
 {
     if (!snapshot)
@@ -99,10 +101,64 @@ static int64_t live_rows(const struct iceberg_snapshot *snapshot)
     return rows > deleted ? rows - deleted : 0;
 }
 
-static void write_size(struct tn_json *out, const struct iceberg_metadata *metadata)
+static bool deletes_of_one_file(const struct iceberg_file *file)
+{
+    const struct iceberg_stats *paths = iceberg_file_stats(file, ICEBERG_DELETE_PATH_ID);
+    return file->referenced_data_file || (paths && paths->lower.data && paths->lower.length == paths->upper.length &&
+                                          memcmp(paths->lower.data, paths->upper.data, paths->lower.length) == 0);
+}
+
+static int by_address(const void *a, const void *b)
+{
+    const void *x = *(const void *const *)a, *y = *(const void *const *)b;
+    return (x > y) - (x < y);
+}
+
+/* The same by the deletes that stand beside a live data file. */
+static int64_t planned_rows(const struct iceberg_plan *plan)
+{
+    int64_t rows = 0;
+    const struct iceberg_file **shared = NULL;
+    size_t count = 0, capacity = 0;
+    for (size_t i = 0; i < plan->file_count; i++) {
+        const struct iceberg_plan_file *planned = &plan->files[i];
+        int64_t deleted = 0;
+        for (size_t k = 0; k < planned->delete_count; k++) {
+            if (deletes_of_one_file(planned->deletes[k])) {
+                deleted += planned->deletes[k]->record_count;
+                continue;
+            }
+            TN_GROW(shared, count, capacity);
+            shared[count++] = planned->deletes[k];
+        }
+        rows += planned->file->record_count - TN_MIN(deleted, planned->file->record_count);
+    }
+    if (count > 0)
+        qsort((void *)shared, count, sizeof *shared, by_address);
+    for (size_t i = 0; i < count; i++)
+        rows -= i > 0 && shared[i] == shared[i - 1] ? 0 : shared[i]->record_count;
+    free((void *)shared);
+    return TN_MAX(rows, 0);
+}
+
+static int64_t count_rows(struct catalog *catalog, const char *name, const struct iceberg_metadata *metadata)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    ICEBERG_AUTO_PLAN *plan = NULL;
+    struct tn_error ignored = {0}; /* what cannot be planned cannot be read either; the totals will do */
+    if (!metadata->current || iceberg_snapshot_count(metadata->current, "total-delete-files", 1) == 0)
+        return live_rows(metadata->current);
+    const struct iceberg_table table = catalog_table(catalog, arena, name);
+    if (iceberg_plan_new(&table, metadata, NULL, NULL, 0, &plan, &ignored) != TN_OK)
+        return live_rows(metadata->current);
+    return planned_rows(plan);
+}
+
+static void write_size(struct catalog *catalog, const char *name, struct tn_json *out,
+                       const struct iceberg_metadata *metadata)
 {
     const struct iceberg_snapshot *now = metadata->current;
-    tn_json_ki64(out, "rows", live_rows(now));
+    tn_json_ki64(out, "rows", count_rows(catalog, name, metadata));
     tn_json_ki64(out, "bytes", now ? iceberg_snapshot_count(now, "total-files-size", 0) : 0);
     tn_json_ki64(out, "files", now ? iceberg_snapshot_count(now, "total-data-files", 0) : 0);
     tn_json_ki64(out, "delete_files", now ? iceberg_snapshot_count(now, "total-delete-files", 0) : 0);
@@ -171,7 +227,7 @@ enum tn_code catalog_describe(struct catalog *catalog, const char *name, struct 
     tn_json_open(out, '{');
     tn_json_kstr(out, "name", exact);
     tn_json_kstr(out, "format", "iceberg");
-    write_size(out, metadata);
+    write_size(catalog, exact, out, metadata);
     write_snapshot_id(out, metadata->current);
     tn_json_ki64(out, "snapshots", (int64_t)metadata->snapshot_count);
     tn_json_ki64(out, "version", metadata->version);
@@ -200,7 +256,7 @@ enum tn_code catalog_summarize(struct catalog *catalog, const char *name, struct
     catalog_exact_name(name, exact);
     tn_json_open(out, '{');
     tn_json_kstr(out, "name", exact);
-    write_size(out, metadata);
+    write_size(catalog, exact, out, metadata);
     tn_json_ki64(out, "columns", (int64_t)metadata->schema->field_count);
     write_snapshot_id(out, metadata->current);
     write_time_ms(out, "updated_at", metadata->last_updated_ms);
