@@ -19,7 +19,7 @@
  *
  * Namespaces. Other engines name a table by a namespace and a name, Tarn by one
  * dataset name. What Tarn makes lies in the namespace `default` under its own
- * name; a table of another namespace is the dataset "namespace.table". Where
+ * name; the table t of the namespace ns is the dataset ns__t. Where
  * that is not all there is to say (renames, names that differ in case, names
  * no dataset could have), the names document says it: docs/formats/names.md.
  */

@@ -95,8 +95,8 @@ struct entry *identifier_entry(struct catalog *catalog, const char *space, const
 struct entry *identifier_propose(struct catalog *catalog, const char *space, const char *table);
 /* A folder that nothing claims, for a dataset of that name; the caller's. */
 char *identifier_folder(struct catalog *catalog, const char *dataset, bool fresh);
-/* Makes the entry's place durable, with the folder that the location asks for.
- * TN_EREQUEST for a location inside of another table. Before the first commit. */
+/* Makes the entry's place durable, before the first commit. TN_EREQUEST for a
+ * location inside of another table. */
 enum tn_code identifier_claim(struct catalog *catalog, struct entry *entry, const char *location,
                               struct tn_error *err) TN_CHECKED;
 /* Checks the names and proposes an entry. */

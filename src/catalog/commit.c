@@ -60,11 +60,7 @@ static enum tn_code prepare(struct catalog *catalog, struct part *part, struct t
             return TN_OK;
         return identifier_check_location(catalog, part->entry, part->next->location, err);
     }
-    TN_TRY(identifier_claim(catalog, part->entry, part->next->location, err));
-    if (tn_streq(part->table.prefix, entry_place_of(catalog, arena, part->entry).prefix))
-        return TN_OK;
-    iceberg_metadata_unref(TN_TAKE(part->next));
-    return apply(catalog, part, arena, err);
+    return identifier_claim(catalog, part->entry, part->next->location, err);
 }
 
 static enum tn_code commit_together(struct catalog *catalog, struct part **changed, size_t count,

@@ -74,10 +74,6 @@ enum tn_code catalog_create(struct catalog *catalog, struct catalog_identifier i
         return TN_OK;
     }
     TN_TRY(identifier_claim(catalog, entry, next->location, err));
-    if (!tn_streq(table.prefix, entry_place_of(catalog, arena, entry).prefix)) {
-        iceberg_metadata_unref(TN_TAKE(next));
-        TN_TRY(describe(catalog, entry, arena, request, length, &table, &next, err));
-    }
     TN_TRY(iceberg_version_publish(&table, NULL, next, false, origin, err));
     entry_set(catalog, entry, next);
     *ret = TN_TAKE(next);
@@ -140,7 +136,7 @@ enum tn_code catalog_register(struct catalog *catalog, struct catalog_identifier
     if (!there)
         TN_TRY(take_folder(catalog, entry, next->location, err));
     TN_TRY(identifier_claim(catalog, entry, next->location, err));
-    table = entry_table(catalog, arena, entry);
+    table = entry_table(catalog, arena, entry); /* another one when a folder was taken over */
     iceberg_metadata_unref(TN_TAKE(next));
     TN_TRY(iceberg_table_next_version(&table, &version, err));
     TN_TRY(iceberg_change_register(&table, version, metadata_uri, &next, err));

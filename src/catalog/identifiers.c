@@ -87,17 +87,22 @@ enum tn_code catalog_tables_in(struct catalog *catalog, const char *space, struc
 
 /* --- Names and folders for new ones --- */
 
-/* "ns.table" in lower case, without control characters, not too long. */
+/* "ns__table": what SQL takes for a name without quotation marks, since a name
+ * with a dot in it is to SQL a schema's table, or a file. */
 static char *dataset_name(struct tn_arena *arena, const char *space, const char *table)
 {
-    const char *prefix = tn_streq(space, CATALOG_DEFAULT) ? "" : space;
-    char *text = tn_arena_printf(arena, "%s%s%s", prefix, *prefix ? "." : "", table);
-    for (char *at = text; *at; at++) {
-        unsigned char c = (unsigned char)*at;
-        *at = c == CATALOG_SEPARATOR ? '.' : c < 0x20 || c == 0x7f || c == '/' ? '_' : tn_ascii_lower(*at);
+    TN_AUTO_BUF text = {0};
+    if (!tn_streq(space, CATALOG_DEFAULT))
+        tn_buf_printf(&text, "%s%c", space, CATALOG_SEPARATOR);
+    tn_buf_puts(&text, table);
+    TN_AUTO_BUF name = {0};
+    for (const char *at = text.data; *at && name.len < CATALOG_NAME_MAX - 16; at++) {
+        char c = tn_ascii_lower(*at);
+        bool fine = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+        tn_buf_puts(&name, c == CATALOG_SEPARATOR ? "__" : fine ? (char[2]){c} : "_");
     }
-    text[tn_utf8_floor(text, strlen(text), CATALOG_NAME_MAX - 12)] = '\0';
-    return text;
+    bool valid = catalog_check_name(name.data, NULL) == TN_OK;
+    return tn_arena_printf(arena, "%s%s", valid ? "" : "t_", name.data);
 }
 
 static bool folder_is_claimed(struct catalog *catalog, const char *folder)
@@ -113,24 +118,13 @@ static bool folder_is_claimed(struct catalog *catalog, const char *folder)
 char *identifier_folder(struct catalog *catalog, const char *dataset, bool fresh)
 {
     TN_AUTO_BUF text = {0};
-    tn_buf_puts(&text, "datasets/");
-    bool plain = true;
-    for (const char *at = dataset; *at; at++) {
-        char c = *at;
-        bool fine =
-            (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || (c == '.' && at > dataset);
-        plain &= fine;
-        tn_buf_putc(&text, fine ? c : '_');
+    tn_buf_printf(&text, "datasets/%s", dataset);
+    while (fresh || folder_is_claimed(catalog, text.data)) {
+        fresh = false;
+        tn_buf_clear(&text);
+        tn_buf_printf(&text, "datasets/%s~%08x", dataset, (unsigned)(tn_random_u64() & 0xffffffff));
     }
-    plain &= strchr(dataset, '.') != NULL; /* without a dot it is the place of Tarn's own dataset of that name */
-    if (plain && !fresh && !folder_is_claimed(catalog, text.data))
-        return tn_buf_take(&text);
-    for (;;) {
-        TN_AUTO_BUF tried = {0};
-        tn_buf_printf(&tried, "%s~%08x", text.data, (unsigned)(tn_random_u64() & 0xffffffff));
-        if (!folder_is_claimed(catalog, tried.data))
-            return tn_buf_take(&tried);
-    }
+    return tn_buf_take(&text);
 }
 
 /* names.mutex is held, so nobody else names entries. */
@@ -142,7 +136,7 @@ struct entry *identifier_propose(struct catalog *catalog, const char *space, con
         return entry;
     const char *base = dataset_name(arena, space, table), *name = base;
     for (int i = 2; entry_get(catalog, name, false); i++)
-        name = tn_arena_printf(arena, "%s~%d", base, i);
+        name = tn_arena_printf(arena, "%s_%d", base, i);
     if (is_natural(space, table) && tn_streq(name, table))
         return entry_get(catalog, name, true);
     TN_AUTO_FREE char *folder = identifier_folder(catalog, name, false);
@@ -205,25 +199,14 @@ enum tn_code identifier_check_location(struct catalog *catalog, struct entry *en
     return TN_OK;
 }
 
-/* "datasets/x" that belongs to nobody, as a staged create proposed it before. */
-static bool may_adopt(struct catalog *catalog, const struct entry *entry, const char *key)
-{
-    const char *name = strchr(key, '/');
-    if (!is_within(key, "datasets") || !name || strchr(name + 1, '/') || folder_is_claimed(catalog, key))
-        return false;
-    return catalog_check_name(name + 1, NULL) != TN_OK || tn_streq(name + 1, entry->name);
-}
-
 enum tn_code identifier_claim(struct catalog *catalog, struct entry *entry, const char *location,
                               struct tn_error *err)
 {
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    TN_TRY(identifier_check_location(catalog, entry, location, err));
     pthread_mutex_lock(&catalog->names.mutex);
     struct entry_place place = entry_place_of(catalog, arena, entry);
-    const char *key = location ? location_key(catalog, arena, location) : NULL;
     bool natural = is_natural(place.space, place.table) && tn_streq(place.table, entry->name);
-    if (key && !place.mapped && !natural && may_adopt(catalog, entry, key))
-        place.prefix = tn_arena_strdup(arena, key);
     enum tn_code code = TN_OK;
     if (!names_find(catalog, place.space)) /* dropped meanwhile */
         code = tn_fail(err, TN_ENOTFOUND, "Namespace does not exist: %s", catalog_namespace_text(arena, place.space));
@@ -233,6 +216,5 @@ enum tn_code identifier_claim(struct catalog *catalog, struct entry *entry, cons
         code = names_write(catalog, NULL, NULL, &change, 1, err);
     }
     pthread_mutex_unlock(&catalog->names.mutex);
-    TN_TRY(code);
-    return location ? identifier_check_location(catalog, entry, location, err) : TN_OK;
+    return code;
 }
