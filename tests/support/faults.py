@@ -98,7 +98,8 @@ class Ingest:
 
 class Rows:
     """Keyed rows under upserts, patches, deletes, with compaction and expiry."""
-    acts = ("upsert", "upsert", "upsert", "append", "patch", "delete", "delete_where", "compact", "expire")
+    acts = ("upsert", "upsert", "upsert", "append", "patch", "delete", "delete_where", "upsert_file", "compact",
+            "expire")
 
     def __init__(self, dataset="accounts", owner="a", count=12):
         self.dataset, self.owner = dataset, owner
@@ -124,7 +125,8 @@ class Rows:
                 return answer
         method, path, options, after = getattr(self, what)(dice)
         self.after = after
-        answer = gone(server.request, method, f"/datasets/{self.dataset}{path}", **options)
+        path = "/ingest/file" if path is None else f"/datasets/{self.dataset}{path}"
+        answer = gone(server.request, method, path, **options)
         if answer is not None and answer.status_code == 200:
             self.now, self.after = after, None
         elif answer is not None and answer.status_code < 500:
@@ -135,6 +137,12 @@ class Rows:
         rows = {key: dice.randrange(1000) for key in dice.sample(self.keys, dice.randint(1, 4))}
         body = [{"id": key, "value": value, "note": f"note {value}"} for key, value in rows.items()]
         return "PUT", "/rows", {"params": {"key": "id"}, "json": body}, {**self.now, **rows}
+
+    def upsert_file(self, dice):
+        """By ingest: journaled as one event, so it changes no row that is told of."""
+        value = dice.randrange(1000000)
+        body = f"id,value,note\nfile,{value},note {value}\n"
+        return "POST", None, {"params": {"dataset": self.dataset, "mode": "upsert"}, "data": body.encode()}, self.now
 
     def append(self, dice):
         missing = [key for key in self.keys if key not in self.now]
@@ -232,6 +240,90 @@ class Restores:
         self.now, self.after = value, None
 
 
+SCHEMA = {"type": "struct", "schema-id": 0, "fields": [{"id": 1, "name": "id", "type": "long", "required": False}]}
+
+
+class Catalog:
+    """Other engines' commits: to one table, to two at once, renames, namespaces."""
+    acts = ("pair", "single", "rename", "space")
+    ROOT = "/iceberg/v1"
+    TABLES = f"{ROOT}/namespaces/default/tables"
+
+    def __init__(self, dataset="zoo_one"):
+        self.dataset, self.made = dataset, False
+        self.now, self.after = {"pair": None, "single": None, "three": "zoo_three", "spaces": set()}, None
+
+    def make(self, server):
+        """The tables, as far as they are not there yet."""
+        for name in ("zoo_one", "zoo_two", "zoo_three"):
+            answer = gone(server.post, self.TABLES, json={"name": name, "schema": SCHEMA})
+            if answer is None or answer.status_code not in (200, 409):
+                return answer
+        if answer.status_code == 409: # from before a crash
+            answer = gone(server.get, self.TABLES)
+        self.made = answer is not None and answer.status_code == 200
+        return answer
+
+    def act(self, server, what, dice):
+        if not self.made:
+            answer = self.make(server)
+            if not self.made:
+                return answer
+        assert self.after is None, "check first: the last outcome is unknown"
+        path, body, changed = getattr(self, what)(str(dice.randrange(1 << 30)))
+        self.after = {**self.now, **changed}
+        answer = gone(server.post, self.ROOT + path, json=body)
+        if answer is not None and answer.status_code < 300:
+            self.now, self.after = self.after, None
+        elif answer is not None and answer.status_code < 500:
+            self.after = None
+        return answer
+
+    def change(self, name, number):
+        return {"identifier": {"namespace": ["default"], "name": name}, "requirements": [],
+                "updates": [{"action": "set-properties", "updates": {"number": number}}]}
+
+    def pair(self, number):
+        body = {"table-changes": [self.change("zoo_one", number), self.change("zoo_two", number)]}
+        return "/transactions/commit", body, {"pair": number}
+
+    def single(self, number):
+        name = self.now["three"]
+        return f"/namespaces/default/tables/{name}", self.change(name, number), {"single": number}
+
+    def rename(self, number):
+        source, target = self.now["three"], f"zoo_three_{number}"
+        return "/tables/rename", {"source": {"namespace": ["default"], "name": source},
+                                  "destination": {"namespace": ["default"], "name": target}}, {"three": target}
+
+    def space(self, number):
+        return "/namespaces", {"namespace": [f"space_{number}"]}, {"spaces": self.now["spaces"] | {f"space_{number}"}}
+
+    def number_of(self, server, name):
+        answer = server.get(f"{self.TABLES}/{name}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()["metadata"].get("properties", {}).get("number")
+
+    def found(self, server):
+        listed = {item["name"] for item in server.get(self.TABLES).json()["identifiers"]}
+        tables = {name for name in listed if name.startswith("zoo_")}
+        assert {"zoo_one", "zoo_two"} <= tables and len(tables) == 3, tables
+        third, = tables - {"zoo_one", "zoo_two"}
+        numbers = {self.number_of(server, "zoo_one"), self.number_of(server, "zoo_two")}
+        assert len(numbers) == 1, f"a transaction in one table only: {numbers}"
+        spaces = {item[0] for item in server.get(f"{self.ROOT}/namespaces").json()["namespaces"]}
+        return {"pair": numbers.pop(), "single": self.number_of(server, third), "three": third,
+                "spaces": {space for space in spaces if space.startswith("space_")}}
+
+    def check(self, server):
+        if not self.made:
+            return
+        found = self.found(server)
+        allowed = [self.now] if self.after is None else [self.now, self.after]
+        assert found in allowed, f"found {found}\nacknowledged {self.now}\nlast tried {self.after}"
+        self.now, self.after = found, None
+
+
 def works_of(lake):
     """The works that this server can do, by what its OpenAPI document offers."""
     with Server(lake) as server:
@@ -239,6 +331,8 @@ def works_of(lake):
     works = [Ingest]
     if "/datasets/{dataset}/rows" in paths:
         works += [Rows, Restores]
+    if "/iceberg/v1/transactions/commit" in paths:
+        works += [Catalog]
     return works
 
 

@@ -28,13 +28,16 @@ def works(shim, lake):
 
 
 def assert_done(answer):
-    assert answer is not None and answer.status_code == 200, answer.text if answer is not None else "no answer"
+    assert answer is not None and answer.status_code < 300, answer.text if answer is not None else "no answer"
 
 
 def assert_clear(answer, code):
     assert answer is not None, "the server died"
     assert answer.status_code >= 500, answer.text
     told = answer.json()
+    if "error" in told: # in the words of the REST catalog
+        assert told["error"]["message"] and told["error"]["code"] >= 500, told
+        return
     assert told["code"] == code and told["detail"] and told.get("hint"), told
 
 
@@ -46,7 +49,7 @@ def through_a_fault(shim, works, lake, rule, code):
     refused = 0
     for work in made:
         answer = work.act(server, work.acts[0], dice)
-        if answer.status_code != 200:
+        if answer.status_code >= 300:
             assert_clear(answer, code)
             refused += 1
         work.check(server)
@@ -108,11 +111,13 @@ def test_a_clock_that_jumps(shim, works, jump):
         shim.set(f"clock {off}")
         for work in made:
             answer = work.act(server, work.acts[0], dice)
-            assert answer.status_code == 200, answer.text
+            assert answer.status_code < 300, answer.text
             identifiers.append(answer.headers["X-Request-Id"])
             work.check(server)
     assert len(set(identifiers)) == len(identifiers)
     for work in made:
+        if isinstance(work, faults.Catalog):
+            continue # properties only: no snapshots
         times = [moment(item) for item in snapshots(server, work.dataset)]
         assert times and None not in times, times
         ordered = sorted(times)
