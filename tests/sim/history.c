@@ -264,6 +264,24 @@ static bool act_transaction(struct sim *sim, struct sim_table *unused)
     return disk_is_dead() || several_all_or_none(sim);
 }
 
+static bool act_name(struct sim *sim, struct sim_table *unused)
+{
+    (void)unused;
+    enum tn_code code = several_name(sim);
+    if (!judge(sim, "namespace", code, false))
+        return false;
+    if (code == TN_OK) {
+        sim->names_sure = ++sim->names_seen;
+        sim->naming = false;
+    }
+    if (disk_is_dead())
+        return true;
+    disk_set_faults(NULL);
+    bool fine = several_verify_names(sim);
+    disk_set_faults(&sim->faults);
+    return fine;
+}
+
 /* A process that slept commits on what it knew: never merged in silence. */
 static bool act_stale(struct sim *sim, struct sim_table *table)
 {
@@ -397,8 +415,10 @@ static bool reboot(struct sim *sim)
             table->acknowledged = table->seen;
         sim_say(sim, "%s is at version %" PRId64 ", and whole", table->prefix, table->seen->version);
     }
-    if (!several_all_or_none(sim))
+    if (!several_all_or_none(sim) || !several_verify_names(sim))
         return false;
+    if (power_failed)
+        sim->names_sure = sim->names_seen;
     disk_set_faults(&sim->faults);
     return true;
 }
@@ -408,7 +428,7 @@ static bool reboot(struct sim *sim)
 static const struct {
     bool (*act)(struct sim *sim, struct sim_table *table);
     unsigned weight;
-} acts[] = {{act_commit, 20}, {act_race, 6}, {act_pair, 4},    {act_transaction, 4},
+} acts[] = {{act_commit, 20}, {act_race, 6}, {act_pair, 4},    {act_transaction, 4}, {act_name, 2},
             {act_stale, 4},   {act_drop, 1}, {act_orphans, 3}, {act_clock, 3}};
 
 static bool act(struct sim *sim)

@@ -1,5 +1,6 @@
 /* Commits to several tables through the catalog: all of them or none, also
- * across a crash in any place, once the catalog has recovered. */
+ * across a crash in any place, once the catalog has recovered. And the document
+ * of names, which is replaced whole. */
 #include "tests/sim/several.h"
 
 #include "catalog/catalog.h"
@@ -71,5 +72,49 @@ bool several_all_or_none(struct sim *sim)
             return sim_violation(sim, "a transaction is there in one table and not in the other");
     for (int i = 0; i < SIM_TABLES; i++)
         sim->together[i] = NULL;
+    return true;
+}
+
+/* --- Names --- */
+
+enum tn_code several_name(struct sim *sim)
+{
+    char name[24];
+    TN_CLEANUP(catalog_close_p) struct catalog *catalog = NULL;
+    TN_TRY(catalog_open(sim->stores[0], &catalog, &sim->err));
+    (void)snprintf(name, sizeof name, "space_%u", sim->names_seen);
+    sim_say(sim, "namespace %s", name);
+    sim->naming = true;
+    return catalog_namespace_create(catalog, name, NULL, &sim->err);
+}
+
+static bool is_there(const char *const *spaces, size_t count, unsigned number)
+{
+    char name[24];
+    (void)snprintf(name, sizeof name, "space_%u", number);
+    for (size_t i = 0; i < count; i++)
+        if (tn_streq(spaces[i], name))
+            return true;
+    return false;
+}
+
+bool several_verify_names(struct sim *sim)
+{
+    TN_CLEANUP(catalog_close_p) struct catalog *catalog = NULL;
+    const char *const *spaces = NULL;
+    size_t count = 0;
+    unsigned there = 0;
+    enum tn_code code = catalog_open(sim->stores[0], &catalog, &sim->err);
+    if (code == TN_OK)
+        code = catalog_namespace_list(catalog, "", sim->arena, &spaces, &count, &sim->err);
+    if (code != TN_OK)
+        return sim_violation(sim, "the names cannot be read: %s: %s", tn_code_word(code), sim->err.detail);
+    while (is_there(spaces, count, there))
+        there++;
+    if (there < sim->names_sure || there > sim->names_seen + sim->naming || count > there + 1)
+        return sim_violation(sim, "%u namespaces are there (%zu listed); %u were acknowledged, %u seen", there, count,
+                             sim->names_sure, sim->names_seen);
+    sim->names_seen = there;
+    sim->naming = false;
     return true;
 }

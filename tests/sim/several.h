@@ -1,4 +1,4 @@
-/* Private to the simulation: transactions of several tables. */
+/* Private to the simulation: what the catalog does beyond one table. */
 #ifndef TARN_TESTS_SIM_SEVERAL_H
 #define TARN_TESTS_SIM_SEVERAL_H
 
@@ -12,5 +12,11 @@ enum tn_code several_commit(struct sim *sim);
 enum tn_code several_recover(struct sim *sim);
 /* After that: is the last transaction there in all tables or in none? */
 bool several_all_or_none(struct sim *sim);
+
+/* Creates the next namespace; the document of names is replaced whole. */
+enum tn_code several_name(struct sim *sim);
+/* Are the namespaces those that were acknowledged, and at most the one that
+ * was under way? */
+bool several_verify_names(struct sim *sim);
 
 #endif

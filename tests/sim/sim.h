@@ -85,6 +85,9 @@ struct sim {
     struct iceberg_cache *caches[SIM_PROCESSES];
     struct sim_table tables[SIM_TABLES];
     const struct sim_version *together[SIM_TABLES]; /* of one transaction, not judged yet */
+    /* Namespaces: on the disk for sure, seen last; is one more under way? */
+    unsigned names_sure, names_seen;
+    bool naming;
     struct disk_faults faults;
     bool faulty, log, failed;
     int attempts;
