@@ -3,10 +3,11 @@
  * It is kept as the table's identifier fields, which the format wants to be
  * required columns of plain types. A new or replaced dataset takes the key it
  * is given; an existing one keeps its own, because rows that are there already
- * were not held to another. A NULL in a key column refuses the whole write:
- * the statistics of the files that were just written tell.
+ * were not held to another, unless dataset_set_key finds that they meet it. A
+ * NULL in a key column refuses the whole write: the statistics of the files
+ * that were just written tell.
  */
-#include "dataset/dataset_internal.h"
+#include "dataset/write_internal.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -81,7 +82,7 @@ static enum tn_code refuse_other_key(const struct iceberg_schema *schema, struct
         tn_fail(err, TN_ESCHEMA, "the dataset's key is (%s) already", names.data);
     else
         tn_fail(err, TN_ESCHEMA, "the dataset has no key, and rows that were not held to one");
-    tn_error_hint(err, "leave key= out, or load it anew with mode=replace and this key");
+    tn_error_hint(err, "leave key= out, set it with PATCH /catalog/datasets/{d}, or load it anew with mode=replace");
     return TN_ESCHEMA;
 }
 
@@ -128,4 +129,125 @@ enum tn_code dataset_check_key(const struct iceberg_schema *schema, const struct
         return TN_EREFUSED;
     }
     return TN_OK;
+}
+
+/* ---- a key for rows that are there ------------------------------------------------- */
+
+static bool take_number(void *context, size_t column_count, const char *const *values)
+{
+    (void)column_count;
+    return tn_parse_u64(values[0], context);
+}
+
+static enum tn_code refuse_nulls(struct lake *lake, const struct iceberg_schema *schema, const char *rows,
+                                 struct tn_error *err)
+{
+    for (size_t i = 0; i < schema->identifier_count; i++) {
+        const struct iceberg_field *field = iceberg_schema_field(schema, schema->identifier_ids[i]);
+        TN_AUTO_BUF sql = {0};
+        uint64_t count = 0;
+        tn_buf_printf(&sql, "SELECT count(*) FROM %s WHERE ", rows);
+        tn_buf_put_sql_name(&sql, field->name);
+        tn_buf_puts(&sql, " IS NULL");
+        TN_TRY(engine_run(lake->engine, sql.data, take_number, &count, err));
+        if (count == 0)
+            continue;
+        tn_fail(err, TN_EREFUSED, "column \"%s\" is to be part of the key and is NULL in %" PRIu64 " rows",
+                field->name, count);
+        tn_error_hint(err, "fill the column, or choose another key");
+        return TN_EREFUSED;
+    }
+    return TN_OK;
+}
+
+static enum tn_code check_rows(struct lake *lake, const char *name, const struct iceberg_metadata *newest,
+                               const struct iceberg_schema *keyed, struct tn_error *err)
+{
+    if (!newest->current)
+        return TN_OK;
+    TN_AUTO_BUF rows = {0};
+    tn_buf_putc(&rows, '(');
+    TN_TRY(dataset_placed_sql(lake, name, newest, newest->current, &rows, err));
+    tn_buf_putc(&rows, ')');
+    TN_TRY(refuse_nulls(lake, keyed, rows.data, err));
+    return dataset_check_unique(lake, keyed, rows.data, err);
+}
+
+static void put_key_names(const struct iceberg_schema *schema, const char *member, struct tn_json *out)
+{
+    tn_json_key(out, member);
+    tn_json_open(out, '[');
+    for (size_t i = 0; i < schema->identifier_count; i++) {
+        const struct iceberg_field *field = iceberg_schema_field(schema, schema->identifier_ids[i]);
+        tn_json_str(out, field ? field->name : NULL);
+    }
+    tn_json_close(out, ']');
+}
+
+/* The journal's event of a new key. No row changes, so the rows can be told
+ * across it. */
+static enum tn_code attach_event(struct journal_batch *batch, struct iceberg_tx *tx,
+                                 const struct iceberg_schema *before, const struct iceberg_schema *after,
+                                 const char *actor, const char *reason, struct tn_error *err)
+{
+    TN_AUTO_BUF value = {0};
+    struct tn_json json = tn_json_writer(&value);
+    tn_json_open(&json, '{');
+    put_key_names(before, "old_key", &json);
+    put_key_names(after, "key", &json);
+    tn_json_close(&json, '}');
+    const struct journal_event event = {
+        .operation = "schema",
+        .new_value = value.data,
+        .new_length = value.len,
+        .actor = actor,
+        .source = "api",
+        .reason = reason,
+    };
+    journal_batch_add(batch, &event);
+    return journal_batch_attach(batch, tx, true, err);
+}
+
+static enum tn_code commit_key(struct lake *lake, const char *name, struct iceberg_metadata *newest,
+                               const struct iceberg_schema *keyed, const char *actor, const char *reason,
+                               struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    const struct iceberg_table table = catalog_table(lake->catalog, arena, name);
+    TN_CLEANUP(iceberg_tx_free_p) struct iceberg_tx *tx = iceberg_tx_new(&table, newest);
+    TN_CLEANUP(journal_batch_free_p) struct journal_batch *batch = journal_batch_new(name);
+    iceberg_tx_set_schema(tx, keyed);
+    if (lake->journal)
+        TN_TRY(attach_event(batch, tx, newest->schema, keyed, actor, reason, err));
+    ICEBERG_AUTO_METADATA *done = NULL;
+    enum tn_code code = iceberg_tx_commit(tx, &done, err);
+    if (code == TN_ECONFLICT)
+        TN_TRY(rows_refresh(lake, name, newest, err));
+    TN_TRY(code);
+    catalog_publish(lake->catalog, name, done);
+    if (lake->hot)
+        dataset_hot_follow(lake, name, newest, done, NULL);
+    if (lake->journal)
+        journal_batch_committed(lake->journal, batch, done);
+    return TN_OK;
+}
+
+enum tn_code dataset_set_key(struct lake *lake, const char *name, const char *key, const char *actor,
+                             const char *reason, struct tn_error *err)
+{
+    char exact[CATALOG_NAME_MAX + 1];
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    ICEBERG_AUTO_METADATA *known = NULL, *newest = NULL;
+    TN_TRY(catalog_load(lake->catalog, name, &known, err));
+    catalog_exact_name(name, exact);
+    TN_CLEANUP(catalog_unlock_p) struct catalog_lock *lock = catalog_lock_dataset(lake->catalog, exact);
+    TN_TRY(catalog_load_locked(lake->catalog, exact, &newest, err));
+    if (!newest)
+        return tn_fail(err, TN_EDATASET, "there is no dataset \"%s\" any more", exact);
+    struct schema_plan plan = {.target = newest->schema};
+    TN_TRY(dataset_plan_key(arena, false, key, &plan, err));
+    if (plan.target == newest->schema)
+        return TN_OK;
+    TN_TRY(check_rows(lake, exact, newest, plan.target, err));
+    return commit_key(lake, exact, newest, plan.target, actor, reason, err);
 }

@@ -15,8 +15,6 @@
 #include "dataset/rows_apply.h"
 #include "journal/journal.h"
 
-#pragma weak dataset_hot_follow
-
 /* One caller's request and its answer. */
 struct rows_call {
     struct rows_request request;

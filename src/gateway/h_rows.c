@@ -1,6 +1,6 @@
 /* Rows in, changed and out, one request at a time. */
 #include "gateway/gateway_internal.h"
-#include "ingest/rows.h"
+#include "ingest/ingest.h"
 
 /* If-Match: "SNAPSHOT"; without the quotes too. */
 static enum tn_code read_if_match(const struct request *request, int64_t *ret, struct tn_error *err)

@@ -20,6 +20,7 @@
 
 #include "base/base.h"
 #include "dataset/dataset.h"
+#include "ingest/rows.h" /* rows of one request */
 
 struct ingest;
 

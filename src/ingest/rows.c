@@ -285,12 +285,29 @@ static enum tn_code attempt(struct ingest_rows *rows, struct dataset_commit *ret
     return write_rows(rows, metadata, ret, err);
 }
 
-enum tn_code ingest_rows_commit(struct ingest_rows *rows, struct dataset_commit *ret, struct tn_error *err)
+/* The key that an upsert says: the dataset takes it when it has none. */
+static enum tn_code hold_key(struct ingest_rows *rows, struct tn_error *err)
 {
     const struct ingest_rows_options *options = &rows->options;
     ICEBERG_AUTO_METADATA *metadata = NULL;
-    if (options->key && catalog_load(rows->lake->catalog, options->dataset, &metadata, NULL) == TN_OK)
-        TN_TRY(dataset_set_key(rows->lake, options->dataset, options->key, options->actor, options->reason, err));
+    if (!options->key || catalog_load(rows->lake->catalog, options->dataset, &metadata, NULL) != TN_OK)
+        return TN_OK;
+    const struct iceberg_schema *schema = metadata->schema;
+    if (schema->identifier_count == 0)
+        return dataset_set_key(rows->lake, options->dataset, options->key, options->actor, options->reason, err);
+    TN_AUTO_BUF names = {0};
+    for (size_t i = 0; i < schema->identifier_count; i++)
+        tn_buf_printf(&names, "%s%s", i ? "," : "", key_field(schema, i)->name);
+    if (tn_str_equal_nocase(names.data, options->key))
+        return TN_OK;
+    tn_fail(err, TN_ESCHEMA, "the dataset's key is (%s) already", names.data);
+    tn_error_hint(err, "leave key= out, or change it with PATCH /catalog/datasets/{d}");
+    return TN_ESCHEMA;
+}
+
+enum tn_code ingest_rows_commit(struct ingest_rows *rows, struct dataset_commit *ret, struct tn_error *err)
+{
+    TN_TRY(hold_key(rows, err));
     for (int n = 1;; n++) {
         enum tn_code code = attempt(rows, ret, err);
         /* The schema may have changed between reading the rows and writing them. */
