@@ -201,7 +201,7 @@ static enum tn_code each_row(struct walk *walk, const char *text, struct engine_
     for (walk->row = 0; p < walk->end && !closed; walk->row++) {
         if (array && *p == ']' && walk->row == 0)
             break;
-        const char *stop;
+        const char *stop = NULL;
         size_t ignored = 0;
         walk->guess = 0;
         if (cells) {
