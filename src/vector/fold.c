@@ -158,6 +158,22 @@ static void fill_options(struct vector_build_options *o, const struct vector_bui
     }
 }
 
+struct fold_job {
+    const struct vector_rows *rows;
+    const struct vector_build_options *options;
+    const char *path;
+    struct vector_build_report *report;
+    struct tn_error *err;
+    enum tn_code code;
+};
+
+static void fold_build(void *context, uint32_t worker)
+{
+    struct fold_job *job = context;
+    (void)worker;
+    job->code = vector_build(job->rows, job->options, job->path, job->report, job->err);
+}
+
 static enum tn_code fold_locked(struct vector_index *index, const struct vector_build_options *given,
                                 struct vector_build_report *ret_report, struct tn_error *err)
 {
@@ -188,7 +204,11 @@ static enum tn_code fold_locked(struct vector_index *index, const struct vector_
     TN_AUTO_FREE char *log = index_log_path(index->path, number);
     if (unlink(log) != 0 && errno != ENOENT) /* of a fold that a crash ended */
         return tn_fail_errno(err, errno, "cannot remove %s", log);
-    TN_TRY(vector_build(&source, &options, path, ret_report, err));
+    /* Low priority is inherited: with it also what one thread does alone, as
+     * writing the file, gives way. */
+    struct fold_job job = {&source, &options, path, ret_report, err, TN_OK};
+    parallel_run(1, options.low_priority, fold_build, &job);
+    TN_TRY(job.code);
     TN_CLEANUP(state_free_p) struct index_state *next = NULL;
     TN_TRY(state_open(index, number, &next, err));
     if (!index->options.no_warm)
@@ -204,6 +224,48 @@ enum tn_code vector_index_fold(struct vector_index *index, const struct vector_b
     enum tn_code code = fold_locked(index, options, ret_report, err);
     (void)pthread_mutex_unlock(&index->fold_lock);
     return code;
+}
+
+/* ---- folds that begin by themselves ---- */
+
+static void *folder_main(void *argument)
+{
+    struct vector_index *index = argument;
+    struct vector_build_options options = {
+        .low_priority = true, .memory_budget = index->options.memory_budget, .control = &index->fold_control};
+    enum tn_code code = vector_index_fold(index, &options, NULL, NULL);
+    if (code == TN_OK)
+        code = vector_index_prune(index, NULL);
+    (void)pthread_mutex_lock(&index->write_lock);
+    index->folding = false;
+    index->folded = code;
+    /* What failed once may fail again: not before as much has changed again. */
+    const struct delta *d = atomic_load(&index->state)->delta;
+    uint64_t changed = code == TN_OK ? 0 : atomic_load(&d->count) + atomic_load(&d->base_dead);
+    index->fold_at = changed + index->options.fold_rows;
+    (void)pthread_mutex_unlock(&index->write_lock);
+    return NULL;
+}
+
+void index_fold_if_due(struct vector_index *index)
+{
+    const struct delta *d = atomic_load(&index->state)->delta;
+    uint64_t changed = (uint64_t)atomic_load(&d->count) + atomic_load(&d->base_dead);
+    if (index->options.fold_rows == 0 || index->folding || changed < TN_MAX(index->fold_at, index->options.fold_rows))
+        return;
+    if (index->folder_runs)
+        (void)pthread_join(index->folder, NULL); /* it has nothing left to do but to return */
+    index->folder_runs = pthread_create(&index->folder, NULL, folder_main, index) == 0;
+    index->folding = index->folder_runs;
+    index->folds += index->folder_runs;
+}
+
+void index_folder_stop(struct vector_index *index)
+{
+    atomic_store(&index->fold_control.command, VECTOR_CANCEL);
+    if (index->folder_runs)
+        (void)pthread_join(index->folder, NULL);
+    index->folder_runs = false;
 }
 
 static enum tn_code rollback_locked(struct vector_index *index, struct tn_error *err)

@@ -96,6 +96,7 @@ void vector_index_close(struct vector_index *index)
 {
     if (!index)
         return;
+    index_folder_stop(index);
     index_background_stop(index);
     state_free(atomic_load(&index->state));
     if (index->lock_fd >= 0)
@@ -180,6 +181,8 @@ void vector_index_info(struct vector_index *index, struct vector_index_info *ret
         .bytes_on_disk = g->header.file_bytes,
         .bytes_resident = resident_bytes(g),
         .bytes_of_raw = g->header.sections[SECTION_RAW].bytes,
+        .folds = index->folds,
+        .folded = index->folded,
         .warm = atomic_load(&index->warm),
         .expand = hot->expand,
         .ahead = hot->ahead,
@@ -277,6 +280,7 @@ static enum tn_code change(struct vector_index *index, struct delta_record *reco
     delta_publish(d, at);
     *ret_touched = touched;
     *ret_log = delta_log_ref(state->log);
+    index_fold_if_due(index);
     return TN_OK;
 }
 

@@ -30,6 +30,15 @@ struct vector_index {
     struct vector_open_options options;
     struct index_state *_Atomic state;
 
+    /* Folds that the index begins by itself. Under write_lock: */
+    pthread_t folder;
+    bool folder_runs; /* to be joined */
+    bool folding;
+    uint64_t folds;
+    enum tn_code folded;
+    uint64_t fold_at; /* rows changed at which the next one begins */
+    struct vector_control fold_control;
+
     pthread_mutex_t fold_lock;
     pthread_mutex_t write_lock;
     enum tn_code broken; /* a log write failed: changes are refused */
@@ -80,6 +89,9 @@ enum tn_code state_apply(struct index_state *state, const struct delta_record *r
                          struct tn_error *err) TN_CHECKED;
 /* Swaps the pointer, waits for readers, frees the old state. */
 void index_swap(struct vector_index *index, struct index_state *state);
+/* fold.c: begins a fold when one is due. Under write_lock. */
+void index_fold_if_due(struct vector_index *index);
+void index_folder_stop(struct vector_index *index);
 /* Starts or restarts the background on the active generation. */
 void index_background_start(struct vector_index *index);
 void index_background_stop(struct vector_index *index);

@@ -191,6 +191,36 @@ static void test_a_replaced_row_reads_back(void **state)
     temporary_remove(folder);
 }
 
+static void test_an_index_folds_by_itself(void **state)
+{
+    (void)state;
+    struct model *m = calloc(1, sizeof *m);
+    char *folder = temporary_folder();
+    float *rows = random_rows(150, DIMS, 0.7F);
+    for (int64_t i = 0; i < 150; i++)
+        model_put(m, i, rows + i * DIMS);
+    char *path = make_index(folder, rows, 150, VECTOR_L2);
+    free(rows);
+    struct vector_open_options options = {.fold_rows = 40};
+    struct vector_index *index = NULL;
+    must(vector_index_open(path, &options, &index, &test_error));
+    struct vector_index_info info = {0};
+    while (info.folds < 3) {
+        some_changes(index, m);
+        vector_index_info(index, &info);
+    }
+    check_against(index, m, VECTOR_L2);
+    vector_index_close(index); /* perhaps in the middle of a fold */
+    index = open_warm(path);
+    check_against(index, m, VECTOR_L2);
+    vector_index_info(index, &info);
+    assert_true(info.generation >= 3);
+    vector_index_close(index);
+    free(path);
+    free(m);
+    temporary_remove(folder);
+}
+
 /* ---- a writer that dies ---- */
 
 /* Inserts rows whose vector says their id, one acknowledged byte each. */
@@ -263,6 +293,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_replaced_row_reads_back),
         cmocka_unit_test(test_random_changes_match_the_model),
+        cmocka_unit_test(test_an_index_folds_by_itself),
         cmocka_unit_test(test_what_was_acknowledged_survives_a_kill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

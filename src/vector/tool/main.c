@@ -34,6 +34,18 @@ static const struct command commands[] = {
      "Makes embedding-like rows, queries like them and queries unlike them, with the truth; prints how hard they "
      "are.",
      1, 1, command_generate},
+    {"measure-insert", "measure-insert INDEX ROWS [--threads N] [--batch N] [--limit N]",
+     "Inserts N rows (10,000) in calls of --batch (256), each durable, and looks for the last row after each call.",
+     2, 2, command_measure_insert},
+    {"measure-fold", "measure-fold INDEX ROWS QUERIES [--threads N] [--recall R] [--seconds S] [--limit N]",
+     "Inserts ROWS, then times searches before, during and after a fold at low priority.", 3, 3,
+     command_measure_fold},
+    {"measure-churn",
+     "measure-churn INDEX ROWS QUERIES [--rounds N] [--fraction X] [--recall R] [--queries N] [--threads N]",
+     "Rounds (20) that each replace a tenth of an index of the first rows of ROWS by others of them, and fold; "
+     "recall "
+     "against exact search, before and after the fold.",
+     3, 3, command_measure_churn},
 };
 
 static void print_usage(FILE *to)
@@ -91,10 +103,13 @@ static enum tn_code parse(int argc, char **argv, struct arguments *a, struct tn_
         {"dims", OPTION_COUNT, &a->dims},
         {"queries", OPTION_COUNT, &a->queries},
         {"bits", OPTION_COUNT, &a->bits},
+        {"batch", OPTION_COUNT, &a->batch},
         {"memory", OPTION_SIZE, &a->memory},
         {"recall", OPTION_REAL, &a->recall},
         {"noise", OPTION_REAL, &a->noise},
         {"ood", OPTION_REAL, &a->ood},
+        {"fraction", OPTION_REAL, &a->fraction},
+        {"seconds", OPTION_REAL, &a->seconds},
         {"ids", OPTION_TEXT, &a->ids},
         {"out", OPTION_TEXT, &a->out},
         {"filter", OPTION_TEXT, &a->filter},
@@ -135,7 +150,7 @@ static enum tn_code parse(int argc, char **argv, struct arguments *a, struct tn_
         return tn_fail(err, TN_EUSAGE, "--raw %s: f32 and f16 are possible", raw);
     a->raw = tn_streq(raw, "f16") ? VECTOR_F16 : VECTOR_F32;
     if (a->threads > 256 || a->k > VECTOR_K_MAX || a->ef > VECTOR_WINDOW_MAX || a->dims > VECTOR_DIMENSIONS_MAX ||
-        a->degree > 64 || a->ef_construction > 4096 || a->bits > 8)
+        a->degree > 64 || a->ef_construction > 4096 || a->bits > 8 || a->batch > 1000000)
         return tn_fail(err, TN_EUSAGE, "a number is out of range");
     return TN_OK;
 }
@@ -155,7 +170,8 @@ static enum tn_code run(int argc, char **argv, struct tn_error *err)
         tn_error_hint(err, near ? "did you mean %s?" : "tarn-vector --help lists them", near);
         return TN_EUSAGE;
     }
-    struct arguments a = {.k = 10, .rounds = 1, .dims = 768, .queries = 1000, .seed = 1, .noise = 0.02, .ood = 0.8};
+    struct arguments a = {
+        .k = 10, .rounds = 1, .dims = 768, .queries = 1000, .seed = 1, .noise = 0.02, .ood = 0.8, .seconds = 3};
     TN_TRY(parse(argc - 2, argv + 2, &a, err));
     if (a.file_count < command->files_min || a.file_count > command->files_max || a.k == 0)
         return tn_fail(err, TN_EUSAGE, "usage: tarn-vector %s", command->usage);

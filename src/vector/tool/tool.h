@@ -13,9 +13,9 @@ struct arguments {
     bool json;
     enum vector_metric metric;
     enum vector_type raw;
-    uint64_t threads, ef_construction, seed, degree, k, ef, limit, rounds, rows, dims, queries, bits, memory;
-    double recall, noise, ood, fraction;
-    const char *ids, *out, *filter, *samples, *truth, *windows, *kinds, *distances_out;
+    uint64_t threads, ef_construction, seed, degree, k, ef, limit, rounds, rows, dims, queries, bits, memory, batch;
+    double recall, noise, ood, fraction, seconds;
+    const char *ids, *out, *filter, *samples, *truth, *windows, *distances_out;
     bool exact, scan, cold, fold, quiet;
 };
 
@@ -36,6 +36,9 @@ enum tn_code command_fold(const struct arguments *a, struct tn_error *err) TN_CH
 enum tn_code command_rollback(const struct arguments *a, struct tn_error *err) TN_CHECKED;
 enum tn_code command_verify(const struct arguments *a, struct tn_error *err) TN_CHECKED;
 enum tn_code command_info(const struct arguments *a, struct tn_error *err) TN_CHECKED;
+enum tn_code command_measure_insert(const struct arguments *a, struct tn_error *err) TN_CHECKED;
+enum tn_code command_measure_fold(const struct arguments *a, struct tn_error *err) TN_CHECKED;
+enum tn_code command_measure_churn(const struct arguments *a, struct tn_error *err) TN_CHECKED;
 enum tn_code command_generate(const struct arguments *a, struct tn_error *err) TN_CHECKED;
 enum tn_code command_truth(const struct arguments *a, struct tn_error *err) TN_CHECKED;
 
