@@ -1,6 +1,6 @@
 # Thin verbs over CMake presets and the tools. "make help" lists them.
 .DEFAULT_GOAL := help
-.PHONY: help build run test faults soak conformance bench bench-vector asan tsan fuzz test-arm64 \
+.PHONY: help build run test faults soak conformance bench bench-writes bench-vector asan tsan fuzz test-arm64 \
         format format-check tidy install clean setup-build engine
 
 PREFIX ?= /usr/local
@@ -54,6 +54,11 @@ bench: build ## the figures of docs/benchmarks.md, peers in the same run
 	@tools/setup.sh bench
 	@tools/venv.sh bench
 	@build/venv-bench/bin/python tests/bench/bench_lake.py $(BENCH)
+
+bench-writes: build ## what writing costs, LanceDB and PyIceberg in the same run
+	@tools/setup.sh bench
+	@tools/venv.sh bench
+	@build/venv-bench/bin/python tests/bench/bench_writes.py $(BENCH)
 
 bench-vector: build ## the vector engine against its peers
 	@tools/setup.sh bench
