@@ -149,6 +149,16 @@ void entry_set(struct catalog *catalog, struct entry *entry, const struct iceber
     iceberg_metadata_unref(old);
 }
 
+void entry_forget(struct catalog *catalog, struct entry *entry)
+{
+    pthread_mutex_lock(&catalog->mutex);
+    struct iceberg_metadata *old = entry->newest;
+    entry->newest = NULL;
+    entry->absent = false;
+    pthread_mutex_unlock(&catalog->mutex);
+    iceberg_metadata_unref(old);
+}
+
 void entry_set_all(struct catalog *catalog, struct entry *const *entries, struct iceberg_metadata *const *newest,
                    size_t count)
 {

@@ -58,6 +58,8 @@ struct catalog {
 struct entry *entry_get(struct catalog *catalog, const char *name, bool create);
 /* What the entry's table is now (NULL: absent). */
 void entry_set(struct catalog *catalog, struct entry *entry, const struct iceberg_metadata *newest);
+/* To be read again: a commit ended in a way that leaves open what is there. */
+void entry_forget(struct catalog *catalog, struct entry *entry);
 /* The same for several at once: no reader sees one without the other. */
 void entry_set_all(struct catalog *catalog, struct entry *const *entries, struct iceberg_metadata *const *newest,
                    size_t count);
@@ -104,6 +106,13 @@ enum tn_code identifier_new(struct catalog *catalog, struct catalog_identifier i
                             struct tn_error *err) TN_CHECKED;
 enum tn_code identifier_check_location(struct catalog *catalog, struct entry *entry, const char *location,
                                        struct tn_error *err) TN_CHECKED;
+
+/* --- create.c --- */
+
+/* iceberg_version_publish; after any failure the entry is read again. */
+enum tn_code entry_publish(struct catalog *catalog, struct entry *entry, const struct iceberg_table *table,
+                           const struct iceberg_metadata *base, const struct iceberg_metadata *next, bool written,
+                           const struct iceberg_origin *origin, struct tn_error *err) TN_CHECKED;
 
 /* --- transaction.c --- */
 

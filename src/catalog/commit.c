@@ -75,7 +75,10 @@ static enum tn_code commit_together(struct catalog *catalog, struct part **chang
                                                &parts[i].pointer);
     }
     TN_TRY(store_batch_flush(batch, err));
-    TN_TRY(transaction_run(catalog, parts, count, err));
+    enum tn_code code = transaction_run(catalog, parts, count, err);
+    for (size_t i = 0; code != TN_OK && i < count; i++)
+        entry_forget(catalog, changed[i]->entry);
+    TN_TRY(code);
     for (size_t i = 0; i < count; i++)
         iceberg_version_hint(&changed[i]->table, changed[i]->next);
     return TN_OK;
@@ -96,7 +99,8 @@ static enum tn_code publish(struct catalog *catalog, const struct parts *parts, 
         versions[count++] = parts->items[i].next;
     }
     if (count == 1)
-        TN_TRY(iceberg_version_publish(&changed[0]->table, changed[0]->base, changed[0]->next, false, origin, err));
+        TN_TRY(entry_publish(catalog, entries[0], &changed[0]->table, changed[0]->base, changed[0]->next, false,
+                             origin, err));
     else if (count > 1)
         TN_TRY(commit_together(catalog, changed, count, origin, arena, err));
     entry_set_all(catalog, entries, versions, count);

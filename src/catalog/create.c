@@ -43,6 +43,16 @@ static enum tn_code make_folder(struct catalog *catalog, const char *location, s
     return tn_str_starts_with(uri, "file://") ? tn_mkdirs(uri + strlen("file://"), 0755, err) : TN_OK;
 }
 
+enum tn_code entry_publish(struct catalog *catalog, struct entry *entry, const struct iceberg_table *table,
+                           const struct iceberg_metadata *base, const struct iceberg_metadata *next, bool written,
+                           const struct iceberg_origin *origin, struct tn_error *err)
+{
+    enum tn_code code = iceberg_version_publish(table, base, next, written, origin, err);
+    if (code != TN_OK)
+        entry_forget(catalog, entry);
+    return code;
+}
+
 static enum tn_code describe(struct catalog *catalog, struct entry *entry, struct tn_arena *arena,
                              const char *request, size_t length, struct iceberg_table *ret_table,
                              struct iceberg_metadata **ret, struct tn_error *err)
@@ -74,7 +84,7 @@ enum tn_code catalog_create(struct catalog *catalog, struct catalog_identifier i
         return TN_OK;
     }
     TN_TRY(identifier_claim(catalog, entry, next->location, err));
-    TN_TRY(iceberg_version_publish(&table, NULL, next, false, origin, err));
+    TN_TRY(entry_publish(catalog, entry, &table, NULL, next, false, origin, err));
     entry_set(catalog, entry, next);
     *ret = TN_TAKE(next);
     return TN_OK;
@@ -140,7 +150,7 @@ enum tn_code catalog_register(struct catalog *catalog, struct catalog_identifier
     iceberg_metadata_unref(TN_TAKE(next));
     TN_TRY(iceberg_table_next_version(&table, &version, err));
     TN_TRY(iceberg_change_register(&table, version, metadata_uri, &next, err));
-    TN_TRY(iceberg_version_publish(&table, there, next, true, origin, err));
+    TN_TRY(entry_publish(catalog, entry, &table, there, next, true, origin, err));
     entry_set(catalog, entry, next);
     *ret = TN_TAKE(next);
     return TN_OK;

@@ -51,17 +51,11 @@ static void forget_cached(struct catalog *catalog, const char *key)
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
     struct entry **entries = NULL;
     size_t count = entry_all(catalog, arena, &entries);
-    struct iceberg_metadata *old = NULL;
     for (size_t i = 0; i < count; i++) {
-        pthread_mutex_lock(&catalog->mutex);
-        size_t length = strlen(entries[i]->place.prefix);
-        if (strncmp(key, entries[i]->place.prefix, length) == 0 && strncmp(key + length, "/commits/", 9) == 0) {
-            old = entries[i]->newest;
-            entries[i]->newest = NULL;
-            entries[i]->absent = false;
-        }
-        pthread_mutex_unlock(&catalog->mutex);
-        iceberg_metadata_unref(TN_TAKE(old));
+        const char *prefix = entry_place_of(catalog, arena, entries[i]).prefix;
+        size_t length = strlen(prefix);
+        if (strncmp(key, prefix, length) == 0 && strncmp(key + length, "/commits/", 9) == 0)
+            entry_forget(catalog, entries[i]);
     }
 }
 

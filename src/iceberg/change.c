@@ -380,6 +380,21 @@ const char *iceberg_version_pointer(struct tn_arena *arena, const struct iceberg
     return table_pointer_key(arena, table, next->version);
 }
 
+/* Old pointers are removed, so a number can be free again: the commit stands
+ * only if the one before is still there (docs/formats/table.md). */
+static enum tn_code publish_checked(const struct iceberg_table *table, const struct iceberg_metadata *next,
+                                    const char *key, struct tn_arena *arena, struct tn_error *err)
+{
+    bool there = true;
+    if (next->version > 1)
+        TN_TRY(store_exists(table->store, table_pointer_key(arena, table, next->version - 1), &there, err));
+    if (there)
+        return TN_OK;
+    TN_TRY(store_delete(table->store, key, err));
+    return tn_fail(err, TN_ECONFLICT, "%s has been changed many times since version %" PRId64, table->prefix,
+                   next->version - 1);
+}
+
 enum tn_code iceberg_version_publish(const struct iceberg_table *table, const struct iceberg_metadata *base,
                                      const struct iceberg_metadata *next, bool written,
                                      const struct iceberg_origin *origin, struct tn_error *err)
@@ -398,6 +413,7 @@ enum tn_code iceberg_version_publish(const struct iceberg_table *table, const st
         return tn_fail(err, TN_ECONFLICT, "%s was changed by somebody else at the same time", table->prefix);
     }
     TN_TRY(code);
+    TN_TRY(publish_checked(table, next, key, arena, err));
     TN_FAULT("rest.after_pointer");
     iceberg_version_hint(table, next);
     return TN_OK;
