@@ -36,6 +36,7 @@ class Soak:
         self.until = time.monotonic() + seconds
         self.violations, self.counts, self.lock = [], {}, threading.Lock()
         self.memory, self.files = [], []
+        self.turn = threading.Lock() # so that some shared transfers are not outrun
 
     def running(self):
         return time.monotonic() < self.until and len(self.violations) < 10
@@ -68,8 +69,11 @@ class Soak:
         mine = {f"w{number}-{i}": AMOUNT for i in range(ROWS)}
         while self.running():
             if dice.random() < 0.1:
-                self.transfer_shared(server, dice)
+                with self.turn:
+                    self.transfer_shared(server, dice)
                 continue
+            while self.turn.locked() and dice.random() < 0.95:
+                time.sleep(0.002)
             one, other = dice.sample(sorted(mine), 2)
             moved = dice.randint(1, 50)
             mine[one] -= moved

@@ -2,7 +2,9 @@
 person can act on, nothing acknowledged that is not durable, reads go on, and
 all is well when the fault is over.
 """
+import os
 import shutil
+import subprocess
 
 import pytest
 
@@ -127,3 +129,43 @@ def test_a_clock_that_jumps(shim, works, jump):
             metadata = loaded.json()["metadata"]
             log = [entry["timestamp-ms"] for entry in metadata["snapshot-log"]]
             assert log == sorted(log) and metadata["last-updated-ms"] >= log[-1]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 MB of its own; root only."""
+    if os.geteuid() != 0:
+        pytest.skip("a small disk of its own needs root to mount it")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tarn-test", folder], capture_output=True,
+                             text=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"tmpfs cannot be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=False)
+
+
+def test_a_disk_that_is_full(small_disk, tmp_path):
+    """It fills up at another place of each write; reads go on, and with room
+    again so do writes."""
+    made = [make() for make in faults.works_of(tmp_path / "lake")]
+    dice, refused = faults.dice_for(5), 0
+    with Server(small_disk / "lake") as server:
+        for work in made:
+            assert_done(work.act(server, work.acts[0], dice))
+        for left in (0, 4, 12, 24, 48):
+            free = os.statvfs(small_disk)
+            filler = small_disk / "filler"
+            filler.write_bytes(b"\0" * max(0, free.f_bavail * free.f_frsize - (left << 10)))
+            for work in made:
+                answer = work.act(server, work.acts[0], dice)
+                if answer.status_code >= 300:
+                    assert_clear(answer, "disk_full")
+                    refused += 1
+                work.check(server)
+            filler.unlink()
+            for work in made:
+                assert_done(work.act(server, work.acts[0], dice))
+                work.check(server)
+    assert refused >= len(made), f"{refused} writes refused"
