@@ -16,11 +16,14 @@ enum tn_code iceberg_resolve(struct tn_arena *arena, const struct iceberg_table 
         return TN_OK;
     }
     /* The lake's folder has moved, and the table still has the old path in it:
-     * what lies below its location lies below its prefix now. */
-    size_t length = strlen(metadata->location);
+     * what lies below its location lies below its prefix now. A location with
+     * another end was chosen elsewhere by another engine. */
+    size_t length = strlen(metadata->location), prefix = strlen(table->prefix);
     while (length && metadata->location[length - 1] == '/')
         length--;
-    if (length && strncmp(uri, metadata->location, length) == 0 && uri[length] == '/') {
+    bool moved_here = length > prefix && metadata->location[length - prefix - 1] == '/' &&
+                      strncmp(metadata->location + length - prefix, table->prefix, prefix) == 0;
+    if (moved_here && strncmp(uri, metadata->location, length) == 0 && uri[length] == '/') {
         const char *moved = tn_arena_printf(arena, "%s%s", table->prefix, uri + length);
         if (store_check_key(moved, NULL) == TN_OK) {
             *ret_key = moved;
