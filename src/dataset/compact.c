@@ -272,8 +272,8 @@ static enum tn_code find_moved(const struct group *group, const char *const *key
 static enum tn_code add_moved(const struct group *group, struct iceberg_tx *tx, const struct iceberg_plan *now,
                               struct tn_error *err)
 {
-    const char **keys;
-    size_t count;
+    const char **keys = NULL;
+    size_t count = 0;
     TN_TRY(gained_deletes(group, now, &keys, &count, err));
     if (count == 0 || group->file.record_count == 0)
         return TN_OK;

@@ -264,7 +264,7 @@ void dataset_upkeep_stop(struct dataset_upkeep *upkeep);
 struct dataset_upkeep_state {
     uint64_t compactions, lost_groups, thinned_snapshots, orphans, orphan_bytes, rolls, failures;
     int64_t last_run_us;
-    char running[64]; /* what it does now: "compact calls"; "" when it rests */
+    char running[160]; /* what it does now: "compact calls"; "" when it rests */
 };
 struct dataset_upkeep_state dataset_upkeep_state(struct dataset_upkeep *upkeep);
 
