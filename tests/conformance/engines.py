@@ -68,6 +68,8 @@ class SqlEngine:
     quote = '"'
     version_clause = " FOR VERSION AS OF {}"
 
+    tables = Path("/")
+
     def named(self, word):
         return f"{self.quote}{word}{self.quote}"
 
@@ -161,7 +163,7 @@ class Trino(SqlEngine):
     def __init__(self, catalog):
         if Trino.url is None:
             self.start()
-        self.alias = catalog.name
+        self.alias, self.tables = catalog.name, catalog.tables
         settings = {"iceberg.catalog.type": "rest", "iceberg.rest-catalog.uri": catalog.uri,
                     "iceberg.rest-catalog.warehouse": catalog.warehouse, "fs.native-local.enabled": "true",
                     "local.location": "/"}

@@ -88,12 +88,25 @@ def live(lake, writer, readers):
     return table, columns, want
 
 
+def divide(lake, writer, readers):
+    """A table partitioned after its first rows, so that two specs are in use, with
+    deletes in both. Tarn reads it, and refuses to write it."""
+    table, client, expected = f"divided_{writer}", lake.client(writer), lives.expected()
+    for step in ("create", "append", "divide", "delete", "upsert"):
+        lives.step(client, table, step)
+    columns, want = expected["upsert"]
+    all_read(lake, ["tarn", *readers], table, columns, want)
+    answer = lake.server.request("PUT", f"/datasets/{table}/rows", params={"key": "id"}, json=[{"id": 1}])
+    assert answer.status_code == 422 and "partitioned" in answer.json()["detail"], answer.text
+    all_read(lake, ["tarn", *readers], table, columns, want)
+
+
 TARN_ROWS = [{"id": 1, "title": "ada2", "n": 11, "amount": "1.75", "day": "2024-01-31", "note": "by tarn"},
              {"id": 8, "title": "hal", "n": -8, "amount": None, "day": None, "note": None}]
 
 
 def upsert_by_tarn(lake, table, columns, want):
-    """Tarn's own change to a foreign table; the rows there are then."""
+    """Tarn's own change to a foreign table; the rows that are there then."""
     key = {"key": "id"} if not lake.server.get(f"/catalog/datasets/{table}").json().get("key") else {}
     answer = lake.server.request("PUT", f"/datasets/{table}/rows", params=key, json=TARN_ROWS)
     assert answer.status_code == 200, answer.text
@@ -101,6 +114,14 @@ def upsert_by_tarn(lake, table, columns, want):
     for row in values.normal_rows(columns, TARN_ROWS):
         rows[row[0]] = row
     return sorted(rows.values(), key=values.order)
+
+
+def change_by_tarn(lake, readers, table, columns, want):
+    """Tarn upserts into a foreign table and compacts it; everybody has the rows."""
+    want = upsert_by_tarn(lake, table, columns, want)
+    all_read(lake, ["tarn", *readers], table, columns, want)
+    compact(lake, table)
+    all_read(lake, ["tarn", *readers], table, columns, want)
 
 
 def compact(lake, table):
@@ -130,7 +151,8 @@ def copy_kinds(lake, writer, readers):
     columns = [kinds.COLUMNS[place] for place in TIMELESS]
     want = values.normal_rows(columns, [[row[place] for place in TIMELESS] for row in kinds.ROWS])
     client, table = lake.client(writer), f"kinds_by_{writer}"
-    client.sql(f"CREATE TABLE {client.table(table)}{' USING iceberg' if writer == 'spark' else ''} "
+    place = {"spark": "USING iceberg ", "trino": f"WITH (location = 'file://{client.tables / table}') "}.get(writer, "")
+    client.sql(f"CREATE TABLE {client.table(table)} {place}"
                f"AS SELECT * FROM {client.table('kinds_timeless')}")
     all_read(lake, ["tarn", *readers], table, columns, want)
 

@@ -47,6 +47,7 @@ def test_columns_that_came_later(server, reader):
     columns = [("id", "long"), ("n", "long"), ("note", "string")]
     lake = suite.Lake(server)
     engine = client(lake, reader)
+    suite.prepare_readers(lake, "duckdb", [reader], "growing")  # Tarn's files are written by the same engine
     assert engine.rows("growing", columns) == values.normal_rows(columns, expected)
     first = server.get("/catalog/datasets/growing/snapshots").json()["items"][-1]["snapshot_id"]
     assert len(engine.rows("growing", [("id", "long")], first)) == 2

@@ -1,7 +1,7 @@
 """Every client writes, and every other one reads what it wrote."""
 import pytest
 
-from tests.conformance import engines, kinds, suite
+from tests.conformance import engines, kinds, lives, suite
 from tests.support import tarn
 
 pytestmark = pytest.mark.heavy
@@ -37,7 +37,15 @@ def present(lake):
 def test_a_life(lake, present, writer):
     if writer not in present:
         pytest.skip(f"the client {writer} is not installed here")
-    suite.live(lake, writer, present)
+    table, columns, want = suite.live(lake, writer, present)
+    suite.change_by_tarn(lake, present, table, columns, want)
+
+
+@pytest.mark.parametrize("writer", lives.DIVIDERS)
+def test_a_divided_table(lake, present, writer):
+    if writer not in present:
+        pytest.skip(f"the client {writer} is not installed here")
+    suite.divide(lake, writer, present)
 
 
 def test_every_type(lake, present):

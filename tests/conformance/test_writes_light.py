@@ -24,7 +24,12 @@ def validated(lake):
 
 @pytest.mark.parametrize("writer", CLIENTS)
 def test_a_life(lake, writer):
-    suite.live(lake, writer, CLIENTS)
+    table, columns, want = suite.live(lake, writer, CLIENTS)
+    suite.change_by_tarn(lake, CLIENTS, table, columns, want)
+
+
+def test_a_divided_table(lake):
+    suite.divide(lake, "pyiceberg", CLIENTS)
 
 
 def test_every_type(lake):
