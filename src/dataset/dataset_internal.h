@@ -8,10 +8,17 @@
  * completely and in order: they need no mapping when that schema is read. */
 #define DATASET_FILE_SUFFIX "-tarn-s%d.parquet"
 
+/* resolve.c: what delete files say, remembered with the relations. NULL for NULL. */
+struct dataset_deletes *dataset_relations_deletes(struct dataset_relations *relations);
+
 /* read_sql.c: a SELECT over the plan's files with deletes applied, giving the
  * columns of `schema` in its order. */
 enum tn_code dataset_read_sql(struct lake *lake, const struct iceberg_plan *plan, const struct iceberg_schema *schema,
                               struct tn_buf *out, struct tn_error *err) TN_CHECKED;
+
+/* changes_call.c: changes('dataset', from, to) in a query. */
+enum tn_code dataset_resolve_changes(struct lake *lake, const struct engine_table_ref *ref, struct tn_arena *arena,
+                                     struct engine_relation *ret, struct tn_error *err) TN_CHECKED;
 
 /* replay.c: the SELECT of a moment between two kept snapshots: `from` with the
  * journal's events up to that sequence number applied. The arena's. */
@@ -25,10 +32,12 @@ enum tn_code dataset_replay_find(struct lake *lake, const struct iceberg_metadat
                                  int64_t *ret_sequence, struct tn_error *err) TN_CHECKED;
 
 /* The same with two more columns in front: tarn_path, or tarn_file (INTEGER),
- * which counts the plan's files from 0, and tarn_pos. */
+ * which counts the plan's files from 0, and tarn_pos. With ret_hold, deletes
+ * may be bitmaps, which are there until *ret_hold (NULL: none) is let go. */
 enum dataset_placing { DATASET_UNPLACED, DATASET_WITH_PATHS, DATASET_WITH_NUMBERS };
-enum tn_code dataset_files_sql(struct lake *lake, const struct iceberg_plan *plan, const struct iceberg_schema *schema,
-                               enum dataset_placing placing, struct tn_buf *out, struct tn_error *err) TN_CHECKED;
+enum tn_code dataset_files_sql(struct lake *lake, const struct iceberg_plan *plan,
+                               const struct iceberg_schema *schema, enum dataset_placing placing, struct tn_buf *out,
+                               struct engine_hold **ret_hold, struct tn_error *err) TN_CHECKED;
 
 /* prune.c: what a query's conditions mean for the table's columns; those that
  * cannot be said exactly are left out. The arena's. */

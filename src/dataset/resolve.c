@@ -5,6 +5,7 @@
  * so nothing here goes stale; the least recently used are forgotten.
  */
 #include "dataset/dataset_internal.h"
+#include "dataset/deletes.h"
 #include "dataset/hot.h"
 #include "journal/journal.h"
 
@@ -17,6 +18,7 @@
 
 struct remembered {
     char *name, *version, *sql;
+    struct engine_hold *hold; /* of what the text names, or NULL */
     size_t bytes;
     uint64_t used; /* the clock at its last use */
 };
@@ -26,13 +28,20 @@ struct dataset_relations {
     struct remembered items[RELATIONS_MAX];
     size_t count, bytes;
     uint64_t clock;
+    struct dataset_deletes *deletes;
 };
 
 struct dataset_relations *dataset_relations_new(void)
 {
     struct dataset_relations *relations = tn_calloc(1, sizeof *relations);
     pthread_mutex_init(&relations->mutex, NULL);
+    relations->deletes = dataset_deletes_new();
     return relations;
+}
+
+struct dataset_deletes *dataset_relations_deletes(struct dataset_relations *relations)
+{
+    return relations ? relations->deletes : NULL;
 }
 
 static void forget(struct dataset_relations *relations, size_t at)
@@ -42,6 +51,7 @@ static void forget(struct dataset_relations *relations, size_t at)
     free(item->name);
     free(item->version);
     free(item->sql);
+    engine_hold_unref(item->hold);
     *item = relations->items[--relations->count];
 }
 
@@ -51,13 +61,14 @@ void dataset_relations_free(struct dataset_relations *relations)
         return;
     while (relations->count > 0)
         forget(relations, relations->count - 1);
+    dataset_deletes_free(relations->deletes);
     pthread_mutex_destroy(&relations->mutex);
     free(relations);
 }
 
-/* A copy in the arena, or NULL. */
+/* A copy in the arena, or NULL; *ret_hold is the caller's. */
 static const char *recall(struct dataset_relations *relations, const char *name, const char *version,
-                          struct tn_arena *arena)
+                          struct tn_arena *arena, struct engine_hold **ret_hold)
 {
     if (!relations)
         return NULL;
@@ -68,13 +79,15 @@ static const char *recall(struct dataset_relations *relations, const char *name,
         if (tn_streq(item->name, name) && tn_streq(item->version, version)) {
             item->used = ++relations->clock;
             sql = tn_arena_strdup(arena, item->sql);
+            *ret_hold = engine_hold_ref(item->hold);
         }
     }
     pthread_mutex_unlock(&relations->mutex);
     return sql;
 }
 
-static void remember(struct dataset_relations *relations, const char *name, const char *version, const char *sql)
+static void remember(struct dataset_relations *relations, const char *name, const char *version, const char *sql,
+                     struct engine_hold *hold)
 {
     size_t bytes = strlen(sql);
     if (!relations || bytes > RELATIONS_MAX_BYTES / 4)
@@ -91,6 +104,7 @@ static void remember(struct dataset_relations *relations, const char *name, cons
     relations->items[relations->count++] = (struct remembered){.name = tn_strdup(name),
                                                                .version = tn_strdup(version),
                                                                .sql = tn_strdup(sql),
+                                                               .hold = engine_hold_ref(hold),
                                                                .bytes = bytes,
                                                                .used = ++relations->clock};
     relations->bytes += bytes;
@@ -159,7 +173,7 @@ static enum tn_code resolve_pruned(struct lake *lake, const struct iceberg_table
     if (plan->pruned_count == 0)
         return TN_OK;
     TN_AUTO_BUF text = {0};
-    TN_TRY(dataset_read_sql(lake, plan, schema, &text, err));
+    TN_TRY(dataset_files_sql(lake, plan, schema, DATASET_UNPLACED, &text, &ret->hold, err));
     ret->definition = tn_arena_strndup(arena, text.data, text.len);
     ret->variant = tn_arena_printf(arena, "%016" PRIx64, tn_hash64(text.data, text.len, 0));
     return TN_OK;
@@ -167,11 +181,12 @@ static enum tn_code resolve_pruned(struct lake *lake, const struct iceberg_table
 
 static enum tn_code resolve_whole(struct lake *lake, const struct iceberg_table *table,
                                   const struct iceberg_metadata *metadata, const struct iceberg_snapshot *snapshot,
-                                  const struct iceberg_schema *schema, struct tn_buf *out, struct tn_error *err)
+                                  const struct iceberg_schema *schema, struct tn_buf *out,
+                                  struct engine_hold **ret_hold, struct tn_error *err)
 {
     ICEBERG_AUTO_PLAN *plan = NULL;
     TN_TRY(iceberg_plan_new(table, metadata, snapshot, NULL, 0, &plan, err));
-    return dataset_read_sql(lake, plan, schema, out, err);
+    return dataset_files_sql(lake, plan, schema, DATASET_UNPLACED, out, ret_hold, err);
 }
 
 static bool resolve_hot(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
@@ -212,6 +227,8 @@ static enum tn_code resolve(void *context, const struct engine_table_ref *ref, s
                             struct engine_relation *ret, struct tn_error *err)
 {
     struct lake *lake = context;
+    if (ref->argument_count > 0)
+        return dataset_resolve_changes(lake, ref, arena, ret, err);
     if (lake->journal && tn_str_equal_nocase(ref->name, "journal"))
         return journal_relation(lake->journal, ref, arena, ret, err);
     ICEBERG_AUTO_METADATA *metadata = NULL;
@@ -237,13 +254,13 @@ static enum tn_code resolve(void *context, const struct engine_table_ref *ref, s
     enum tn_code code = TN_OK;
     if (worth_pruning(ref, snapshot))
         code = resolve_pruned(lake, &table, metadata, snapshot, schema, ref, arena, ret, err);
-    const char *sql = ret->definition ? ret->definition : recall(lake->relations, name, key, arena);
+    const char *sql = ret->definition ? ret->definition : recall(lake->relations, name, key, arena, &ret->hold);
     if (code == TN_OK && !sql) {
         TN_AUTO_BUF text = {0};
-        code = resolve_whole(lake, &table, metadata, snapshot, schema, &text, err);
+        code = resolve_whole(lake, &table, metadata, snapshot, schema, &text, &ret->hold, err);
         sql = tn_arena_strndup(arena, text.data, text.len);
         if (code == TN_OK)
-            remember(lake->relations, name, key, sql);
+            remember(lake->relations, name, key, sql, ret->hold);
     }
     if (code != TN_OK)
         tn_error_context(err, "dataset \"%s\"", name);

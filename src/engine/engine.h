@@ -125,6 +125,10 @@ struct engine_table_ref {
     int line, column;                          /* 1-based, in the user's text */
     const struct engine_predicate *predicates; /* all of them hold */
     size_t predicate_count;
+    /* Of a call, changes('people', 12, 17): `name` is the function's, these are
+     * its constants. NULL for a table. */
+    const struct engine_value *arguments;
+    size_t argument_count;
 };
 
 /* Counts who needs something that a definition names: bitmaps, tables. Lies at

@@ -140,7 +140,8 @@ struct guard_table {
     struct engine_table_ref ref; /* at_version, at_timestamp_us unset when at_expression is set */
     char *key;                   /* lower-case name */
     size_t location, span;       /* bytes of the text */
-    size_t name_span;            /* how many of them are the name */
+    size_t name_span;            /* how many of them are the name, or the whole of a call */
+    bool call;                   /* a call: stands for a view of its own, at its place */
     size_t at_location, at_span; /* the AT (...) clause; span 0: none */
     char *at_expression;         /* its expression, to be evaluated; NULL: none */
     bool aliased;
@@ -163,6 +164,13 @@ enum tn_code guard_analyse(struct engine_session *session, const char *sql, size
 /* guard_predicates.c: the WHERE's terms over the only table of a SELECT. */
 void guard_predicates(const json_t *select, const json_t *table, struct tn_arena *arena,
                       struct engine_table_ref *ref);
+/* Whether an expression is a plain constant, and its text; borrowed. */
+bool guard_constant(const json_t *expression, enum engine_literal *ret_kind, const char **ret_text);
+/* guard_call.c: a table function that stands for relations of the resolver. */
+bool guard_call_is(const json_t *function);
+/* False when an argument is no constant, or the text does not say it plainly. */
+bool guard_call_read(const json_t *table, const char *sql, size_t length, struct tn_arena *arena,
+                     struct guard_table *ret);
 /* guard_walk.c: judges the tree of a whole text, fills the tables. */
 enum tn_code guard_walk(const json_t *root, struct guard_analysis *analysis, struct tn_error *err) TN_CHECKED;
 /* As an expression alone: nothing but one item behind SELECT, no tables. */
@@ -174,6 +182,8 @@ enum tn_code guard_text_bounds(const char *sql, size_t length, struct tn_error *
 /* Finds name and AT clause of a reference that starts at `location`. */
 bool guard_text_reference(const char *sql, size_t location, size_t span, struct guard_table *table,
                           struct tn_arena *arena);
+/* How long the call `word(...)` at `location` is; 0: it is none. */
+size_t guard_text_call(const char *sql, size_t length, size_t location, const char *word);
 /* A hint for a statement that is not a SELECT, by its first word. */
 const char *guard_text_hint(const char *sql, size_t length);
 /* Copies the text without the semicolons that end it. */

@@ -54,7 +54,7 @@ static bool literal_kind(const json_t *literal, enum engine_literal *ret)
 }
 
 /* 5, 'x', DATE '2024-01-31', TIMESTAMP '...'. */
-static bool constant_of(const json_t *expression, enum engine_literal *ret_kind, const char **ret_text)
+bool guard_constant(const json_t *expression, enum engine_literal *ret_kind, const char **ret_text)
 {
     enum engine_literal cast = ENGINE_LITERAL_TEXT;
     bool is_cast = tn_streq(word(expression, "class"), "CAST");
@@ -88,7 +88,7 @@ static void add(struct collector *collector, const char *column, enum engine_com
     struct engine_value *copies = TN_ARENA_ARRAY(collector->arena, struct engine_value, count);
     for (size_t i = 0; i < count; i++) {
         const char *text;
-        if (!constant_of(values[i], &copies[i].kind, &text))
+        if (!guard_constant(values[i], &copies[i].kind, &text))
             return;
         copies[i].text = tn_arena_strdup(collector->arena, text);
     }

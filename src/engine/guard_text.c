@@ -240,6 +240,18 @@ bool guard_text_reference(const char *sql, size_t location, size_t span, struct 
     return false;
 }
 
+size_t guard_text_call(const char *sql, size_t length, size_t location, const char *word)
+{
+    struct token name = next_token(sql, location, length);
+    if (name.at != location || !is_word(sql, name, word))
+        return 0;
+    struct token open = next_token(sql, name.at + name.length, length);
+    size_t close = 0;
+    if (open.kind != TOKEN_OTHER || sql[open.at] != '(' || !find_closing(sql, open.at + 1, length, &close))
+        return 0;
+    return close + 1 - location;
+}
+
 const char *guard_text_hint(const char *sql, size_t length)
 {
     static const struct {

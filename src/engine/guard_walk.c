@@ -240,6 +240,24 @@ static enum tn_code judge_base_table(struct walk *walk, const json_t *object)
     return walk_value(walk, json_object_get(object, "sample"));
 }
 
+/* What it reads is the resolver's to say, as of a table. */
+static enum tn_code judge_call(struct walk *walk, const json_t *function, const json_t *object)
+{
+    struct guard_table table = {0};
+    if (!guard_call_read(object, walk->sql, walk->length, walk->arena, &table)) {
+        REFUSE(walk, object, "%s() wants constants", text_at(function, "function_name"));
+        tn_error_hint(walk->err, "Write changes('dataset', from, to), each a snapshot id or a time in quotes.");
+        return TN_ESQLREFUSED;
+    }
+    struct tn_error position = {0};
+    engine_error_place(&position, walk->sql, walk->length, table.location);
+    table.ref.line = position.line;
+    table.ref.column = position.column;
+    table.aliased = *text_at(object, "alias") != '\0';
+    add_table(walk, &table);
+    return walk_value(walk, json_object_get(object, "sample"));
+}
+
 static enum tn_code judge_table_function(struct walk *walk, const json_t *object)
 {
     const json_t *function = json_object_get(object, "function");
@@ -248,6 +266,8 @@ static enum tn_code judge_table_function(struct walk *walk, const json_t *object
         REFUSE(walk, object, "this table function cannot be used in a query");
         return TN_ESQLREFUSED;
     }
+    if (guard_call_is(function))
+        return judge_call(walk, function, object);
     TN_TRY(judge_function(walk, function, object, true));
     const char *key;
     json_t *value;

@@ -92,6 +92,8 @@ static enum tn_code moment_of(const struct resolving *resolving, const struct gu
     *ret = table->ref;
     if (is_shared(resolving->analysis, table)) /* one view for several places, each with its own WHERE */
         ret->predicate_count = 0;
+    if (table->call)
+        return TN_OK;
     if (!table->at_expression)
         return resolving->options->default_at ? read_default_at(resolving->options->default_at, ret, err) : TN_OK;
     bool version = ret->at == ENGINE_AT_VERSION;
@@ -147,7 +149,7 @@ static enum tn_code resolve_target(struct resolving *resolving, const struct gua
     }
     if (relation.hold)
         resolving->holds[resolving->hold_count++] = relation.hold;
-    bool spliced = table->at_span > 0;
+    bool spliced = table->at_span > 0 || table->call;
     const char *view =
         spliced ? tn_arena_printf(resolving->arena, "%s@%s", table->key, relation.version) : table->key;
     if (spliced && ++resolving->spliced_count > SESSION_AT_VIEWS / 2)
@@ -165,7 +167,7 @@ static enum tn_code find_target(struct resolving *resolving, const struct guard_
     TN_TRY(moment_of(resolving, table, &ref, err));
     for (size_t i = 0; i < resolving->target_count; i++) {
         const struct target *target = &resolving->targets[i];
-        if (target->spliced == (table->at_span > 0) && tn_streq(target->key, table->key) &&
+        if (target->spliced == (table->at_span > 0 || table->call) && tn_streq(target->key, table->key) &&
             same_moment(&target->ref, &ref)) {
             *ret = target;
             return TN_OK;
@@ -231,11 +233,12 @@ static enum tn_code resolve_all(struct resolving *resolving, struct splice *spli
         const struct guard_table *table = &resolving->analysis->tables[i];
         const struct target *target = NULL;
         TN_TRY(find_target(resolving, table, &target, err));
-        if (!table->at_span)
+        if (!table->at_span && !table->call)
             continue;
         const char *name = name_text(table, target, resolving->arena);
         splices[splice_count++] = (struct splice){{table->location, table->name_span, strlen(name)}, name};
-        splices[splice_count++] = (struct splice){{table->at_location, table->at_span, 0}, ""};
+        if (table->at_span)
+            splices[splice_count++] = (struct splice){{table->at_location, table->at_span, 0}, ""};
     }
     *ret_count = splice_count;
     return TN_OK;

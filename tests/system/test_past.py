@@ -202,3 +202,22 @@ def test_an_upserted_file_is_applied_again_after_other_changes(people):
     put(people, {"id": 1, "name": "other"})
     assert people.ingest("people", rows_of_file, mode="upsert")["updated"] == 1
     assert names(people)[0] == "Ann B"
+
+
+def test_changes_between_two_snapshots(people):
+    first = people.query("select 1 from people limit 1")["snapshots"]["people"]
+    put(people, {"id": 2, "name": "Bobby", "city": "Austin"}, {"id": 4, "name": "Di"})
+    people.delete("/datasets/people/rows/3")
+    people.post("/datasets/people/compact")
+    changes = f"changes('people', {first})"
+    got = people.query(f"select change, id, name, before.name from {changes} order by id")["rows"]
+    assert got == [["update", 2, "Bobby", "Bob"], ["delete", 3, "Cy", "Cy"], ["insert", 4, "Di", None]]
+    last = people.query("select 1 from people limit 1")["snapshots"]["people"]
+    assert people.query(f"select count(*) from changes('people', {last}, {last})")["rows"] == [[0]]
+    back = people.query(f"select c.change, c.id from changes('people', {last}, {first}) as c join people p "
+                        "on p.id = c.id order by c.id")["rows"]
+    assert back == [["update", 2], ["delete", 4]]
+    for text, code in [("changes('people')", "sql_error"), ("changes('people', 1)", "snapshot_not_found"),
+                       ("changes('nosuch', 1, 2)", "dataset_not_found"), ("changes('people', (select 1))", "sql_refused"),
+                       ("changes('people', 'soon')", "sql_error")]:
+        assert people.post("/query/sql", json={"sql": f"select * from {text}"}).json()["code"] == code
