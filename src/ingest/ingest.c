@@ -216,8 +216,8 @@ static struct dataset_column *plan_columns(const struct ingest *ingest)
     return columns;
 }
 
-/* The key is only checked to name columns: what it promises is kept by writes
- * that come later. */
+/* The key must name columns of the file; that it tells rows apart is held by
+ * the commit. */
 static enum tn_code check_key(const struct ingest *ingest, struct tn_error *err)
 {
     const char *rest = ingest->key;

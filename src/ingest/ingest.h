@@ -35,7 +35,7 @@ struct ingest_options {
     const char *delimiter; /* one character or "tab" */
     const char *header;    /* auto yes no */
     const char *encoding;  /* auto utf-8 utf-16 latin-1 windows-1252 */
-    const char *key;       /* "id" or "a,b"; recorded, unique keys are checked by later work */
+    const char *key;       /* "id" or "a,b": no two rows may have the same */
     enum dataset_mode mode;
     int64_t max_rejects; /* -1: default (0) */
     const char *actor, *reason, *request_id;
