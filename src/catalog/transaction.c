@@ -164,6 +164,23 @@ static void write_record(const struct transaction_part *parts, size_t count, str
     tn_buf_putc(out, '\n');
 }
 
+/* The versions that it follows must be there to stay before the record is: a
+ * pointer whose writer failed may be visible and not durable, and without it
+ * the record could not be carried out. */
+static enum tn_code make_bases_durable(struct catalog *catalog, const struct transaction_part *parts, size_t count,
+                                       struct tn_error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        TN_AUTO_FREE char *folder = tn_strdup(parts[i].key);
+        char *slash = strrchr(folder, '/');
+        if (!slash)
+            return tn_fail(err, TN_EINTERNAL, "%s is no pointer", parts[i].key);
+        *slash = '\0';
+        TN_TRY(store_sync_folder(catalog->store, folder, err));
+    }
+    return TN_OK;
+}
+
 enum tn_code transaction_run(struct catalog *catalog, const struct transaction_part *parts, size_t count,
                              struct tn_error *err)
 {
@@ -176,6 +193,7 @@ enum tn_code transaction_run(struct catalog *catalog, const struct transaction_p
             return tn_fail(err, TN_ECONFLICT, "%s was changed by somebody else at the same time",
                            parts[i].entry->name);
     }
+    TN_TRY(make_bases_durable(catalog, parts, count, err));
     write_record(parts, count, &text);
     (void)snprintf(key, sizeof key, "transactions/%s", tn_uuid7(id));
     TN_FAULT("transaction.before_record");
