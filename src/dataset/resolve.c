@@ -258,9 +258,10 @@ static enum tn_code resolve(void *context, const struct engine_table_ref *ref, s
     if (code == TN_OK && !sql) {
         TN_AUTO_BUF text = {0};
         code = resolve_whole(lake, &table, metadata, snapshot, schema, &text, &ret->hold, err);
-        sql = tn_arena_strndup(arena, text.data, text.len);
-        if (code == TN_OK)
+        if (code == TN_OK) {
+            sql = tn_arena_strndup(arena, text.data, text.len);
             remember(lake->relations, name, key, sql, ret->hold);
+        }
     }
     if (code != TN_OK)
         tn_error_context(err, "dataset \"%s\"", name);
