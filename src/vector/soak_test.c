@@ -163,7 +163,7 @@ static void fold_until(struct vector_index *index, uint64_t until)
 {
     int folds = 0;
     while (tn_mono_ns() < until || folds < 3) {
-        struct vector_build_options options = {.threads = 3, .low_priority = folds % 2 == 1};
+        struct vector_build_options options = {.threads = 3};
         must(vector_index_fold(index, &options, NULL, &test_error));
         if (folds++ % 3 == 2)
             must(vector_index_rollback(index, &test_error));
@@ -236,7 +236,8 @@ static void test_searching_while_the_background_warms_and_tunes(void **state)
     (void)state;
     char *folder = temporary_folder();
     char *file = tn_asprintf("%s/x.tvg", folder);
-    struct warming w = {.count = 20500}; /* fewer are not tuned */
+    /* Fewer than 20,000 are warmed, but not tuned: enough for an emulator. */
+    struct warming w = {.count = test_size(20500, TEST_UNDER_TSAN ? 20500 : 3000)};
     float *rows = random_rows(w.count, 8, 0.7F);
     w.rows = rows;
     struct vector_rows source = {.count = w.count, .dims = 8, .data = rows};
