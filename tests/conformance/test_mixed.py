@@ -11,6 +11,7 @@ from tests.conformance import mixed, suite  # noqa: E402
 pytestmark = pytest.mark.heavy
 
 
+@pytest.mark.timeout(900)
 def test_mixed_rounds(server):
     seed = int(os.environ.get("TARN_CONFORMANCE_SEED") or random.randrange(10**9))
     rounds = int(os.environ.get("TARN_CONFORMANCE_ROUNDS") or 200)
