@@ -76,7 +76,10 @@ static enum tn_code commit_together(struct catalog *catalog, struct part **chang
     }
     TN_TRY(store_batch_flush(batch, err));
     enum tn_code code = transaction_run(catalog, parts, count, err);
-    for (size_t i = 0; code != TN_OK && i < count; i++)
+    /* While its outcome is open, readers go on with what they had; writers settle
+     * it first, and then all look again. */
+    bool look_again = code == TN_ECONFLICT || !atomic_load(&catalog->unfinished);
+    for (size_t i = 0; code != TN_OK && look_again && i < count; i++)
         entry_forget(catalog, changed[i]->entry);
     TN_TRY(code);
     for (size_t i = 0; i < count; i++)
