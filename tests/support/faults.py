@@ -305,7 +305,9 @@ class Catalog:
         return answer.json()["metadata"].get("properties", {}).get("number")
 
     def found(self, server):
-        listed = {item["name"] for item in server.get(self.TABLES).json()["identifiers"]}
+        answer = server.get(self.TABLES)
+        assert answer.status_code == 200, answer.text
+        listed = {item["name"] for item in answer.json()["identifiers"]}
         tables = {name for name in listed if name.startswith("zoo_")}
         assert {"zoo_one", "zoo_two"} <= tables and len(tables) == 3, tables
         third, = tables - {"zoo_one", "zoo_two"}
