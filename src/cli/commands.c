@@ -243,6 +243,7 @@ static const struct cli_command commands[] = {
      .summary = "Every change of one record, oldest first",
      .help = "  tarn history candidates CAND-001\n"},
     {.name = "journal",
+     .arguments = "",
      .run = cmd_journal,
      .summary = "Who changed what, newest first",
      .options = CLI_OPTIONS(journal_items),
