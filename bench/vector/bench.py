@@ -221,7 +221,7 @@ def section_cold(a, clock, results):
 def run_data(a, dims):
     """All sections for one set of rows."""
     a.built, a.dimensions, given, results, hardness = {}, dims, a.given, {}, {}
-    a.name = a.label or (os.path.basename(given) if given else f"{a.rows}x{dims}")
+    a.name = f"{a.label}-{dims}" if a.label else (os.path.basename(given) if given else f"{a.rows}x{dims}")
     a.data = given
     if not given:
         print(f"{time.strftime('%H:%M:%S')} data {a.name}", flush=True)

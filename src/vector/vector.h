@@ -167,7 +167,7 @@ struct vector_open_options {
     uint32_t fold_rows;     /* fold by itself, at low priority, once so many rows have changed; 0: never */
 };
 /* For fold_rows. Every search scans the codes of the delta: at 768 dimensions
- * and 10,000 rows that is 0.1 to 0.3 ms, and in proportion. A fold that begins
+ * and 10,000 rows that is 0.2 to 0.3 ms, and in proportion. A fold that begins
  * there leaves in the delta what comes in while it runs: rows changed per
  * second times its seconds. A delta holds 16 million rows; a change that does
  * not fit is TN_EREFUSED. */
@@ -176,7 +176,8 @@ struct vector_open_options {
 /* Makes a new folder `path` around a generation file, which is moved in. */
 enum tn_code vector_index_create(const char *path, const char *generation_file, struct tn_error *err) TN_CHECKED;
 /* A folder, or a generation file (then read-only). Header, table and footer
- * are checked before this returns; contents in the background, whose finding
+ * are checked before this returns; contents in the background, which begins
+ * after the first search or a tenth of a second and whose finding
  * vector_index_health reports. The log is replayed; a torn last record (never
  * acknowledged) is dropped, other damage is TN_ECORRUPT. options may be NULL. */
 enum tn_code vector_index_open(const char *path, const struct vector_open_options *options, struct vector_index **ret,
