@@ -26,26 +26,6 @@ static void fail_all(struct rows_call *const *calls, size_t count, enum tn_code 
         fail_call(calls[i], code, error);
 }
 
-/* ---- looking up ------------------------------------------------------------------ */
-
-static enum tn_code found(void *context, const struct dataset_place *place, const struct engine_cell *cells,
-                          struct tn_error *err)
-{
-    (void)err;
-    rows_overlay_found(context, place, cells);
-    return TN_OK;
-}
-
-static enum tn_code look_up(struct lake *lake, const char *name, struct iceberg_metadata *newest,
-                            struct rows_overlay *overlay, struct tn_error *err)
-{
-    size_t count;
-    const struct engine_cell *keys = rows_overlay_keys(overlay, &count);
-    if (count == 0 || !newest->current)
-        return TN_OK;
-    return dataset_find_keys(lake, name, newest, keys, count, found, overlay, err);
-}
-
 /* ---- applying ---------------------------------------------------------------------- */
 
 static enum tn_code check_snapshot(const struct iceberg_metadata *newest, const struct rows_overlay *overlay,
@@ -103,7 +83,7 @@ static enum tn_code attempt_keyed(struct lake *lake, const char *name, struct ic
         calls[i]->error = (struct tn_error){0};
         calls[i]->code = rows_overlay_prepare(overlay, &calls[i]->request, &calls[i]->error);
     }
-    TN_TRY(look_up(lake, name, newest, overlay, err));
+    TN_TRY(rows_look_up(lake, name, newest, overlay, err));
     TN_FAULT("rows.looked_up");
     for (size_t i = 0; i < count; i++)
         if (calls[i]->code == TN_OK)

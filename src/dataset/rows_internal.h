@@ -2,6 +2,7 @@
  *
  *   rows_group.c   callers become groups; one of them works for all
  *   rows_attempt.c one group on one version: look up, apply, commit
+ *   rows_lookup.c  the rows of a group's keys
  *   rows_apply.c   what requests do to rows, in memory
  *   rows_events.c  what happened, for the journal
  *   rows_commit.c  files, journal and pointer in one commit
@@ -31,6 +32,10 @@ struct rows_call {
  * commit; *ret_done says how many, at least one. Each of them has its code and
  * answer then, whatever became of it. The caller holds the dataset's lock. */
 void rows_do(struct lake *lake, const char *name, struct rows_call *const *calls, size_t count, size_t *ret_done);
+
+/* rows_lookup.c: tells the overlay which rows its keys have in the version. */
+enum tn_code rows_look_up(struct lake *lake, const char *name, struct iceberg_metadata *newest,
+                          struct rows_overlay *overlay, struct tn_error *err) TN_CHECKED;
 
 /* rows_files.c: the files of one commit, put into the transaction's batch. Their
  * keys are kept: after a lost race they lie in the store and are deleted. */
