@@ -315,6 +315,21 @@ static void hint_pays_no_fsync(void **state)
     assert_string_equal(read.data, "new");
 }
 
+/* What other processes left there is made durable; nothing there is fine. */
+static void syncs_a_folder(void **state)
+{
+    struct fixture *f = *state;
+    assert_ok(store_sync_folder(f->store, "not/there", &test_err));
+    assert_ok(store_put(f->store, "folder/object", "x", 1, &test_err));
+    uint64_t before = store_counters(f->store).fsyncs;
+    assert_ok(store_sync_folder(f->store, "folder", &test_err));
+    assert_true(store_counters(f->store).fsyncs > before);
+    assert_int_equal(store_sync_folder(f->store, "../folder", &test_err), TN_EREQUEST);
+    fixture_reopen(f, "eio@folder:folder");
+    assert_int_equal(store_sync_folder(f->store, "folder", &test_err), TN_EIO);
+    assert_content(f, "folder/object", "x");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -332,6 +347,7 @@ int main(void)
         STORE_TEST(put_file_from_other_file_system),
         STORE_TEST(staging),
         STORE_TEST(opening),
+        STORE_TEST(syncs_a_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
