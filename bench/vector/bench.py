@@ -173,11 +173,12 @@ def section_insert(a, clock, results):
     index = fresh_index(a, f"insert-{a.name}", f"{a.data}.base.npy", min(a.rows, 20000), clock)
     out = []
     for threads in (1, 2):
-        for batch, count in ((1, 500), (16, 4000), (256, 10000), (1024, 10240)):
+        for batch, count in ((1, 100 if a.quick else 500), (16, 800 if a.quick else 4000), (256, 10240), (1024, 10240)):
             found, problem = lines([a.binary, "measure-insert", index, f"{a.data}.base.npy", "--threads", str(threads),
                                     "--batch", str(batch), "--limit", str(count), "--json"], clock.left())
             out += found or [{"threads": threads, "rows_per_call": batch, "problem": problem}]
-            lines([a.binary, "fold", index, "--json"], clock.left())
+            if not a.quick:
+                lines([a.binary, "fold", index, "--json"], clock.left())
     results["insert"] = out
     shutil.rmtree(index, ignore_errors=True)
     for r in out:
@@ -294,7 +295,7 @@ def main():
     a = p.parse_args()
     if a.quick:
         a.rows, a.queries, a.rounds, a.seconds, a.timeout, a.minutes = 20000, 200, 1, 3, 40, 2.5
-        a.churn_rows, a.report, a.dims = 3000, f"{a.work}/quick", "768,128"
+        a.churn_rows, a.report, a.dims = 1500, f"{a.work}/quick", "768,128"
     for section in a.sections.split(","):
         if section not in SECTIONS:
             p.error(f"no section {section}: {', '.join(SECTIONS)}")
