@@ -130,6 +130,8 @@ static void write_responses(struct tn_json *json, const struct route *route)
     tn_json_open(json, '{');
     if (tn_streq(route->method, "HEAD")) {
         kraw(json, "204", "{\"description\":\"It exists.\"}");
+    } else if ((route->flags & ROUTE_ICEBERG) && !route->response) { /* the REST catalog answers so */
+        kraw(json, "204", "{\"description\":\"Done.\"}");
     } else {
         tn_json_key(json, "200");
         tn_json_open(json, '{');
