@@ -174,6 +174,24 @@ def test_locations(server, tmp_path):
     error(commit(server, "t", move), 400, "BadRequestException")
 
 
+def test_data_outside_of_the_lake_is_held_and_not_read(server, tmp_path):
+    namespace(server, "ns")
+    server.ingest("calls", CSV)
+    current = next_snapshot(load(server, "calls", "default"))
+    outside = tmp_path / "elsewhere"
+    (outside / "metadata").mkdir(parents=True)
+    copied = outside / "metadata" / "list.avro"
+    copied.write_bytes(open(current["manifest-list"].removeprefix("file://"), "rb").read())
+    create(server, "t", location=f"file://{outside}")
+    snapshot = {**current, "manifest-list": f"file://{copied}", "sequence-number": 1, "timestamp-ms": current["timestamp-ms"] + 60000}
+    snapshot.pop("parent-snapshot-id")
+    main = {"action": "set-snapshot-ref", "ref-name": "main", "type": "branch", "snapshot-id": snapshot["snapshot-id"]}
+    assert commit(server, "t", {"action": "add-snapshot", "snapshot": snapshot}, main).status_code == 200
+    answer = server.post("/query/sql", json={"sql": "SELECT * FROM ns__t"})
+    assert answer.status_code == 422 and "outside of the lake" in answer.json()["detail"], answer.text
+    assert server.sql("SELECT count(*) AS n FROM calls") == [{"n": 2}]
+
+
 def test_register(server):
     namespace(server, "ns")
     create(server, "t", properties={"k": "v"})
