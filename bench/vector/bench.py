@@ -190,7 +190,8 @@ def section_insert(a, clock, results):
 def section_fold(a, clock, results):
     index = fresh_index(a, f"fold-{a.name}", f"{a.data}.base.npy", a.rows, clock)
     out = []
-    for threads in (1, 2):
+    # Searchers that leave no CPU idle leave a fold of low priority next to nothing.
+    for threads in (1, 2)[: max(1, os.cpu_count() - 1)]:
         found, problem = lines([a.binary, "measure-fold", index, f"{a.data}.like.npy", f"{a.data}.unlike.npy", "--threads",
                                 str(threads), "--seconds", "5", "--json"], clock.left())
         out += found or [{"searching_threads": threads, "problem": problem}]
