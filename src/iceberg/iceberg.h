@@ -340,8 +340,13 @@ const char *iceberg_metadata_json(const struct iceberg_metadata *metadata, size_
 const struct iceberg_snapshot *iceberg_metadata_snapshot(const struct iceberg_metadata *metadata,
                                                          int64_t snapshot_id);
 const struct iceberg_ref *iceberg_metadata_ref_named(const struct iceberg_metadata *metadata, const char *name);
-/* The snapshot that was current at that time; NULL before the first one. */
+/* The snapshot that was current at that time or, where that one has been
+ * forgotten, the nearest kept one before it; NULL before the first one. */
 const struct iceberg_snapshot *iceberg_metadata_as_of(const struct iceberg_metadata *metadata, int64_t timestamp_ms);
+/* Were snapshots forgotten between this one and the next one kept? Then what
+ * iceberg_metadata_as_of gave is not exact for all of its time: the state of a
+ * moment in the gap is this snapshot and the changes since (the journal's). */
+bool iceberg_metadata_thinned_after(const struct iceberg_metadata *metadata, const struct iceberg_snapshot *snapshot);
 const struct iceberg_schema *iceberg_metadata_schema(const struct iceberg_metadata *metadata, int32_t schema_id);
 /* The schema in force at a snapshot (the current one where it does not say). */
 const struct iceberg_schema *iceberg_metadata_schema_at(const struct iceberg_metadata *metadata,
@@ -466,6 +471,27 @@ void iceberg_tx_set_tag(struct iceberg_tx *tx, const char *name, int64_t snapsho
 /* Forgets a snapshot (thinning, expiry): not the current one, none that a tag
  * or branch holds. Its files are left to iceberg_table_orphans. */
 void iceberg_tx_forget_snapshot(struct iceberg_tx *tx, int64_t snapshot_id);
+
+/* How many snapshots a table keeps by itself. The newest keep_newest stay; of
+ * those before them the last of each hour (UTC) up to an age of hourly_ms, then
+ * the last of each day up to daily_ms. The current one stays, and any that a
+ * tag or branch holds. */
+struct iceberg_thinning {
+    size_t keep_newest; /* 0: nothing is thinned */
+    size_t slack;       /* so many may come together before a commit forgets them all */
+    int64_t hourly_ms, daily_ms;
+    /* False keeps a snapshot all the same; NULL: none. Called for a few at every commit. */
+    bool (*may_forget)(void *context, const struct iceberg_snapshot *snapshot);
+    void *context;
+};
+/* 1,000; one commit in 96 does the work; hours for a week, days for ever. */
+#define ICEBERG_THINNING_DEFAULT                                                                                     \
+    {.keep_newest = 1000, .slack = 95, .hourly_ms = INT64_C(7) * 24 * 3600 * 1000, .daily_ms = INT64_MAX}
+/* Marks what this commit is to forget and returns how many: usually none, so
+ * that it may be called for every commit; at most 1,024. Call it last. A rebase
+ * takes the marks back (whoever was first has thinned, or the next commit
+ * will); thinning is never a reason for a conflict. */
+size_t iceberg_tx_thin(struct iceberg_tx *tx, const struct iceberg_thinning *thinning);
 /* Stands in the pointer and the snapshot; default: now. For tests. */
 void iceberg_tx_set_time(struct iceberg_tx *tx, int64_t timestamp_ms);
 /* The id that the new snapshot will have (also after a rebase); data files may
@@ -629,9 +655,16 @@ enum tn_code iceberg_table_reachable(const struct iceberg_table *table, const st
 /* Objects of the table's metadata, data and commits folders that the NEWEST
  * version does not reach and that are older than min_age_ms: left by crashes,
  * lost races and forgotten snapshots. Deleted when `remove` is set, after
- * `each` (which may be NULL) saw them. Call it while no commit to the table is
- * under way in this process: a file that took long to write is old already
- * when its commit makes it visible. */
+ * `each` (which may be NULL) saw them.
+ *
+ * Commits and readers go on meanwhile. Never an orphan is
+ *   what a version that this process holds reaches (a plan, a transaction's
+ *     base, anything with a reference), also when the newest one has forgotten it;
+ *   what was put into the batch of a transaction that this process has open;
+ *   what became visible less than min_age_ms ago: that covers other processes,
+ *     and files put into the store before there was a transaction. Be generous
+ *     with it where there are any (an hour); readers in other processes that
+ *     hold forgotten snapshots are not known here. */
 enum tn_code iceberg_table_orphans(const struct iceberg_table *table, int64_t min_age_ms, bool remove,
                                    iceberg_key_fn *each, void *context, struct tn_error *err) TN_CHECKED;
 

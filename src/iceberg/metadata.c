@@ -16,6 +16,8 @@ void iceberg_metadata_unref(struct iceberg_metadata *metadata)
     struct metadata *inner = metadata_of(metadata);
     if (atomic_fetch_sub_explicit(&inner->refs, 1, memory_order_acq_rel) != 1)
         return;
+    if (inner->held_store)
+        held_drop_version(inner);
     for (size_t i = 0; i < inner->shown.snapshot_count; i++)
         metadata_snapshot_unref(inner->snapshots[i]);
     for (size_t i = 0; i < inner->shown.schema_count; i++)
@@ -72,8 +74,7 @@ const struct iceberg_snapshot *iceberg_metadata_as_of(const struct iceberg_metad
         if (snapshot)
             return snapshot;
     }
-    if (metadata->snapshot_log_count)
-        return NULL;
+    /* It begins behind what was forgotten last. */
     const struct iceberg_snapshot *best = NULL;
     for (size_t i = 0; i < metadata->snapshot_count; i++) {
         const struct iceberg_snapshot *snapshot = metadata->snapshots[i];

@@ -317,10 +317,15 @@ enum tn_code metadata_draft_forget_snapshot(struct metadata_draft *draft, int64_
     draft->snapshot_count--;
     memmove(draft->snapshots + at, draft->snapshots + at + 1,
             (draft->snapshot_count - at) * sizeof(*draft->snapshots));
+    /* The specification: what stands before a forgotten one goes too, or it
+     * would seem to have been current for longer than it was. */
     size_t kept = 0;
-    for (size_t i = 0; i < draft->log_count; i++)
-        if (draft->log[i].snapshot_id != id)
+    for (size_t i = 0; i < draft->log_count; i++) {
+        if (draft->log[i].snapshot_id == id)
+            kept = 0;
+        else
             draft->log[kept++] = draft->log[i];
+    }
     draft->log_count = kept;
     return TN_OK;
 }

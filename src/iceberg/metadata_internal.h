@@ -61,6 +61,8 @@ struct metadata {
     /* The version whose file is durable and from which patches in pointers lead
      * to this one; `version` itself when its own file is; 0 when not known. */
     int64_t checkpoint;
+    struct metadata *held_next, **held_link; /* held.c, under its lock */
+    const struct store *held_store;          /* NULL: not in its list; set before others see it */
     int32_t last_partition_id;
     struct metadata_snapshot **snapshots; /* counted; shown.snapshots are the same pointers */
     struct metadata_schema **schemas;
@@ -77,6 +79,12 @@ static inline struct metadata *metadata_of(const struct iceberg_metadata *shown)
 
 struct metadata_snapshot *metadata_snapshot_new(const struct doc_node *node, const char *what, enum tn_code *ret_code,
                                                 struct tn_error *err);
+/* held.c: versions of tables, for the sweep. An unref takes them out. */
+void held_add_version(const struct store *store, struct iceberg_metadata *version);
+void held_drop_version(struct metadata *inner);
+/* References to all versions of the table; free() the list. */
+struct iceberg_metadata **held_list_versions(const struct store *store, const char *uuid, size_t *ret_count);
+
 void metadata_snapshot_unref(struct metadata_snapshot *snapshot);
 struct metadata_schema *metadata_schema_new(const struct doc_node *node, const char *what, enum tn_code *ret_code,
                                             struct tn_error *err);

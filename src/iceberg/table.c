@@ -78,6 +78,7 @@ static enum tn_code table_load_pointed(const struct iceberg_table *table, const 
     inner->shown.version = pointer->version;
     inner->shown.key = tn_arena_strdup(inner->arena, key);
     inner->checkpoint = pointer->checkpoint ? pointer->checkpoint : pointer->version;
+    held_add_version(table->store, metadata);
     *ret = TN_TAKE(metadata);
     return TN_OK;
 }
@@ -211,6 +212,7 @@ enum tn_code iceberg_table_create(const struct iceberg_table *table, const struc
         return tn_fail(err, TN_EEXISTS, "another writer created a table at %s first", table->prefix);
     }
     TN_TRY(code);
+    held_add_version(table->store, metadata);
     table_write_hint(table, metadata);
     *ret = TN_TAKE(metadata);
     return TN_OK;

@@ -18,6 +18,7 @@ struct iceberg_tx *iceberg_tx_new(const struct iceberg_table *table, const struc
     tx->arena = tn_arena_new();
     tx->snapshot_id = tn_random_i63();
     tx->start_id = ICEBERG_NONE;
+    held_add_tx(tx);
     return tx;
 }
 
@@ -45,6 +46,7 @@ void iceberg_tx_free(struct iceberg_tx *tx)
     if (!tx)
         return;
     tx_drop_attempt(tx);
+    held_drop_tx(tx);
     store_batch_free(tx->batch);
     tx_paths_release(&tx->removed);
     free((void *)tx->removed_list);
@@ -54,6 +56,7 @@ void iceberg_tx_free(struct iceberg_tx *tx)
     free(tx->summary);
     free(tx->tags);
     free(tx->forgotten);
+    free(tx->thinned);
     free(tx->objects);
     free(tx->rows);
     iceberg_metadata_unref(tx->base);
@@ -222,7 +225,7 @@ static bool tx_changes_rows(const struct iceberg_tx *tx)
 /* Everything but rows and the summary: what metadata_next cannot do. */
 static bool tx_changes_metadata(const struct iceberg_tx *tx)
 {
-    return tx->schema || tx->property_count || tx->tag_count || tx->forgotten_count;
+    return tx->schema || tx->property_count || tx->tag_count || tx->forgotten_count || tx->thinned_count;
 }
 
 static bool tx_makes_snapshot(const struct iceberg_tx *tx)
@@ -250,6 +253,8 @@ static enum tn_code tx_draft_changes(struct iceberg_tx *tx, struct tn_error *err
         TN_TRY(metadata_draft_set_tag(tx->draft, tx->tags[i].name, tx->tags[i].snapshot_id, err));
     for (size_t i = 0; i < tx->forgotten_count; i++)
         TN_TRY(metadata_draft_forget_snapshot(tx->draft, tx->forgotten[i], err));
+    for (size_t i = 0; i < tx->thinned_count; i++)
+        TN_TRY(metadata_draft_forget_snapshot(tx->draft, tx->thinned[i], err));
     return TN_OK;
 }
 
@@ -445,6 +450,7 @@ static enum tn_code tx_publish(struct iceberg_tx *tx, bool with_batch, struct ic
     TN_TRY(code);
     TN_FAULT("commit.after_pointer");
     tx->finished = true;
+    held_add_version(tx->table.store, tx->next);
     table_write_hint(&tx->table, tx->next);
     for (size_t i = 0; i < tx->object_count; i++)
         cache_put(tx->table.cache, tx->objects[i]);

@@ -47,6 +47,12 @@ struct iceberg_tx {
     size_t tag_count, tag_capacity;
     int64_t *forgotten;
     size_t forgotten_count, forgotten_capacity;
+    int64_t *thinned; /* the same, but nobody insists on it */
+    size_t thinned_count, thinned_capacity;
+
+    /* held.c */
+    struct iceberg_tx *held_next, **held_link;
+    int64_t born_ms;
 
     /* One attempt to commit; cleared by a rebase. */
     struct tn_arena *attempt;     /* NULL: not prepared */
@@ -65,6 +71,11 @@ struct iceberg_tx {
     bool visible;          /* objects of the attempt may be in the store */
     bool finished;         /* published, or not known not to be: nothing is deleted */
 };
+
+/* held.c: open transactions. When the oldest one of a table was begun, or INT64_MAX. */
+void held_add_tx(struct iceberg_tx *tx);
+void held_drop_tx(struct iceberg_tx *tx);
+int64_t held_oldest_tx(const struct iceberg_table *table);
 
 /* tx_build.c: manifests and the list; *ret_list is the list's URI. */
 enum tn_code tx_build_manifests(struct iceberg_tx *tx, const char **ret_list, struct tn_error *err) TN_CHECKED;

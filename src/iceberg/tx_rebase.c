@@ -103,6 +103,7 @@ enum tn_code iceberg_tx_rebase(struct iceberg_tx *tx, const struct iceberg_metad
     TN_TRY(rebase_check_targets(tx, newest, err));
     struct iceberg_metadata *old = tx->base;
     tx->base = iceberg_metadata_ref(newest);
+    tx->thinned_count = 0;
     /* The last attempt's objects are deleted when the next one is built. */
     iceberg_metadata_unref(old);
     return TN_OK;

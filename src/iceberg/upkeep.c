@@ -68,7 +68,7 @@ static enum tn_code reach_statistics(struct reach *reach, struct tn_error *err)
 static enum tn_code reach_all(struct reach *reach, struct tn_error *err)
 {
     const struct iceberg_metadata *metadata = reach->metadata;
-    if (metadata->key && tx_paths_add(&reach->keys, metadata->key)) {
+    if (metadata->key && tx_paths_add(&reach->keys, tn_arena_strdup(reach->arena, metadata->key))) {
         size_t length = 0;
         (void)iceberg_metadata_json(metadata, &length);
         reach->each(reach->context, metadata->key, (int64_t)length);
@@ -78,7 +78,11 @@ static enum tn_code reach_all(struct reach *reach, struct tn_error *err)
     TN_TRY(reach_statistics(reach, err));
     for (size_t i = 0; i < metadata->snapshot_count; i++) {
         TN_CLEANUP(manifest_object_unref_p) struct manifest_object *list = NULL;
+        const char *path = metadata->snapshots[i]->manifest_list;
+        if (path && tx_paths_has(&reach->manifests, path))
+            continue; /* of another version too */
         TN_TRY(table_open_list(reach->table, metadata, metadata->snapshots[i], &list, err));
+        (void)tx_paths_add(&reach->manifests, tn_arena_strdup(reach->arena, path));
         TN_TRY(reach_uri(reach, metadata->snapshots[i]->manifest_list, ICEBERG_NONE, err));
         for (size_t k = 0; k < list->count; k++)
             TN_TRY(reach_manifest(reach, &list->rows[k], err));
@@ -162,6 +166,37 @@ static enum tn_code sweep_make_durable(const struct sweep *sweep, struct tn_erro
     return store_sync_folder(table->store, tn_arena_printf(sweep->reach.arena, "%s/commits", table->prefix), err);
 }
 
+/* Read before the version is: what comes later than the version is younger. A
+ * file of an open transaction was written, or touched, since that was begun;
+ * file systems' clocks may be a tick behind. */
+static int64_t sweep_youngest(const struct iceberg_table *table, int64_t min_age_ms)
+{
+    int64_t oldest = held_oldest_tx(table), youngest = tn_now_ms() - min_age_ms;
+    return oldest == INT64_MAX ? youngest : TN_MIN(youngest, oldest - 1000);
+}
+
+/* What versions reach that somebody here may be reading. Where such a version
+ * is broken already, nothing is left to protect in the broken part. */
+static enum tn_code sweep_reach_held(struct sweep *sweep, struct tn_error *err)
+{
+    const struct iceberg_metadata *newest = sweep->reach.metadata;
+    size_t count = 0;
+    struct iceberg_metadata **held = held_list_versions(sweep->reach.table->store, newest->uuid, &count);
+    enum tn_code code = TN_OK;
+    for (size_t i = 0; i < count; i++) {
+        struct tn_error cause = {0};
+        sweep->reach.metadata = held[i];
+        enum tn_code got =
+            code == TN_OK && held[i]->version != newest->version ? reach_all(&sweep->reach, &cause) : TN_OK;
+        if (got != TN_OK && got != TN_ECORRUPT && got != TN_ENOTFOUND)
+            code = tn_fail(err, got, "%s", cause.detail);
+        iceberg_metadata_unref(held[i]);
+    }
+    sweep->reach.metadata = newest;
+    free(held);
+    return code;
+}
+
 static int sweep_version_order(const void *a, const void *b)
 {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
@@ -190,7 +225,10 @@ static enum tn_code sweep_pointers(struct sweep *sweep, struct tn_error *err)
             sweep_push(sweep, table_pointer_key(arena, table, sweep->versions[i]), ICEBERG_NONE);
             continue;
         }
-        TN_TRY(table_pointer_read(table, sweep->versions[i], arena, &pointer, err));
+        enum tn_code code = table_pointer_read(table, sweep->versions[i], arena, &pointer, err);
+        if (code == TN_ENOTFOUND)
+            continue; /* a commit has just removed it */
+        TN_TRY(code);
         if (pointer.metadata && !strchr(pointer.metadata, ':'))
             (void)tx_paths_add(&sweep->reach.keys, tn_arena_printf(arena, "%s/%s", table->prefix, pointer.metadata));
     }
@@ -202,13 +240,15 @@ enum tn_code iceberg_table_orphans(const struct iceberg_table *table, int64_t mi
 {
     static const char *const folders[] = {"metadata", "data"};
     ICEBERG_AUTO_METADATA *metadata = NULL;
+    int64_t youngest_ms = sweep_youngest(table, min_age_ms);
     TN_TRY(iceberg_table_load(table, NULL, &metadata, err));
     TN_CLEANUP(sweep_release)
     struct sweep sweep = {
         .reach = {.table = table, .metadata = metadata, .arena = tn_arena_new(), .each = sweep_ignore},
-        .youngest_ms = tn_now_ms() - min_age_ms};
+        .youngest_ms = youngest_ms};
     struct tn_arena *arena = sweep.reach.arena;
     TN_TRY(reach_all(&sweep.reach, err));
+    TN_TRY(sweep_reach_held(&sweep, err));
     (void)tx_paths_add(&sweep.reach.keys, tn_arena_printf(arena, "%s/metadata/version-hint.text", table->prefix));
     TN_TRY(sweep_pointers(&sweep, err));
     for (size_t i = 0; i < TN_COUNT(folders); i++)

@@ -215,6 +215,9 @@ enum tn_code local_batch_put_file(struct store_batch *base, const char *key, con
     int injected = local_injected(local, LOCAL_WRITE, key);
     if (injected)
         return tn_fail_errno(err, injected, "cannot write %s", local_path);
+    /* It may have taken hours to write: its age counts from now (store.h). */
+    if (futimens(fd, NULL) != 0)
+        return tn_fail_errno(err, errno, "cannot set the time of %s", local_path);
     STORE_COUNT(base->store, bytes_written, info.st_size);
     add_item(batch_of(base), key, tn_strdup(local_path), NULL, fd);
     fd = -1;

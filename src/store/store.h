@@ -118,7 +118,7 @@ enum tn_code store_local_path(struct store *store, struct tn_arena *arena, const
 struct store_object {
     const char *key; /* valid during the call */
     uint64_t size;
-    int64_t modified_ms;
+    int64_t modified_ms; /* when it was put, also of a file that was written long before */
 };
 /* Anything but TN_OK ends the listing and becomes its result. The callback may
  * use the store, also to delete what it is shown. */
