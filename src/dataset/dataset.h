@@ -35,7 +35,7 @@ struct lake {
 /* SELECTs for snapshots, remembered because a busy dataset is asked for the
  * same one thousands of times a second. Thread-safe. */
 struct dataset_relations *dataset_relations_new(void) __attribute__((returns_nonnull));
-void dataset_relations_free(struct dataset_relations *relations);
+void dataset_relations_free(struct dataset_relations *relations); /* before engine_close: it holds bitmaps of it */
 TN_DEFINE_CLEANUP(struct dataset_relations, dataset_relations_free)
 
 /* ---- reading ----------------------------------------------------------- */

@@ -36,8 +36,8 @@ static void open_lake(struct fixture *f)
 
 static void close_lake(struct fixture *f)
 {
-    engine_close(f->lake.engine);
     dataset_relations_free(f->lake.relations);
+    engine_close(f->lake.engine);
     catalog_close(f->lake.catalog);
     store_close(f->lake.store);
 }

@@ -276,7 +276,8 @@ static enum tn_code find_in_files(struct search *search, const char *name, struc
     if (plan->file_count == 0)
         return TN_OK;
     TN_AUTO_BUF placed = {0}, condition = {0};
-    TN_TRY(dataset_placed_files_sql(search->lake, plan, search->shape.schema, &placed, err));
+    TN_CLEANUP(engine_hold_unref_p) struct engine_hold *hold = NULL;
+    TN_TRY(dataset_files_sql(search->lake, plan, search->shape.schema, DATASET_WITH_PATHS, &placed, &hold, err));
     if (search->key_count > FEW_KEYS || !put_condition(search, &condition))
         return run_joined(search, placed.data, err);
     TN_AUTO_BUF sql = {0};

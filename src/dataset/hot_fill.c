@@ -60,9 +60,10 @@ static enum tn_code create_tables(struct filling *filling, struct tn_error *err)
 {
     struct hot_table *table = filling->table;
     unsigned long long serial = table->serial;
+    TN_CLEANUP(engine_hold_unref_p) struct engine_hold *hold = NULL;
     TN_AUTO_BUF sql = {0};
     tn_buf_printf(&sql, "CREATE TABLE " HOT_BASE " AS ", serial);
-    TN_TRY(dataset_files_sql(filling->lake, filling->plan, table->schema, DATASET_WITH_NUMBERS, &sql, err));
+    TN_TRY(dataset_files_sql(filling->lake, filling->plan, table->schema, DATASET_WITH_NUMBERS, &sql, &hold, err));
     tn_buf_printf(&sql, "; CREATE TABLE " HOT_DELTA " AS SELECT * FROM " HOT_BASE " LIMIT 0", serial, serial);
     return engine_run(filling->lake->engine, sql.data, NULL, NULL, err);
 }

@@ -190,7 +190,7 @@ static enum tn_code insert_from_file(const struct applying *applying, const char
     TN_AUTO_BUF sql = {0};
     tn_buf_printf(&sql, "INSERT INTO " HOT_DELTA " SELECT %zu, * EXCLUDE (tarn_file) FROM (",
                   (unsigned long long)applying->table->serial, file);
-    TN_TRY(dataset_files_sql(applying->lake, &plan, applying->table->schema, DATASET_WITH_NUMBERS, &sql, err));
+    TN_TRY(dataset_files_sql(applying->lake, &plan, applying->table->schema, DATASET_WITH_NUMBERS, &sql, NULL, err));
     tn_buf_putc(&sql, ')');
     return engine_run(applying->lake->engine, sql.data, NULL, NULL, err);
 }

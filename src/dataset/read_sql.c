@@ -2,21 +2,26 @@
  *
  * Files are read by field id, so renamed and added columns come out right.
  * Files that Tarn wrote with exactly the wanted schema need no mapping and
- * skip it: that is the common case and a little faster. The three kinds of
- * files (as they are, mapped, with deletes) are united in that order; nothing
+ * skip it: that is the common case and a little faster. The kinds of files (as
+ * they are, mapped, with deletes) are united in that order; nothing
  * depends on it, but rows of one ingest stay in their order.
  *
- * Position deletes name (file, row) pairs. The delete file says the path; the
+ * Position deletes become bitmaps (deletes.h) where somebody holds these as long
+ * as the text is used. Else they are joined: they name (file, row) pairs. The delete file says the path; the
  * reader says file_index, the place in the list. VALUES join the two, one row
  * for each pair of a delete file and a data file that it applies to, because
  * the same delete file may apply to an older file and not to a newer one.
  */
 #include "dataset/dataset_internal.h"
+#include "dataset/deletes.h"
 #include "dataset/find.h"
+
+#include <inttypes.h>
 
 #include <string.h>
 
-enum file_class { FILE_AS_IS, FILE_MAPPED, FILE_DELETED, FILE_CLASSES };
+/* The last three have deletes: as bits for the reader's rows, or by a join. */
+enum file_class { FILE_AS_IS, FILE_MAPPED, FILE_LIVE_AS_IS, FILE_LIVE_MAPPED, FILE_DELETED, FILE_CLASSES };
 
 struct reader {
     struct lake *lake;
@@ -25,6 +30,8 @@ struct reader {
     const struct iceberg_schema *schema;
     struct tn_buf *out;
     enum dataset_placing placing;
+    bool bits; /* deletes are bitmaps, numbered from first_bits on */
+    uint64_t first_bits;
 };
 
 static bool file_is_as_is(const struct iceberg_file *file, int32_t schema_id)
@@ -36,9 +43,10 @@ static bool file_is_as_is(const struct iceberg_file *file, int32_t schema_id)
 
 static enum file_class classify(const struct reader *reader, const struct iceberg_plan_file *file)
 {
+    bool as_is = file_is_as_is(file->file, reader->schema->id);
     if (file->delete_count > 0)
-        return FILE_DELETED;
-    return file_is_as_is(file->file, reader->schema->id) ? FILE_AS_IS : FILE_MAPPED;
+        return !reader->bits ? FILE_DELETED : as_is ? FILE_LIVE_AS_IS : FILE_LIVE_MAPPED;
+    return as_is ? FILE_AS_IS : FILE_MAPPED;
 }
 
 static void put_columns(const struct reader *reader, const char *prefix)
@@ -109,6 +117,34 @@ static void put_place(const struct reader *reader, enum file_class class)
                   paths ? "tarn_path" : "tarn_file");
 }
 
+/* The bitmaps stand in the plan's order; those of one class, which is the list
+ * that file_index counts, in general do not follow each other. */
+static void put_live(const struct reader *reader, enum file_class class)
+{
+    uint64_t bits = reader->first_bits, first = 0, next = 0;
+    bool dense = true, comma = false;
+    TN_AUTO_BUF list = {0};
+    for (size_t i = 0; i < reader->plan->file_count; i++) {
+        const struct iceberg_plan_file *file = &reader->plan->files[i];
+        if (file->delete_count == 0)
+            continue;
+        if (classify(reader, file) == class) {
+            first = comma ? first : bits;
+            dense = dense && (!comma || bits == next);
+            tn_buf_printf(&list, "%s%" PRIu64, comma ? ", " : "", bits);
+            next = bits + 1;
+            comma = true;
+        }
+        bits++;
+    }
+    if (dense)
+        tn_buf_printf(reader->out, " WHERE tarn_live(%" PRIu64 ", r.file_index, r.file_row_number)", first);
+    else
+        tn_buf_printf(reader->out,
+                      " WHERE tarn_live(list_extract([%s], CAST(r.file_index AS BIGINT) + 1), r.file_row_number)",
+                      list.data);
+}
+
 static enum tn_code put_simple(const struct reader *reader, enum file_class class, struct tn_error *err)
 {
     tn_buf_puts(reader->out, "SELECT ");
@@ -116,9 +152,11 @@ static enum tn_code put_simple(const struct reader *reader, enum file_class clas
     put_columns(reader, "r.");
     tn_buf_puts(reader->out, " FROM read_parquet(");
     TN_TRY(put_paths(reader, class, err));
-    if (class == FILE_MAPPED)
+    if (class == FILE_MAPPED || class == FILE_LIVE_MAPPED)
         put_mapping(reader);
     tn_buf_puts(reader->out, ") r");
+    if (class == FILE_LIVE_AS_IS || class == FILE_LIVE_MAPPED)
+        put_live(reader, class);
     return TN_OK;
 }
 
@@ -215,19 +253,22 @@ static enum tn_code check_types(const struct iceberg_schema *schema, struct tn_e
 
 enum tn_code dataset_files_sql(struct lake *lake, const struct iceberg_plan *plan,
                                const struct iceberg_schema *schema, enum dataset_placing placing, struct tn_buf *out,
-                               struct tn_error *err)
+                               struct engine_hold **ret_hold, struct tn_error *err)
 {
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    TN_CLEANUP(engine_hold_unref_p) struct engine_hold *hold = NULL;
     struct reader reader = {
         .lake = lake, .arena = arena, .plan = plan, .schema = schema, .out = out, .placing = placing};
     TN_TRY(check_types(schema, err));
+    if (ret_hold)
+        TN_TRY(dataset_deletes_hold(lake, dataset_relations_deletes(lake->relations), plan, &reader.first_bits, &hold,
+                                    err));
+    reader.bits = hold != NULL;
     size_t counts[FILE_CLASSES] = {0};
     for (size_t i = 0; i < plan->file_count; i++)
         counts[classify(&reader, &plan->files[i])]++;
-    if (plan->file_count == 0) {
+    if (plan->file_count == 0)
         put_empty(&reader);
-        return TN_OK;
-    }
     bool united = false;
     for (enum file_class class = FILE_AS_IS; class < FILE_CLASSES; class ++) {
         if (counts[class] == 0)
@@ -239,17 +280,19 @@ enum tn_code dataset_files_sql(struct lake *lake, const struct iceberg_plan *pla
         else
             TN_TRY(put_simple(&reader, class, err));
     }
+    if (ret_hold)
+        *ret_hold = TN_TAKE(hold);
     return TN_OK;
 }
 
 enum tn_code dataset_read_sql(struct lake *lake, const struct iceberg_plan *plan, const struct iceberg_schema *schema,
                               struct tn_buf *out, struct tn_error *err)
 {
-    return dataset_files_sql(lake, plan, schema, DATASET_UNPLACED, out, err);
+    return dataset_files_sql(lake, plan, schema, DATASET_UNPLACED, out, NULL, err);
 }
 
 enum tn_code dataset_placed_files_sql(struct lake *lake, const struct iceberg_plan *plan,
                                       const struct iceberg_schema *schema, struct tn_buf *out, struct tn_error *err)
 {
-    return dataset_files_sql(lake, plan, schema, DATASET_WITH_PATHS, out, err);
+    return dataset_files_sql(lake, plan, schema, DATASET_WITH_PATHS, out, NULL, err);
 }

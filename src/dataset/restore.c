@@ -20,8 +20,9 @@ static enum tn_code find_moment(const struct iceberg_metadata *metadata, const c
     else if (tn_time_parse(as_of, &us))
         *ret = iceberg_metadata_as_of(metadata, us / 1000);
     else
-        return tn_fail(err, TN_EREQUEST, "as_of \"%.100s\" is neither a snapshot id nor a time such as "
-                                         "2026-01-31T12:00:00Z",
+        return tn_fail(err, TN_EREQUEST,
+                       "as_of \"%.100s\" is neither a snapshot id nor a time such as "
+                       "2026-01-31T12:00:00Z",
                        as_of);
     if (*ret)
         return TN_OK;

@@ -526,32 +526,6 @@ enum tn_code iceberg_tx_commit(struct iceberg_tx *tx, struct iceberg_metadata **
 enum tn_code iceberg_tx_rebase(struct iceberg_tx *tx, const struct iceberg_metadata *newest,
                                struct tn_error *err) TN_CHECKED;
 
-/* --- Planning ------------------------------------------------------------ */
-
-enum iceberg_op {
-    ICEBERG_LT,
-    ICEBERG_LE,
-    ICEBERG_EQ,
-    ICEBERG_NE,
-    ICEBERG_GE,
-    ICEBERG_GT,
-    ICEBERG_IN,
-    ICEBERG_IS_NULL,
-    ICEBERG_NOT_NULL,
-};
-
-/* All predicates of a plan must hold for a row to matter. Values are in the
- * single-value form of the field's type (iceberg_value_parse). */
-struct iceberg_predicate {
-    int32_t field_id;
-    enum iceberg_op op;
-    const struct iceberg_bytes *values;
-    size_t value_count; /* 1; any for IN; 0 for the NULL tests */
-};
-
-struct iceberg_plan_file {
-    const struct iceberg_file *file;
-    const char *key;                           /* of the file in the store */
 /* --- Changes that other engines ask for ---------------------------------- */
 
 /* Who asked for a version, where that was not Tarn itself. It stands in the
@@ -571,10 +545,10 @@ enum tn_code iceberg_snapshot_origin(const struct iceberg_table *table, const st
 /* The two arrays of a commit in the REST catalog's words, JSON, borrowed; NULL
  * counts as empty. */
 struct iceberg_change {
+    const char *space, *table; /* the identifier; parts joined by 0x1F. NULL where the request has none */
     const char *requirements, *updates;
     size_t requirements_length, updates_length;
 };
-/* What `base` (NULL: no table) becomes; nothing is written. *ret is another
 /* A CommitTableRequest, or (`several`) a CommitTransactionRequest; the arena's,
  * with pieces of `text` borrowed. TN_EREQUEST. */
 enum tn_code iceberg_changes_read(struct tn_arena *arena, const char *text, size_t length, bool several,
@@ -584,6 +558,7 @@ enum tn_code iceberg_metadata_json_refs(const struct iceberg_metadata *metadata,
                                         struct tn_error *err) TN_CHECKED;
 /* Does it ask for a table that is not there yet (assert-create)? */
 bool iceberg_change_creates(const struct iceberg_change *change);
+/* What `base` (NULL: no table) becomes; nothing is written. *ret is another
  * reference to `base` when nothing changes. TN_ECONFLICT: a requirement does
  * not hold, or a sequence number is stale. TN_EREQUEST: anything that would
  * make metadata which a reader refuses; also a manifest list or manifest that
@@ -616,6 +591,32 @@ const char *iceberg_version_pointer(struct tn_arena *arena, const struct iceberg
     __attribute__((returns_nonnull));
 void iceberg_version_hint(const struct iceberg_table *table, const struct iceberg_metadata *next);
 
+/* --- Planning ------------------------------------------------------------ */
+
+enum iceberg_op {
+    ICEBERG_LT,
+    ICEBERG_LE,
+    ICEBERG_EQ,
+    ICEBERG_NE,
+    ICEBERG_GE,
+    ICEBERG_GT,
+    ICEBERG_IN,
+    ICEBERG_IS_NULL,
+    ICEBERG_NOT_NULL,
+};
+
+/* All predicates of a plan must hold for a row to matter. Values are in the
+ * single-value form of the field's type (iceberg_value_parse). */
+struct iceberg_predicate {
+    int32_t field_id;
+    enum iceberg_op op;
+    const struct iceberg_bytes *values;
+    size_t value_count; /* 1; any for IN; 0 for the NULL tests */
+};
+
+struct iceberg_plan_file {
+    const struct iceberg_file *file;
+    const char *key;                           /* of the file in the store */
     const struct iceberg_file *const *deletes; /* position-delete files that may have rows for it */
     const char *const *delete_keys;
     size_t delete_count;

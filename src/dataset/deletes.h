@@ -1,0 +1,18 @@
+/* deletes.h: position deletes as bitmaps. Private to dataset. Threads: any. */
+#ifndef TARN_DATASET_DELETES_H
+#define TARN_DATASET_DELETES_H
+
+#include "dataset/dataset.h"
+
+/* What delete files say, remembered because they never change. */
+struct dataset_deletes;
+struct dataset_deletes *dataset_deletes_new(void) __attribute__((returns_nonnull));
+void dataset_deletes_free(struct dataset_deletes *deletes);
+
+/* One bitmap for each file of the plan that has deletes, numbered from
+ * *ret_first on in the plan's order; they are there until *ret is let go.
+ * *ret is NULL when there are none, or when they would be too large. */
+enum tn_code dataset_deletes_hold(struct lake *lake, struct dataset_deletes *deletes, const struct iceberg_plan *plan,
+                                  uint64_t *ret_first, struct engine_hold **ret, struct tn_error *err) TN_CHECKED;
+
+#endif
