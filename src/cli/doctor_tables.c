@@ -166,6 +166,12 @@ static enum tn_code read_all(struct doctor *doctor, struct tn_error *err)
                         "%s has %" PRId64 " rows, and its metadata says %" PRId64, name, rows, said);
         }
     }
+    int64_t events = 0;
+    struct tn_error error = {0};
+    if (count_rows(doctor, client, "journal", &events, &error) != TN_OK) {
+        tn_error_context(&error, "the journal");
+        doctor_find_error(doctor, "reading", &error);
+    }
     if (doctor->errors == errors)
         doctor_find(doctor, DOCTOR_OK, "reading", NULL, "%zu datasets answer, and their rows add up",
                     json_array_size(items));

@@ -326,13 +326,11 @@ struct hot_version *hot_hold(struct lake *lake, const char *name, const struct i
     return version;
 }
 
-static void put_part(const struct hot_version *version, bool delta, const char *paths, struct tn_buf *out)
+static void put_part(const struct hot_version *version, bool delta, struct tn_buf *out)
 {
     const struct hot_table *table = version->table;
     uint64_t id = delta ? version->delta_id : version->gone_id;
     tn_buf_puts(out, "SELECT ");
-    if (paths)
-        tn_buf_printf(out, "list_extract(%s, t.tarn_file + 1) AS tarn_path, t.tarn_pos, ", paths);
     for (size_t i = 0; i < table->schema->field_count; i++) {
         tn_buf_puts(out, i ? ", t." : "t.");
         tn_buf_put_sql_name(out, table->schema->fields[i].name);
@@ -344,33 +342,18 @@ static void put_part(const struct hot_version *version, bool delta, const char *
         tn_buf_printf(out, " WHERE tarn_live(%" PRIu64 ", t.rowid)", id);
 }
 
-static void put_paths(const struct hot_version *version, struct tn_buf *out)
-{
-    const struct hot_table *table = version->table;
-    tn_buf_putc(out, '[');
-    pthread_mutex_lock(&table->hot->mutex);
-    for (size_t i = 0; i < table->file_count; i++) {
-        tn_buf_puts(out, i ? ", " : "");
-        tn_buf_put_sql_string(out, table->files[i].path);
-    }
-    pthread_mutex_unlock(&table->hot->mutex);
-    tn_buf_putc(out, ']');
-}
-
 bool dataset_hot_version(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
-                         const struct iceberg_snapshot *snapshot, const struct iceberg_schema *schema, bool placed,
+                         const struct iceberg_snapshot *snapshot, const struct iceberg_schema *schema,
                          struct tn_arena *arena, struct dataset_hot_version *ret)
 {
     struct hot_version *version = hot_hold(lake, name, metadata, snapshot, schema);
     if (!version)
         return false;
-    TN_AUTO_BUF paths = {0}, sql = {0};
-    if (placed)
-        put_paths(version, &paths);
-    put_part(version, false, paths.data, &sql);
+    TN_AUTO_BUF sql = {0};
+    put_part(version, false, &sql);
     if (version->delta_rows) {
         tn_buf_puts(&sql, " UNION ALL ");
-        put_part(version, true, paths.data, &sql);
+        put_part(version, true, &sql);
     }
     *ret = (struct dataset_hot_version){
         .sql = tn_arena_strndup(arena, sql.data, sql.len),
@@ -378,6 +361,28 @@ bool dataset_hot_version(struct lake *lake, const char *name, const struct icebe
         .hold = &version->hold,
     };
     return true;
+}
+
+bool dataset_hot_tables(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
+                        struct tn_arena *arena, struct dataset_hot_tables *ret)
+{
+    struct hot_version *version = hot_hold(lake, name, metadata, metadata->current, metadata->schema);
+    if (!version)
+        return false;
+    unsigned long long serial = version->table->serial;
+    *ret = (struct dataset_hot_tables){
+        .base = tn_arena_printf(arena, HOT_BASE, serial),
+        .delta = version->delta_rows ? tn_arena_printf(arena, HOT_DELTA, serial) : NULL,
+        .base_set = (int64_t)version->gone_id,
+        .delta_set = (int64_t)version->delta_id,
+        .hold = &version->hold,
+    };
+    return true;
+}
+
+const char *dataset_hot_path(struct engine_hold *hold, size_t file)
+{
+    return hot_version_path((struct hot_version *)hold, file);
 }
 
 /* ---- by hand ------------------------------------------------------------------------------- */

@@ -41,10 +41,23 @@ struct dataset_hot_version {
     const char *variant; /* for struct engine_relation; the arena's */
     struct engine_hold *hold;
 };
-/* False when it is not held. Counts as a use; repeated uses start the filling.
- * `placed` as in dataset_placed_sql. */
+/* False when it is not held. Counts as a use; repeated uses start the filling. */
 bool dataset_hot_version(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
-                         const struct iceberg_snapshot *snapshot, const struct iceberg_schema *schema, bool placed,
+                         const struct iceberg_snapshot *snapshot, const struct iceberg_schema *schema,
                          struct tn_arena *arena, struct dataset_hot_version *ret);
+
+/* The same for a statement that comes again and again: only the numbers of the
+ * sets change from version to version, and they can be parameters, so that the
+ * statement is compiled once. Both tables have tarn_file, tarn_pos and the
+ * schema's columns; a row of them is the version's when tarn_live(set, rowid). */
+struct dataset_hot_tables {
+    const char *base, *delta; /* as SQL names them; the arena's. delta NULL: no row was added */
+    int64_t base_set, delta_set;
+    struct engine_hold *hold;
+};
+bool dataset_hot_tables(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
+                        struct tn_arena *arena, struct dataset_hot_tables *ret);
+/* The path behind a tarn_file of it; lives as long as the hold. */
+const char *dataset_hot_path(struct engine_hold *hold, size_t file);
 
 #endif

@@ -194,7 +194,7 @@ static bool resolve_hot(struct lake *lake, const char *name, const struct iceber
                         struct tn_arena *arena, struct engine_relation *ret)
 {
     struct dataset_hot_version hot;
-    if (!dataset_hot_version(lake, name, metadata, snapshot, schema, false, arena, &hot))
+    if (!dataset_hot_version(lake, name, metadata, snapshot, schema, arena, &hot))
         return false;
     ret->definition = hot.sql;
     ret->variant = hot.variant;

@@ -131,6 +131,9 @@ static inline bool is_live(const struct engine_bitmap *bitmap, uint64_t row)
     return row < bitmap->limit && (word >= bitmap->word_count || !(bitmap->words[word] >> (row % 64) & 1));
 }
 
+/* Set 0 is there without being added: nothing is gone. */
+static const struct engine_bitmap all = {.limit = UINT64_MAX};
+
 static void live_of(duckdb_function_info info, duckdb_data_chunk input, duckdb_vector output, bool files)
 {
     struct live *live = duckdb_scalar_function_get_extra_info(info);
@@ -144,7 +147,7 @@ static void live_of(duckdb_function_info info, duckdb_data_chunk input, duckdb_v
     for (idx_t i = 0; i < count; i++) {
         uint64_t id = sets[i] + (file ? file[i] : 0);
         if (!bitmap || id != current) {
-            bitmap = look_up(live, id);
+            bitmap = id ? look_up(live, id) : &all;
             current = id;
         }
         if (!bitmap) {

@@ -8,8 +8,8 @@ import pytest
 
 from tests.support.cli import BINARY, environment, tarn
 
-COMMANDS = ["init", "serve", "ingest", "preview", "sql", "datasets", "describe", "sample", "snapshots", "drop",
-            "rejects", "doctor", "config", "token", "demo", "version", "help"]
+COMMANDS = ["init", "serve", "ingest", "preview", "sql", "datasets", "describe", "sample", "snapshots", "rows", "history",
+            "journal", "restore", "compact", "expire", "pin", "unpin", "drop", "rejects", "doctor", "config", "token", "demo", "version", "help"]
 
 
 def test_version():

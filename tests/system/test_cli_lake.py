@@ -145,12 +145,15 @@ def test_doctor_finds_a_bad_configuration(lake):
 
 
 def test_doctor_finds_a_damaged_table(lake):
-    data = next((lake / "buckets").rglob("*.parquet"))
+    data = next((lake / "buckets/primary/datasets").rglob("*.parquet"))
     whole = data.read_bytes()
     data.unlink()
     assert any(f["level"] == "error" and "people" in f["finding"] for f in findings(lake, 1))
     data.write_bytes(whole)
     findings(lake, 0)
+    events = next((lake / "buckets/primary/journal").rglob("*.parquet"))
+    events.unlink()
+    assert any(f["level"] == "error" and "journal" in f["finding"] for f in findings(lake, 1))
 
 
 def test_doctor_notes_leftovers(lake):

@@ -1,6 +1,7 @@
 """The journal, time travel, restore, compaction, expiry."""
 import json
 import time
+from datetime import datetime
 
 import pytest
 
@@ -53,7 +54,8 @@ def test_journal_lists_filters_and_pages(people):
         if not cursor:
             break
     assert len(seen) == 26 and len({e["event_id"] for e in seen}) == 26
-    assert [e["ts"] for e in seen] == sorted((e["ts"] for e in seen), reverse=True)
+    times = [datetime.fromisoformat(e["ts"]) for e in seen]
+    assert times == sorted(times, reverse=True)
     assert seen[-1]["operation"] == "ingest" and json.loads(seen[-1]["new_value"])["rows"] == 3
     only = people.get("/journal", params={"entity": "107"}).json()["items"]
     assert [e["operation"] for e in only] == ["insert"]
