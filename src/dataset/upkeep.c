@@ -23,7 +23,8 @@ struct upkeep_entry {
     char name[CATALOG_NAME_MAX + 1];
     int64_t looked_version; /* nothing to do in this one */
     int64_t rest_until_us;
-    int64_t orphans_us; /* when they were last looked for */
+    int64_t compact_after_us; /* compacting takes a share of the time, not all of it */
+    int64_t orphans_us;       /* when they were last looked for */
 };
 
 struct dataset_upkeep {
@@ -66,7 +67,9 @@ static struct upkeep_entry *entry_of(struct dataset_upkeep *upkeep, const char *
 /* ---- compaction ----------------------------------------------------------------- */
 
 /* By the summary alone: could there be enough to do? */
-#define DELETED_MIN 5000 /* fewer cost nobody anything, whatever their share */
+/* After a compaction a dataset rests so many times as long as it took. */
+#define COMPACT_REST 15
+#define DELETED_MIN  5000 /* fewer cost nobody anything, whatever their share */
 
 static bool may_have_debt(const struct dataset_upkeep *upkeep, const struct iceberg_metadata *metadata)
 {
@@ -88,17 +91,25 @@ static bool has_debt(const struct dataset_upkeep *upkeep, const struct dataset_d
             (double)debt->deleted_rows > upkeep->options.compact_deleted * (double)(debt->rows + debt->deleted_rows));
 }
 
-static enum tn_code compact_one(struct dataset_upkeep *upkeep, const char *name, struct tn_error *err)
+/* *ret_waits: there is debt, and it is not time yet. */
+static enum tn_code compact_one(struct dataset_upkeep *upkeep, struct upkeep_entry *entry, bool *ret_waits,
+                                struct tn_error *err)
 {
+    const char *name = entry->name;
     struct dataset_debt debt;
     TN_TRY(dataset_debt(upkeep->lake, name, &debt, err));
     if (!has_debt(upkeep, &debt))
         return TN_OK;
+    *ret_waits = tn_now_us() < entry->compact_after_us;
+    if (*ret_waits)
+        return TN_OK;
+    int64_t started_us = tn_now_us();
     const struct dataset_compaction options = {
         .debt_only = true, .actor = "tarn", .cancelled = is_ending, .cancel_context = upkeep};
     struct dataset_compacted done = {0};
     now_doing(upkeep, "compact", name);
     enum tn_code code = dataset_compact(upkeep->lake, name, &options, &done, err);
+    entry->compact_after_us = tn_now_us() + COMPACT_REST * (tn_now_us() - started_us);
     pthread_mutex_lock(&upkeep->mutex);
     upkeep->state.compactions += done.groups > 0;
     upkeep->state.lost_groups += done.lost_groups;
@@ -230,10 +241,12 @@ static enum tn_code keep_one(struct dataset_upkeep *upkeep, struct upkeep_entry 
     TN_TRY(catalog_load(upkeep->lake->catalog, entry->name, &metadata, err));
     if (metadata->version != entry->looked_version) {
         TN_TRY(dataset_journal_foreign(upkeep->lake, entry->name, err));
+        bool waits = false;
         if (may_have_debt(upkeep, metadata))
-            TN_TRY(compact_one(upkeep, entry->name, err));
+            TN_TRY(compact_one(upkeep, entry, &waits, err));
         TN_TRY(thin_one(upkeep, entry->name, metadata, err));
-        entry->looked_version = metadata->version;
+        if (!waits)
+            entry->looked_version = metadata->version;
     }
     return orphans_one(upkeep, entry, err);
 }

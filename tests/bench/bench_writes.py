@@ -128,7 +128,6 @@ def bench_one(_options):
 
 SCRIPT = """
 local n = 0
-local id
 function setup(thread) thread:set("id", counter) counter = counter + 1 end
 counter = 0
 function init() math.randomseed(id * 7919 + 1) end
