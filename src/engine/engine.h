@@ -263,9 +263,10 @@ bool engine_cell_equal(const struct engine_type *type, const struct engine_cell 
 /* The rows of a trusted SELECT, typed, in order, streamed. With a source, the
  * text reads FROM tarn_source(). The cells live until the function returns;
  * an error of its own ends the SELECT and comes back as it is. The statement
- * is prepared once per connection when `keep` is set: for texts that come again and again, each
- * time with the same types of parameters and columns of the source. May be any statement; without `each` it runs for
- * its effect. */
+ * is prepared once per connection when `keep` is set: for texts that come again
+ * and again, each time with the same types of parameters and columns of the
+ * source, and with short results, for they are then computed whole. May be any
+ * statement; without `each` it runs for its effect. */
 struct engine_select {
     const char *sql;
     const struct engine_cell *params; /* $1, $2, ... */

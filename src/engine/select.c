@@ -226,6 +226,18 @@ static enum tn_code take_result(struct session_select *statement, duckdb_result 
     return give(statement, result, receiver->each, receiver->context, err);
 }
 
+/* The whole result at once: of short ones it is there sooner. */
+static enum tn_code execute_whole(struct session_select *statement, const struct receiver *receiver,
+                                  struct tn_error *err)
+{
+    duckdb_result result;
+    enum tn_code code = duckdb_execute_prepared(statement->prepared, &result) == DuckDBSuccess
+                            ? take_result(statement, &result, receiver, err)
+                            : failure(statement, duckdb_result_error(&result), err);
+    duckdb_destroy_result(&result);
+    return code;
+}
+
 static enum tn_code execute(struct session_select *statement, const struct receiver *receiver, struct tn_error *err)
 {
     duckdb_pending_result pending = NULL;
@@ -262,7 +274,7 @@ enum tn_code engine_select(struct engine *engine, const struct engine_select *se
     if (code == TN_OK)
         code = cell_bind(statement->prepared, select->param_types, select->params, select->param_count, err);
     if (code == TN_OK)
-        code = execute(statement, &receiver, err);
+        code = select->keep ? execute_whole(statement, &receiver, err) : execute(statement, &receiver, err);
     engine_source_end(&statement->run);
     return code;
 }
