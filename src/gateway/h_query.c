@@ -73,6 +73,25 @@ static enum tn_code read_asked(struct request *request, json_t **ret_body, struc
     return TN_OK;
 }
 
+/* The lake as an engine of its own sees it: what the lake's engine holds in
+ * memory (hot copies, bitmaps, unrolled events) is not there. The arena's. */
+static struct engine_query_options options_for(struct request *request, const struct engine_query_options *options,
+                                               const struct small_engine *small)
+{
+    struct engine_query_options mine = *options;
+    if (small) {
+        struct lake *alone = tn_arena_alloc(request->arena, sizeof *alone);
+        *alone = request->gateway->lake;
+        alone->engine = small_engine_of(small);
+        alone->hot = NULL;
+        alone->relations = NULL;
+        alone->replays = NULL;
+        alone->journal = NULL;
+        mine.resolver = dataset_resolver(alone);
+    }
+    return mine;
+}
+
 static struct engine *engine_for(const struct request *request, const struct small_engine *small)
 {
     return small ? small_engine_of(small) : request->gateway->lake.engine;
@@ -225,7 +244,8 @@ static enum tn_code answer_rows(struct request *request, const struct engine_que
     TN_CLEANUP(small_engine_close_p) struct small_engine *small = NULL;
     if (memory)
         TN_TRY(small_engine_open(request->gateway, memory, &small, err));
-    TN_TRY(engine_query_start(engine_for(request, small), options, &query, err));
+    const struct engine_query_options mine = options_for(request, options, small);
+    TN_TRY(engine_query_start(engine_for(request, small), &mine, &query, err));
     struct rows *rows = tn_calloc(1, sizeof *rows);
     *rows = (struct rows){.request = request, .small = TN_TAKE(small), .query = query, .answer = kind};
     rows->writer = engine_writer_new(query, formats[kind]);
@@ -246,7 +266,8 @@ static enum tn_code answer_parquet(struct request *request, const struct engine_
     if (memory)
         TN_TRY(small_engine_open(request->gateway, memory, &small, err));
     TN_TRY(store_stage_path(request->gateway->lake.store, request->arena, ".parquet", &path, err));
-    enum tn_code code = engine_query_to_parquet(engine_for(request, small), options, path, &rows, err);
+    const struct engine_query_options mine = options_for(request, options, small);
+    enum tn_code code = engine_query_to_parquet(engine_for(request, small), &mine, path, &rows, err);
     TN_AUTO_CLOSE int fd = code == TN_OK ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     (void)unlink(path);
     TN_TRY(code);

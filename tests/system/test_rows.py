@@ -208,3 +208,18 @@ def test_debt_is_visible(people):
     assert system["debt"]["small_files"] >= 4 and system["upkeep"]["failures"] == 0
     assert system["cache"]["budget_bytes"] > 0
     assert "tarn_compactions_total" in people.get("/metrics").text
+
+
+def test_answers_are_the_same_hot_cold_and_in_an_engine_of_their_own(people):
+    def answers():
+        text = "select id, name, city, rate from people order by id"
+        return [people.query(text)["rows"], people.query(text, memory_bytes=64 << 20)["rows"]]
+    people.post("/datasets/people/pin")
+    for n in range(6):
+        upsert(people, [{"id": n % 4, "name": f"v{n}"}, {"id": 20 + n, "name": "new"}])
+        people.delete(f"/datasets/people/rows/{19 + n}")
+        hot = people.query("select id, name, city, rate from people order by id")
+        assert hot["source"] == {"people": "cache"}
+        assert answers() == [hot["rows"]] * 2
+    people.delete("/datasets/people/pin")
+    assert answers() == [hot["rows"]] * 2
