@@ -654,7 +654,8 @@ typedef void iceberg_key_fn(void *context, const char *key, int64_t size_bytes);
 enum tn_code iceberg_table_reachable(const struct iceberg_table *table, const struct iceberg_metadata *metadata,
                                      iceberg_key_fn *each, void *context, struct tn_error *err) TN_CHECKED;
 /* Objects of the table's metadata, data and commits folders that the NEWEST
- * version does not reach and that are older than min_age_ms: left by crashes,
+ * version does not reach and that are older than min_age_ms (at least 10 while
+ * commits are under way: files are stamped by a clock of ticks): left by crashes,
  * lost races and forgotten snapshots. Deleted when `remove` is set, after
  * `each` (which may be NULL) saw them.
  *
