@@ -77,7 +77,9 @@ static enum tn_code table_load_pointed(const struct iceberg_table *table, const 
     struct metadata *inner = metadata_of(metadata);
     inner->shown.version = pointer->version;
     inner->shown.key = tn_arena_strdup(inner->arena, key);
-    inner->checkpoint = pointer->checkpoint ? pointer->checkpoint : pointer->version;
+    /* Nobody knows whether what was only read is on disk: the next commit writes
+     * its metadata in full and durably, and patches begin behind that one. */
+    inner->checkpoint = 0;
     held_add_version(table->store, metadata);
     *ret = TN_TAKE(metadata);
     return TN_OK;
