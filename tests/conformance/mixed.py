@@ -122,7 +122,9 @@ def choose(dice, model, names):
         for key in doomed:
             model.pop(key, None)
         return writer, word, doomed
-    fresh = [key for key in dice.sample(range(1, 400), 30) if key not in model][:dice.randrange(1, 9)]
+    # There is always a row to insert, also when the first 400 keys are taken.
+    unused = [key for key in range(1, 401) if key not in model]
+    fresh = dice.sample(unused, min(len(unused), dice.randrange(1, 9))) or [max(model) + 1]
     known = dice.sample(sorted(model), min(len(model), dice.randrange(1, 7))) if word == "upsert" else []
     rows = [new_row(dice, key) for key in sorted({*fresh, *known})]
     model.update({row[0]: row for row in rows})
