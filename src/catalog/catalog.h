@@ -89,10 +89,12 @@ enum tn_code catalog_recover(struct catalog *catalog, struct tn_error *err) TN_C
 /* ---- namespaces and identifiers ------------------------------------------ */
 
 /* A namespace is its parts joined by this byte, as in the REST catalog. */
-#define CATALOG_SEPARATOR       '\x1f'
-#define CATALOG_DEFAULT         "default"
-#define CATALOG_IDENTIFIER_MAX  255 /* bytes of a part or a name */
-#define CATALOG_NAMESPACE_MAX   1024
+#define CATALOG_SEPARATOR      '\x1f'
+#define CATALOG_DEFAULT        "default"
+#define CATALOG_IDENTIFIER_MAX 255 /* bytes of a part or a name */
+#define CATALOG_NAMESPACE_MAX  1024
+/* Its parts as a JSON array. */
+void catalog_put_namespace(struct tn_json *json, const char *space);
 #define CATALOG_NAMESPACE_PARTS 16
 
 /* "a.b", for messages; the arena's. */
@@ -179,7 +181,7 @@ enum tn_code catalog_purge(struct catalog *catalog, const char *dataset, struct 
 #define CATALOG_S_REQUEST  "tarn.request-id"
 #define CATALOG_S_STARTED  "tarn.started-at"
 #define CATALOG_S_TOOK_MS  "tarn.took-ms"
-#define CATALOG_S_MODE     "tarn.mode" /* "replace" where the commit replaced everything */
+#define CATALOG_S_MODE     "tarn.mode"          /* "replace" where the commit replaced everything */
 #define CATALOG_S_RESTORED "tarn.restored-from" /* snapshot id that a restore made the newest again */
 
 /* Writes the dataset's description as one JSON object: name, rows, bytes,

@@ -87,7 +87,7 @@ static void entry_move(struct catalog *catalog, struct entry *entry, const struc
 
 /* --- Writing --- */
 
-static void put_parts(struct tn_json *json, const char *space)
+void catalog_put_namespace(struct tn_json *json, const char *space)
 {
     tn_json_open(json, '[');
     for (const char *at = space;;) {
@@ -106,7 +106,7 @@ static void put_space(struct tn_json *json, const char *name, const json_t *prop
     tn_json_dump(properties, &text);
     tn_json_open(json, '{');
     tn_json_key(json, "name");
-    put_parts(json, name);
+    catalog_put_namespace(json, name);
     tn_json_key(json, "properties");
     tn_json_raw(json, text.data, text.len);
     tn_json_close(json, '}');
@@ -119,7 +119,7 @@ static void put_table(struct tn_json *json, const char *dataset, const struct en
     tn_json_open(json, '{');
     tn_json_kstr(json, "dataset", dataset);
     tn_json_key(json, "namespace");
-    put_parts(json, place->space);
+    catalog_put_namespace(json, place->space);
     tn_json_kstr(json, "name", place->table);
     tn_json_kstr(json, "folder", place->prefix);
     tn_json_close(json, '}');

@@ -104,6 +104,8 @@ cli_run_fn cmd_init, cmd_serve, cmd_ingest, cmd_preview, cmd_sql, cmd_datasets, 
     cmd_snapshots, cmd_drop, cmd_rejects, cmd_rows, cmd_history, cmd_journal, cmd_compact, cmd_restore, cmd_expire,
     cmd_pin, cmd_unpin, cmd_doctor, cmd_config, cmd_token, cmd_demo, cmd_version, cmd_help, cmd_complete;
 
+/* Appends ?name=value or &name=value to a path; nothing for NULL. */
+void cli_add_query(struct cli *cli, char **path, const char *name, const char *value);
 /* Answers GET requests of several commands: all pages of a list; the caller's. */
 enum tn_code cli_fetch_items(struct client *client, struct tn_arena *arena, const char *path, json_t **ret,
                              struct tn_error *err) TN_CHECKED;

@@ -12,14 +12,6 @@
 
 /* ---- the request ---------------------------------------------------------------------- */
 
-static void add_query(struct cli *cli, char **path, const char *name, const char *value)
-{
-    if (!value)
-        return;
-    const char *join = strchr(*path, '?') ? "&" : "?";
-    *path = client_path(cli->arena, tn_arena_printf(cli->arena, "%s%s%s=", *path, join, name), value, NULL);
-}
-
 /* The same words as options and as parameters, but for the dash. */
 static const char *const passed_on[][2] = {
     {"types", "types"},       {"format", "format"}, {"delimiter", "delimiter"},     {"header", "header"},
@@ -32,10 +24,10 @@ static char *make_path(struct cli *cli, const struct cli_args *args, const char 
 {
     char *path = tn_arena_strdup(cli->arena, route);
     bool ingest = tn_streq(route, "/ingest/file");
-    add_query(cli, &path, "dataset", dataset);
-    add_query(cli, &path, "source", cli_args_text(args, "source", source));
+    cli_add_query(cli, &path, "dataset", dataset);
+    cli_add_query(cli, &path, "source", cli_args_text(args, "source", source));
     for (size_t i = 0; i < (ingest ? TN_COUNT(passed_on) : 5); i++)
-        add_query(cli, &path, passed_on[i][1], cli_args_text(args, passed_on[i][0], NULL));
+        cli_add_query(cli, &path, passed_on[i][1], cli_args_text(args, passed_on[i][0], NULL));
     return path;
 }
 

@@ -20,14 +20,6 @@ static const struct cli_column history_columns[] = {
     {"source", "source", CLI_TEXT}, {"reason", "reason", CLI_TEXT},  {"snapshot", "snapshot_id", CLI_TEXT},
 };
 
-static void add_query(struct cli *cli, char **path, const char *name, const char *value)
-{
-    if (!value)
-        return;
-    const char *join = strchr(*path, '?') ? "&" : "?";
-    *path = client_path(cli->arena, tn_arena_printf(cli->arena, "%s%s%s=", *path, join, name), value, NULL);
-}
-
 /* ---- rows ------------------------------------------------------------------------- */
 
 struct rows_action {
@@ -136,10 +128,10 @@ enum tn_code cmd_rows(struct cli *cli, const struct cli_args *args, struct tn_er
         return delete_where(cli, dataset, args, err);
     char *path = action->keyed ? client_path(cli->arena, "/datasets/", dataset, "/rows/", args->words[2], NULL)
                                : client_path(cli->arena, "/datasets/", dataset, "/rows", NULL);
-    add_query(cli, &path, "reason", cli_args_text(args, "reason", NULL));
-    add_query(cli, &path, "workspace", cli_args_text(args, "workspace", NULL));
+    cli_add_query(cli, &path, "reason", cli_args_text(args, "reason", NULL));
+    cli_add_query(cli, &path, "workspace", cli_args_text(args, "workspace", NULL));
     if (tn_streq(action->name, "upsert"))
-        add_query(cli, &path, "key", cli_args_text(args, "key", NULL));
+        cli_add_query(cli, &path, "key", cli_args_text(args, "key", NULL));
     TN_AUTO_JSON *answer = NULL;
     const char *rows = args->word_count > wanted ? args->words[wanted] : NULL;
     TN_TRY(send_rows(cli, action, path, rows, &answer, err));
@@ -170,7 +162,7 @@ enum tn_code cmd_journal(struct cli *cli, const struct cli_args *args, struct tn
     TN_TRY(cli_connect(cli, false, &client, err));
     char *path = tn_arena_printf(cli->arena, "/journal?limit=%" PRId64, limit);
     for (size_t i = 0; i < TN_COUNT(filters); i++)
-        add_query(cli, &path, filters[i], cli_args_text(args, filters[i], NULL));
+        cli_add_query(cli, &path, filters[i], cli_args_text(args, filters[i], NULL));
     TN_TRY(client_json(client, "GET", path, NULL, &answer, err));
     return cli_print_items(cli, json_object_get(answer, "items"), event_columns, TN_COUNT(event_columns), "no events",
                            err);

@@ -152,3 +152,11 @@ void cli_release(struct cli *cli)
         cli_note(cli, "left behind: %s", error.detail);
     cli->scratch = NULL;
 }
+
+void cli_add_query(struct cli *cli, char **path, const char *name, const char *value)
+{
+    if (!value)
+        return;
+    const char *join = strchr(*path, '?') ? "&" : "?";
+    *path = client_path(cli->arena, tn_arena_printf(cli->arena, "%s%s%s=", *path, join, name), value, NULL);
+}

@@ -160,6 +160,9 @@ struct dataset_rows {
     const char *reason, *workspace, *request_id; /* may be NULL */
 };
 
+/* How a column of that kind stands in a cell. */
+enum engine_kind dataset_cell_kind(enum iceberg_kind kind);
+
 struct dataset_rows_queues;
 struct dataset_rows_queues *dataset_rows_queues_new(void) __attribute__((returns_nonnull));
 void dataset_rows_queues_free(struct dataset_rows_queues *queues);

@@ -16,7 +16,7 @@
 
 /* ---- columns ---------------------------------------------------------------- */
 
-static enum engine_kind kind_of(enum iceberg_kind kind)
+enum engine_kind dataset_cell_kind(enum iceberg_kind kind)
 {
     static const enum engine_kind kinds[] = {
         [ICEBERG_BOOLEAN] = ENGINE_BOOLEAN,     [ICEBERG_INT] = ENGINE_INTEGER,
@@ -43,7 +43,7 @@ enum tn_code dataset_cell_columns(struct tn_arena *arena, const struct iceberg_s
                            schema->fields[i].name, type->text);
         columns[i] = (struct engine_column){
             .name = tn_arena_strdup(arena, schema->fields[i].name),
-            .type = {.kind = kind_of(type->kind)},
+            .type = {.kind = dataset_cell_kind(type->kind)},
             .type_text = catalog_sql_type(arena, type),
         };
         if (type->kind == ICEBERG_DECIMAL) {

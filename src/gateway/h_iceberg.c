@@ -60,19 +60,6 @@ enum tn_code rest_refuse(struct request *request, unsigned status, const char *t
     return TN_OK;
 }
 
-void rest_write_namespace(struct tn_json *json, const char *space)
-{
-    tn_json_open(json, '[');
-    for (const char *at = space;;) {
-        const char *end = strchrnul(at, CATALOG_SEPARATOR);
-        tn_json_strn(json, at, (size_t)(end - at));
-        if (!*end)
-            break;
-        at = end + 1;
-    }
-    tn_json_close(json, ']');
-}
-
 enum tn_code rest_read_namespace(struct request *request, const json_t *parts, const char **ret, struct tn_error *err)
 {
     TN_AUTO_BUF space = {0};

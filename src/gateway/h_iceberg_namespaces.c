@@ -21,7 +21,7 @@ enum tn_code h_iceberg_namespaces(struct request *request, struct tn_error *err)
     tn_json_open(&json, '[');
     for (size_t i = 0; i < count && !full; i++)
         if (rest_page_takes(&page, names[i], &full))
-            rest_write_namespace(&json, names[i]);
+            catalog_put_namespace(&json, names[i]);
     tn_json_close(&json, ']');
     if (full && page.last)
         tn_json_kstr(&json, "next-page-token", page.last);
@@ -36,7 +36,7 @@ static void write_namespace(struct request *request, const char *space, const js
     tn_json_dump(properties, &text);
     tn_json_open(&json, '{');
     tn_json_key(&json, "namespace");
-    rest_write_namespace(&json, space);
+    catalog_put_namespace(&json, space);
     tn_json_key(&json, "properties");
     tn_json_raw(&json, text.data, text.len);
     tn_json_close(&json, '}');

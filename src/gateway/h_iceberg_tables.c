@@ -27,7 +27,7 @@ enum tn_code h_iceberg_tables(struct request *request, struct tn_error *err)
             continue;
         tn_json_open(&json, '{');
         tn_json_key(&json, "namespace");
-        rest_write_namespace(&json, space);
+        catalog_put_namespace(&json, space);
         tn_json_kstr(&json, "name", names[i]);
         tn_json_close(&json, '}');
     }

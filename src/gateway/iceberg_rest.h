@@ -7,8 +7,6 @@
 /* An error that has no code of its own here: Java's clients go by `status` and
  * `type`. Returns TN_OK: the reply stands. */
 enum tn_code rest_refuse(struct request *request, unsigned status, const char *type, const char *message);
-/* {"namespace": [...]} and the like: the parts of a namespace as an array. */
-void rest_write_namespace(struct tn_json *json, const char *space);
 /* The namespace of a document, ["a", "b"], as one text; the arena's. */
 enum tn_code rest_read_namespace(struct request *request, const json_t *parts, const char **ret,
                                  struct tn_error *err) TN_CHECKED;

@@ -5,6 +5,8 @@
 #include "ingest/json_records.h"
 #include "ingest/typed.h"
 
+#include "dataset/dataset.h"
+
 #include <float.h>
 #include <math.h>
 #include <sodium.h>
@@ -12,18 +14,7 @@
 
 static struct engine_type engine_type_of(const struct iceberg_type *type)
 {
-    static const enum engine_kind kinds[] = {
-        [ICEBERG_BOOLEAN] = ENGINE_BOOLEAN,     [ICEBERG_INT] = ENGINE_INTEGER,
-        [ICEBERG_LONG] = ENGINE_BIGINT,         [ICEBERG_FLOAT] = ENGINE_DOUBLE,
-        [ICEBERG_DOUBLE] = ENGINE_DOUBLE,       [ICEBERG_DECIMAL] = ENGINE_DECIMAL,
-        [ICEBERG_DATE] = ENGINE_DATE,           [ICEBERG_TIME] = ENGINE_TIME,
-        [ICEBERG_TIMESTAMP] = ENGINE_TIMESTAMP, [ICEBERG_TIMESTAMPTZ] = ENGINE_TIMESTAMPTZ,
-        [ICEBERG_STRING] = ENGINE_VARCHAR,      [ICEBERG_UUID] = ENGINE_UUID,
-        [ICEBERG_FIXED] = ENGINE_BLOB,          [ICEBERG_BINARY] = ENGINE_BLOB,
-        [ICEBERG_STRUCT] = ENGINE_OTHER,        [ICEBERG_LIST] = ENGINE_OTHER,
-        [ICEBERG_MAP] = ENGINE_OTHER,           [ICEBERG_UNSUPPORTED] = ENGINE_OTHER,
-    };
-    return (struct engine_type){kinds[type->kind], (uint8_t)type->precision, (uint8_t)type->scale};
+    return (struct engine_type){dataset_cell_kind(type->kind), (uint8_t)type->precision, (uint8_t)type->scale};
 }
 
 /* ---- bare text ---------------------------------------------------------------- */
