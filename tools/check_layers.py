@@ -9,12 +9,16 @@ import re
 import sys
 from pathlib import Path
 
-LAYERS = ["base", "store", "iceberg", "engine", "catalog", "journal", "dataset", "ingest", "vector", "embed", "demo", "gateway", "cli"]
+LAYERS = ["base", "store", "iceberg", "engine", "catalog", "journal", "dataset", "vector", "embed", "demo",
+          "job", "model", "document", "ingest", "index", "answer", "gateway", "cli"]
 ONLY = {
     "iceberg": {"base", "store"},
     "vector": {"base"},
     "embed": {"base"},
     "demo": {"base"},
+    "job": {"base"},
+    "model": {"base", "embed"},
+    "document": {"base"},
 }
 # Libraries that one module keeps to itself.
 OWNERS = {"duckdb.h": "engine", "microhttpd.h": "gateway", "histedit.h": "cli", "editline/readline.h": "cli"}
