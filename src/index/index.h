@@ -1,0 +1,227 @@
+/* index: texts of a dataset, found by meaning, by words, or by both.
+ *
+ * A logical index is a dataset, some of its text columns (or one column of
+ * vectors), a way to cut texts into chunks, and an embedding model at one
+ * version. Three things keep it:
+ *
+ *   the definition     vectors/<index>/index.json in the lake's store: what the
+ *                      index is. Durable with the lake.
+ *   the vectors        the dataset <index>__vectors, one row per chunk: chunk
+ *                      id, document id, text, place, content hash, model,
+ *                      version, embedding. An ordinary Iceberg table.
+ *   the working files  state/indexes/<index>/: chunk texts by number
+ *                      (docs/formats/chunk-file.md), words (SQLite FTS5) and
+ *                      nearest neighbours (src/vector). A cache: made again from
+ *                      the vectors table alone when it is missing or damaged.
+ *
+ * Documents. A document is a row of the dataset; its id is the row's key as
+ * text (several key columns: joined by ',' with '\' before a ',' of their own).
+ * A dataset without a key is indexed all the same: a document is then a
+ * distinct text, its id the MD5 of the text columns. A chunk is (document,
+ * chunk number) and has a number of its own, the chunk id, never used twice.
+ *
+ * Freshness. Building and catching up are one walk, index_bring_up: it looks at
+ * the rows that changed since the snapshot that the index shows (all, the first
+ * time), cuts them, keeps every chunk whose text is there already, embeds the
+ * others in batches, and commits batch by batch. What is committed is the
+ * checkpoint: after a crash the walk finds it and goes on, and at most the
+ * batch under way is embedded again. A text that any index with the same model
+ * version holds already is not embedded again.
+ * A search never returns a document that was deleted or changed by a commit
+ * that was acknowledged before the search began: what differs between the
+ * index's snapshot and the dataset's is left out until the index has caught up.
+ *
+ * Searching. Exactly k hits when k chunks (with per_doc: documents) qualify: in
+ * vector and hybrid mode those that pass the filter, in keyword mode those that
+ * match as well. Ties go to the lower chunk id. Scores: vector, 1 - distance;
+ * keyword, BM25 (larger is better); hybrid, 0 to 1 ("blend") or a sum of
+ * reciprocal ranks ("rrf").
+ *
+ *   index_service_open()   finds the definitions; opens nothing else yet
+ *   index_create()         writes a definition, orders its building
+ *   index_bring_up()       builds or catches up, in the calling thread
+ *   index_search()         hits
+ *   index_drop()           definition, vectors and working files go
+ *
+ * Ownership: the service owns the indexes; answers are the caller's.
+ * Threads: every function from any thread, except open and close. Searches run
+ * side by side and beside a catch-up; of catch-ups and folds of one index one
+ * runs at a time.
+ * Errors: TN_ENOTFOUND (no such index; names the others), TN_EEXISTS,
+ * TN_EREQUEST (a definition or query that makes no sense), TN_EUNAVAILABLE
+ * (nothing is embedded yet; the model is away), TN_ECONFLICT (the model behind
+ * the name is another one than the index was built with), and what the
+ * dataset, the model and the engine say.
+ */
+#ifndef TARN_INDEX_INDEX_H
+#define TARN_INDEX_INDEX_H
+
+#include "base/base.h"
+#include "dataset/dataset.h"
+#include "job/job.h"
+#include "model/model.h"
+
+struct index_service;
+
+#define INDEX_NAME_MAX    96 /* so that <index>__vectors is a dataset's name */
+#define INDEX_COLUMNS_MAX 16
+#define INDEX_K_MAX       1000
+#define INDEX_QUERY_MAX   8192 /* bytes of a query's text */
+
+/* ---- the service ---------------------------------------------------------- */
+
+/* Who embeds; the model service, or a stand-in for tests. As in model.h. */
+struct index_embedder {
+    void *context;
+    enum tn_code (*find)(void *context, const char *model, struct model_info *ret, struct tn_error *err);
+    enum tn_code (*embed)(void *context, const char *model, const struct model_call *call,
+                          const struct model_text *texts, size_t count, float *out, struct tn_error *err);
+    size_t (*count_tokens)(void *context, const char *model, struct model_text text);
+};
+struct index_embedder index_embedder_of(struct model_service *models);
+
+struct index_options {
+    struct lake *lake;  /* outlives the service */
+    const char *folder; /* state/indexes of the lake; made when missing */
+    struct index_embedder embedder;
+    struct job_service *jobs; /* between its open and its start: the kind "index" is added. NULL: no jobs */
+    bool follow;              /* a thread looks for commits and catches up */
+};
+enum tn_code index_service_open(const struct index_options *options, struct index_service **ret,
+                                struct tn_error *err) TN_CHECKED;
+/* After job_service_close: no job may be in the service any more. */
+void index_service_close(struct index_service *service);
+TN_DEFINE_CLEANUP(struct index_service, index_service_close)
+
+/* ---- definitions ------------------------------------------------------------ */
+
+struct index_definition {
+    const char *name;                /* as a dataset's; NULL: the dataset's */
+    const char *dataset;             /* must exist */
+    const char *const *text_columns; /* none and no vector_column: chosen by length and kind */
+    size_t text_column_count;
+    const char *vector_column; /* a list of numbers; then no text is embedded */
+    const char *model;         /* NULL: the default model */
+    uint32_t chunk_size;       /* tokens; 0: what the model reads, at most 256 */
+    uint32_t chunk_overlap;    /* tokens; UINT32_MAX: an eighth of the size */
+    const char *backend;       /* "hnsw", "auto" (which is hnsw); NULL: "auto" */
+    double recall_target;      /* 0: 0.95 */
+};
+/* Durable when it returns; the building is a job, whose id is written to
+ * ret_job ("" without a job service). */
+enum tn_code index_create(struct index_service *service, const struct index_definition *definition, const char *actor,
+                          char ret_job[JOB_ID_TEXT], struct tn_error *err) TN_CHECKED;
+enum tn_code index_drop(struct index_service *service, const char *name, struct tn_error *err) TN_CHECKED;
+/* Objects: name, dataset, text_columns, model, version, dimension, chunk,
+ * state ("ready", "building", "behind", "empty"), documents, chunks,
+ * snapshot_id, generation, delta, bytes. */
+enum tn_code index_list(struct index_service *service, struct tn_json *out, struct tn_error *err) TN_CHECKED;
+enum tn_code index_show(struct index_service *service, const char *name, struct tn_json *out,
+                        struct tn_error *err) TN_CHECKED;
+/* The index that a search of a dataset uses: the one created last; the
+ * caller's to free(). TN_ENOTFOUND. */
+enum tn_code index_of_dataset(struct index_service *service, const char *dataset, char **ret,
+                              struct tn_error *err) TN_CHECKED;
+
+/* ---- building ----------------------------------------------------------------- */
+
+struct index_report {
+    uint64_t documents;        /* looked at */
+    uint64_t chunks;           /* added */
+    uint64_t embedded, reused; /* of those */
+    uint64_t deleted;          /* chunks that are gone */
+    int64_t snapshot_id;       /* of the dataset, that the index now shows */
+    bool folded;
+};
+/* `run` may be NULL: then nothing is reported and nothing ends it early. */
+enum tn_code index_bring_up(struct index_service *service, const char *name, struct job_run *run,
+                            struct index_report *ret, struct tn_error *err) TN_CHECKED;
+/* Orders a job that does it; `once`. TN_EUNAVAILABLE without a job service. */
+enum tn_code index_order(struct index_service *service, const char *name, const char *actor,
+                         char ret_job[JOB_ID_TEXT], struct tn_error *err) TN_CHECKED;
+/* Deletes the working files and makes them again from the vectors table. */
+enum tn_code index_rebuild(struct index_service *service, const char *name, struct tn_error *err) TN_CHECKED;
+
+/* ---- generations ---------------------------------------------------------------- */
+
+/* Folds all changes into a new generation. */
+enum tn_code index_fold(struct index_service *service, const char *name, struct tn_error *err) TN_CHECKED;
+/* The generation before the active one serves again. */
+enum tn_code index_rollback(struct index_service *service, const char *name, struct tn_error *err) TN_CHECKED;
+/* An object: samples, k, recall, recall_at_1, latency p50, p95, p99 in
+ * microseconds: approximate against exact search, by `samples` chunks of its own. */
+enum tn_code index_evaluate(struct index_service *service, const char *name, uint32_t samples, uint32_t k,
+                            struct tn_json *out, struct tn_error *err) TN_CHECKED;
+
+/* ---- searching -------------------------------------------------------------------- */
+
+enum index_mode { INDEX_HYBRID, INDEX_VECTOR, INDEX_KEYWORD };
+enum index_fusion { INDEX_BLEND, INDEX_RRF };
+bool index_mode_parse(const char *word, enum index_mode *ret);
+bool index_fusion_parse(const char *word, enum index_fusion *ret);
+
+struct index_query {
+    const char *index;
+    const char *text;    /* NULL when a vector is given (mode vector) */
+    const float *vector; /* NULL: the text is embedded */
+    size_t dimension;
+    uint32_t k; /* 0: 10 */
+    enum index_mode mode;
+    enum index_fusion fusion;
+    double weight;             /* of the vector leg, 0 to 1; negative: the default */
+    const char *filter;        /* a predicate over the dataset's columns, judged inside; NULL: all */
+    const char *model_version; /* refuse another; NULL: the index's */
+    double recall;             /* 0: the index's target */
+    bool per_doc;              /* at most one chunk of a document */
+    bool rows;                 /* fetch the rows too */
+};
+
+struct index_hit {
+    int64_t chunk_id;
+    const char *doc_id;
+    const char *column;
+    uint32_t chunk_no;
+    uint64_t begin, end; /* bytes of the column's text */
+    double score;
+    const char *text;
+    size_t text_length;
+    const char *row;                    /* JSON object; NULL unless asked for */
+    double vector_score, keyword_score; /* NaN: the leg did not have it */
+    uint32_t vector_rank, keyword_rank; /* from 1; 0: the leg did not have it */
+};
+
+struct index_answer {
+    struct tn_arena *arena; /* all below */
+    char query_id[TN_UUID_TEXT];
+    const char *index, *dataset;
+    struct index_hit *hits;
+    size_t hit_count;
+    uint64_t generation;
+    const char *model, *model_version; /* "" for given vectors */
+    int64_t snapshot_id;               /* of the dataset, that the answer holds for */
+    bool behind;                       /* rows of that snapshot are not searchable yet */
+    /* the plan */
+    const char *strategy; /* of the vector leg; "none" */
+    uint32_t distances, hops, window, reranked;
+    double estimated_recall;
+    double selectivity;
+    uint64_t passing; /* chunks that pass the filter; UINT64_MAX: there was none */
+    uint64_t vector_candidates, keyword_candidates;
+    const char *keyword_query; /* as the words were understood; NULL */
+    uint64_t embed_us, filter_us, vector_us, keyword_us, fetch_us, total_us;
+};
+enum tn_code index_search(struct index_service *service, const struct index_query *query, struct index_answer **ret,
+                          struct tn_error *err) TN_CHECKED;
+void index_answer_free(struct index_answer *answer);
+TN_DEFINE_CLEANUP(struct index_answer, index_answer_free)
+/* The answer as POST /search gives it; with `explain` the ranks and times too. */
+void index_answer_write(const struct index_answer *answer, bool explain, struct tn_json *out);
+
+/* ---- in SQL ------------------------------------------------------------------------ */
+
+/* vector_search, keyword_search and hybrid_search: ('index', 'text' [, k [, 'filter']]).
+ * For the lake's resolver: the hits as a relation. */
+enum tn_code index_resolve_call(void *service, const struct engine_table_ref *ref, struct tn_arena *arena,
+                                struct engine_relation *ret, struct tn_error *err) TN_CHECKED;
+
+#endif
