@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 LAYERS = ["base", "store", "iceberg", "engine", "catalog", "journal", "dataset", "vector", "embed", "demo",
-          "job", "model", "document", "ingest", "index", "answer", "gateway", "cli"]
+          "job", "model", "document", "ingest", "index", "outcome", "answer", "gateway", "cli"]
 ONLY = {
     "iceberg": {"base", "store"},
     "vector": {"base"},
