@@ -1,0 +1,54 @@
+/* chunk_file: the texts of chunks by number, read where they lie.
+ *
+ * Two files of one folder (docs/formats/chunk-file.md): chunks.log holds one
+ * checksummed record per change, chunks.map the place of each chunk's record.
+ * Both are mapped: fetching a chunk is two reads of memory and a checksum. How
+ * much of the log counts is remembered by the owner, with the other files
+ * that must agree; what lies behind is cut off when the file is opened.
+ *
+ * Threads: any number read beside one writer. What a read gives stays where
+ * it is until the file is closed.
+ * Errors: TN_ENOTFOUND for a number that is not there, TN_ECORRUPT for damage.
+ */
+#ifndef TARN_INDEX_CHUNK_FILE_H
+#define TARN_INDEX_CHUNK_FILE_H
+
+#include "base/base.h"
+
+struct chunk_file;
+
+#define CHUNK_DOC_ID_MAX 60000
+#define CHUNK_COLUMN_MAX 1000
+#define CHUNK_TEXT_MAX   (64U << 20)
+#define CHUNK_ID_MAX     INT64_C(2000000000)
+
+struct chunk_record {
+    int64_t id;
+    uint32_t number;                    /* among the document's chunks */
+    uint64_t begin, end;                /* bytes of the column's text */
+    const char *doc_id, *column, *text; /* with the lengths below; not terminated in what is read */
+    size_t doc_id_length, column_length, text_length;
+};
+
+/* length: the log's bytes that count (0: a new file is begun);
+ * CHUNK_FILE_WHOLE: as many as make whole records. */
+#define CHUNK_FILE_WHOLE UINT64_MAX
+enum tn_code chunk_file_open(const char *folder, uint64_t length, struct chunk_file **ret,
+                             struct tn_error *err) TN_CHECKED;
+void chunk_file_close(struct chunk_file *file);
+TN_DEFINE_CLEANUP(struct chunk_file, chunk_file_close)
+
+/* Gathered, and there for readers with the next flush. */
+enum tn_code chunk_file_put(struct chunk_file *file, const struct chunk_record *record,
+                            struct tn_error *err) TN_CHECKED;
+void chunk_file_remove(struct chunk_file *file, int64_t id);
+/* *ret_length: what the owner is to remember once its other files agree. */
+enum tn_code chunk_file_flush(struct chunk_file *file, uint64_t *ret_length, struct tn_error *err) TN_CHECKED;
+
+enum tn_code chunk_file_get(struct chunk_file *file, int64_t id, struct chunk_record *ret,
+                            struct tn_error *err) TN_CHECKED;
+/* Ids are below this. */
+int64_t chunk_file_limit(struct chunk_file *file);
+uint64_t chunk_file_bytes(struct chunk_file *file);
+
+#endif

@@ -1,0 +1,289 @@
+/* The chunks and their words, in SQLite. */
+#include "index/keyword.h"
+
+#include <sqlite3.h>
+#include <unistd.h>
+
+static const char schema[] =
+    "CREATE TABLE IF NOT EXISTS numbers(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS chunks(id INTEGER PRIMARY KEY, doc TEXT NOT NULL, number INTEGER NOT NULL,"
+    " field TEXT NOT NULL, hash BLOB NOT NULL);"
+    "CREATE INDEX IF NOT EXISTS chunks_by_doc ON chunks(doc);"
+    "CREATE INDEX IF NOT EXISTS chunks_by_hash ON chunks(hash);"
+    "CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(text, content='',"
+    " tokenize='porter unicode61 remove_diacritics 2');";
+
+enum statement { ADD, ADD_WORDS, REMOVE, REMOVE_WORDS, GET, SET, OF_DOC, ALL, STATEMENTS };
+static const char *const texts[STATEMENTS] = {
+    [ADD] = "INSERT OR REPLACE INTO chunks(id, doc, number, field, hash) VALUES(?, ?, ?, ?, ?)",
+    [ADD_WORDS] = "INSERT INTO words(rowid, text) VALUES(?, ?)",
+    [REMOVE] = "DELETE FROM chunks WHERE id = ?",
+    [REMOVE_WORDS] = "INSERT INTO words(words, rowid, text) VALUES('delete', ?, ?)",
+    [GET] = "SELECT value FROM numbers WHERE name = ?",
+    [SET] = "INSERT OR REPLACE INTO numbers(name, value) VALUES(?, ?)",
+    [OF_DOC] = "SELECT id, doc, number, field, hash FROM chunks WHERE doc = ? ORDER BY id",
+    [ALL] = "SELECT id, doc, number, field, hash FROM chunks ORDER BY id",
+};
+
+struct keyword_writer {
+    sqlite3 *db;
+    char *path;
+    sqlite3_stmt *statements[STATEMENTS];
+};
+
+struct keyword_reader {
+    sqlite3 *db;
+    char *path;
+    sqlite3_stmt *find, *search[2][2]; /* by whether there is a filter, and a limit */
+    const struct keyword_search *current;
+};
+
+static enum tn_code db_fail(sqlite3 *db, const char *path, struct tn_error *err)
+{
+    int code = db ? sqlite3_errcode(db) : SQLITE_NOMEM;
+    enum tn_code ours = TN_EIO;
+    if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_ERROR)
+        ours = TN_ECORRUPT;
+    else if (code == SQLITE_FULL)
+        ours = TN_EDISKFULL;
+    return tn_fail(err, ours, "%s: %s", path, db ? sqlite3_errmsg(db) : "no memory");
+}
+
+static enum tn_code exec(sqlite3 *db, const char *sql, const char *path, struct tn_error *err)
+{
+    return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? TN_OK : db_fail(db, path, err);
+}
+
+static enum tn_code prepare(sqlite3 *db, const char *sql, const char *path, sqlite3_stmt **ret, struct tn_error *err)
+{
+    return sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, ret, NULL) == SQLITE_OK
+               ? TN_OK
+               : db_fail(db, path, err);
+}
+
+/* ---- the writer ------------------------------------------------------------ */
+
+enum tn_code keyword_writer_open(const char *path, bool fresh, struct keyword_writer **ret, struct tn_error *err)
+{
+    TN_CLEANUP(keyword_writer_close_p) struct keyword_writer *writer = tn_calloc(1, sizeof *writer);
+    static const char *const suffixes[] = {"", "-wal", "-shm"};
+    writer->path = tn_strdup(path);
+    for (size_t i = 0; fresh && i < TN_COUNT(suffixes); i++) {
+        TN_AUTO_FREE char *file = tn_asprintf("%s%s", path, suffixes[i]);
+        (void)unlink(file);
+    }
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    if (sqlite3_open_v2(path, &writer->db, flags, NULL) != SQLITE_OK)
+        return db_fail(writer->db, path, err);
+    /* A lost last commit is noticed and made again; a torn one cannot be. */
+    TN_TRY(
+        exec(writer->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-8000;", path, err));
+    TN_TRY(exec(writer->db, schema, path, err));
+    for (size_t i = 0; i < STATEMENTS; i++)
+        TN_TRY(prepare(writer->db, texts[i], path, &writer->statements[i], err));
+    *ret = TN_TAKE(writer);
+    return TN_OK;
+}
+
+void keyword_writer_close(struct keyword_writer *writer)
+{
+    if (!writer)
+        return;
+    for (size_t i = 0; i < STATEMENTS; i++)
+        (void)sqlite3_finalize(writer->statements[i]);
+    (void)sqlite3_close(writer->db);
+    free(writer->path);
+    free(writer);
+}
+
+static enum tn_code run(struct keyword_writer *writer, enum statement which, struct tn_error *err)
+{
+    sqlite3_stmt *statement = writer->statements[which];
+    int code = sqlite3_step(statement);
+    enum tn_code result = code == SQLITE_DONE || code == SQLITE_ROW ? TN_OK : db_fail(writer->db, writer->path, err);
+    (void)sqlite3_reset(statement);
+    return result;
+}
+
+enum tn_code keyword_begin(struct keyword_writer *writer, struct tn_error *err)
+{
+    return exec(writer->db, "BEGIN IMMEDIATE", writer->path, err);
+}
+
+enum tn_code keyword_commit(struct keyword_writer *writer, struct tn_error *err)
+{
+    return exec(writer->db, "COMMIT", writer->path, err);
+}
+
+void keyword_rollback(struct keyword_writer *writer)
+{
+    if (!sqlite3_get_autocommit(writer->db))
+        (void)sqlite3_exec(writer->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+static void bind_text(sqlite3_stmt *statement, int at, const char *text, size_t length)
+{
+    (void)sqlite3_bind_text64(statement, at, text, length, SQLITE_STATIC, SQLITE_UTF8);
+}
+
+enum tn_code keyword_add(struct keyword_writer *writer, const struct keyword_chunk *chunk, const char *text,
+                         size_t length, struct tn_error *err)
+{
+    sqlite3_stmt *add = writer->statements[ADD], *words = writer->statements[ADD_WORDS];
+    (void)sqlite3_bind_int64(add, 1, chunk->id);
+    bind_text(add, 2, chunk->doc_id, strlen(chunk->doc_id));
+    (void)sqlite3_bind_int64(add, 3, chunk->number);
+    bind_text(add, 4, chunk->column, strlen(chunk->column));
+    (void)sqlite3_bind_blob(add, 5, chunk->hash, sizeof chunk->hash, SQLITE_STATIC);
+    TN_TRY(run(writer, ADD, err));
+    (void)sqlite3_bind_int64(words, 1, chunk->id);
+    bind_text(words, 2, text, length);
+    return run(writer, ADD_WORDS, err);
+}
+
+enum tn_code keyword_remove(struct keyword_writer *writer, int64_t id, const char *text, size_t length,
+                            struct tn_error *err)
+{
+    (void)sqlite3_bind_int64(writer->statements[REMOVE], 1, id);
+    TN_TRY(run(writer, REMOVE, err));
+    (void)sqlite3_bind_int64(writer->statements[REMOVE_WORDS], 1, id);
+    bind_text(writer->statements[REMOVE_WORDS], 2, text, length);
+    return run(writer, REMOVE_WORDS, err);
+}
+
+enum tn_code keyword_get(struct keyword_writer *writer, const char *name, int64_t *ret, struct tn_error *err)
+{
+    sqlite3_stmt *statement = writer->statements[GET];
+    bind_text(statement, 1, name, strlen(name));
+    int code = sqlite3_step(statement);
+    enum tn_code result = TN_OK;
+    if (code == SQLITE_ROW)
+        *ret = sqlite3_column_int64(statement, 0);
+    else if (code == SQLITE_DONE)
+        *ret = 0;
+    else
+        result = db_fail(writer->db, writer->path, err);
+    (void)sqlite3_reset(statement);
+    return result;
+}
+
+enum tn_code keyword_set(struct keyword_writer *writer, const char *name, int64_t value, struct tn_error *err)
+{
+    bind_text(writer->statements[SET], 1, name, strlen(name));
+    (void)sqlite3_bind_int64(writer->statements[SET], 2, value);
+    return run(writer, SET, err);
+}
+
+static void read_chunk(sqlite3_stmt *statement, struct keyword_chunk *ret)
+{
+    *ret = (struct keyword_chunk){.id = sqlite3_column_int64(statement, 0),
+                                  .doc_id = (const char *)sqlite3_column_text(statement, 1),
+                                  .number = (uint32_t)sqlite3_column_int64(statement, 2),
+                                  .column = (const char *)sqlite3_column_text(statement, 3)};
+    const void *hash = sqlite3_column_blob(statement, 4);
+    if (hash && sqlite3_column_bytes(statement, 4) == KEYWORD_HASH_BYTES)
+        memcpy(ret->hash, hash, sizeof ret->hash);
+    if (!ret->doc_id)
+        ret->doc_id = "";
+    if (!ret->column)
+        ret->column = "";
+}
+
+enum tn_code keyword_chunks(struct keyword_writer *writer, const char *doc_id, keyword_chunk_fn *each, void *context,
+                            struct tn_error *err)
+{
+    sqlite3_stmt *statement = writer->statements[doc_id ? OF_DOC : ALL];
+    enum tn_code result = TN_OK;
+    int code = SQLITE_DONE;
+    if (doc_id)
+        bind_text(statement, 1, doc_id, strlen(doc_id));
+    while (result == TN_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+        struct keyword_chunk chunk;
+        read_chunk(statement, &chunk);
+        result = each(context, &chunk, err);
+    }
+    if (result == TN_OK && code != SQLITE_DONE)
+        result = db_fail(writer->db, writer->path, err);
+    (void)sqlite3_reset(statement);
+    return result;
+}
+
+/* ---- readers ----------------------------------------------------------------- */
+
+static void passes(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    const struct keyword_reader *reader = sqlite3_user_data(context);
+    (void)count;
+    sqlite3_result_int(context, reader->current->passes(reader->current->context, sqlite3_value_int64(values[0])));
+}
+
+enum tn_code keyword_reader_open(const char *path, struct keyword_reader **ret, struct tn_error *err)
+{
+    TN_CLEANUP(keyword_reader_close_p) struct keyword_reader *reader = tn_calloc(1, sizeof *reader);
+    reader->path = tn_strdup(path);
+    if (sqlite3_open_v2(path, &reader->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+        return db_fail(reader->db, path, err);
+    (void)sqlite3_busy_timeout(reader->db, 5000);
+    if (sqlite3_create_function_v2(reader->db, "tarn_passes", 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, reader, passes,
+                                   NULL, NULL, NULL) != SQLITE_OK)
+        return db_fail(reader->db, path, err);
+    TN_TRY(
+        exec(reader->db, "PRAGMA query_only=ON; PRAGMA cache_size=-16000; PRAGMA mmap_size=268435456;", path, err));
+    TN_TRY(prepare(reader->db, "SELECT id FROM chunks WHERE hash = ? LIMIT 1", path, &reader->find, err));
+    for (int filtered = 0; filtered < 2; filtered++)
+        for (int limited = 0; limited < 2; limited++) {
+            char sql[200];
+            snprintf(sql, sizeof sql,
+                     "SELECT rowid, bm25(words) AS score FROM words WHERE words MATCH ?1%s ORDER BY score, rowid%s",
+                     filtered ? " AND tarn_passes(rowid)" : "", limited ? " LIMIT ?2" : "");
+            TN_TRY(prepare(reader->db, sql, path, &reader->search[filtered][limited], err));
+        }
+    *ret = TN_TAKE(reader);
+    return TN_OK;
+}
+
+void keyword_reader_close(struct keyword_reader *reader)
+{
+    if (!reader)
+        return;
+    (void)sqlite3_finalize(reader->find);
+    for (int i = 0; i < 4; i++)
+        (void)sqlite3_finalize(reader->search[i / 2][i % 2]);
+    (void)sqlite3_close(reader->db);
+    free(reader->path);
+    free(reader);
+}
+
+enum tn_code keyword_search(struct keyword_reader *reader, const struct keyword_search *search, struct tn_error *err)
+{
+    sqlite3_stmt *statement = reader->search[search->passes != NULL][search->most > 0];
+    enum tn_code result = TN_OK;
+    int code;
+    reader->current = search;
+    bind_text(statement, 1, search->expression, strlen(search->expression));
+    if (search->most > 0)
+        (void)sqlite3_bind_int64(statement, 2, (int64_t)search->most);
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW)
+        if (!search->each(search->context, sqlite3_column_int64(statement, 0), -sqlite3_column_double(statement, 1)))
+            break;
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
+        result = db_fail(reader->db, reader->path, err);
+    (void)sqlite3_reset(statement);
+    (void)sqlite3_clear_bindings(statement);
+    reader->current = NULL;
+    return result;
+}
+
+enum tn_code keyword_find_hash(struct keyword_reader *reader, const unsigned char hash[KEYWORD_HASH_BYTES],
+                               int64_t *ret, struct tn_error *err)
+{
+    (void)sqlite3_bind_blob(reader->find, 1, hash, KEYWORD_HASH_BYTES, SQLITE_STATIC);
+    int code = sqlite3_step(reader->find);
+    enum tn_code result = TN_OK;
+    if (code == SQLITE_ROW || code == SQLITE_DONE)
+        *ret = code == SQLITE_ROW ? sqlite3_column_int64(reader->find, 0) : -1;
+    else
+        result = db_fail(reader->db, reader->path, err);
+    (void)sqlite3_reset(reader->find);
+    return result;
+}
