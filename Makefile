@@ -1,7 +1,7 @@
 # Thin verbs over CMake presets and the tools. "make help" lists them.
 .DEFAULT_GOAL := help
 .PHONY: help build run test faults soak conformance bench bench-writes bench-vector asan tsan fuzz test-arm64 \
-        format format-check tidy install clean setup-build engine
+        format format-check tidy install clean setup-build engine model
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -21,12 +21,17 @@ setup-build:
 engine: setup-build
 	@tools/fetch_engine.sh
 
+# A build without the model is whole but for search by meaning, and says so.
+model: setup-build
+	@tools/fetch_model.sh >/dev/null || echo "continuing without the built-in embedding model" >&2
+
 # Configuring again costs a second and changes nothing: Ninja does it by itself
 # when a CMake file changed.
-$(RELEASE)/build.ninja: | engine
+$(RELEASE)/build.ninja: | engine model
 	@$(CONFIGURE) release
 
-build: engine $(RELEASE)/build.ninja ## build/release/tarn and tarn-vector, installing what is missing
+build: engine model $(RELEASE)/build.ninja ## build/release/tarn and tarn-vector, installing what is missing
+	@[ -f $(RELEASE)/all-MiniLM-L6-v2.tarn-model ] || $(CONFIGURE) release
 	@ninja -C $(RELEASE) -n | grep -q 'no work to do' || $(NINJA) -C $(RELEASE)
 
 run: build ## make ./demo-lake, load the staffing workload, serve it and print the link
@@ -97,7 +102,7 @@ tidy: engine ## clang-tidy over src
 	@$(CONFIGURE) clang
 	@run-clang-tidy-14 -quiet -p build/clang '$(CURDIR)/src/.*\.c$$' 2>/dev/null
 
-install: build ## the programs, the engine, man page, completions, systemd unit under PREFIX
+install: build ## the programs, the engine, the model, man page, completions, systemd unit under PREFIX
 	@DESTDIR=$(DESTDIR) cmake --install $(RELEASE) --prefix $(PREFIX) --strip >/dev/null
 	@echo "installed under $(DESTDIR)$(PREFIX)"
 

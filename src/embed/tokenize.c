@@ -15,7 +15,7 @@ enum {
 
 struct tokenizer {
     const struct embed_vocab *vocab;
-    uint32_t *ids;
+    uint32_t *ids; /* NULL: they are only counted */
     struct embed_span *spans;
     size_t count, capacity; /* the last place is kept for the closing token */
     bool full;              /* a token found no place */
@@ -31,7 +31,8 @@ static void put_token(struct tokenizer *t, uint32_t id, uint32_t end)
         t->full = true;
         return;
     }
-    t->ids[t->count] = id;
+    if (t->ids)
+        t->ids[t->count] = id;
     if (t->spans)
         t->spans[t->count] = (struct embed_span){t->start, end};
     t->count++;
@@ -144,7 +145,8 @@ size_t embed_vocab_tokenize(const struct embed_vocab *vocab, const char *prefix,
     put_token(&t, vocab->cls, 0);
     take_text(&t, (struct embed_text){prefix, strlen(prefix)}, false);
     take_text(&t, text, true);
-    t.ids[t.count] = vocab->sep;
+    if (ids)
+        t.ids[t.count] = vocab->sep;
     if (spans) {
         uint32_t end = (uint32_t)TN_MIN(text.length, (size_t)UINT32_MAX);
         spans[t.count] = (struct embed_span){end, end};

@@ -33,6 +33,7 @@
 #include "gateway/route.h"
 #include "gateway/tokens.h"
 #include "ingest/ingest.h"
+#include "model/model.h"
 #include "store/store.h"
 
 #include <pthread.h>
@@ -70,6 +71,7 @@ struct gateway {
     struct route_table routes;
     struct tn_buf openapi;
     struct dataset_upkeep *upkeep; /* NULL: none is wanted */
+    struct model_service *models;
     struct MHD_Daemon *daemon;
     char *tls_cert, *tls_key;
     int stop_fd; /* eventfd: written by gateway_request_stop */

@@ -117,6 +117,17 @@ static enum tn_code open_lake(struct gateway *gateway, const struct tn_config *c
     return tn_pool_new(waiting + SPARE_THREADS, &gateway->requests, err);
 }
 
+static enum tn_code open_models(struct gateway *gateway, const struct tn_config *config, struct tn_error *err)
+{
+    const struct model_options options = {
+        .config = config,
+        .folder = tn_path_join(gateway->arena, gateway->folder, "models"),
+        .shared_asset = model_shared_asset(gateway->arena),
+        .pool = gateway->lake.pool,
+    };
+    return model_service_open(&options, &gateway->models, err);
+}
+
 static enum tn_code open_tokens(struct gateway *gateway, struct tn_error *err)
 {
     struct token_identity first;
@@ -171,6 +182,7 @@ static enum tn_code open_parts(struct gateway *gateway, const struct gateway_opt
     TN_TRY(lakedir_lock(gateway, err));
     TN_TRY(open_tokens(gateway, err));
     TN_TRY(open_lake(gateway, options->config, err));
+    TN_TRY(open_models(gateway, options->config, err));
     openapi_write(gateway->routes, TARN_VERSION, &gateway->openapi);
     TN_TRY(watch_start(gateway, err));
     TN_TRY(server_start(gateway, err));
@@ -268,6 +280,7 @@ void gateway_close(struct gateway *gateway)
     watch_stop(gateway);
     tn_pool_free(gateway->requests);
     dataset_upkeep_stop(gateway->upkeep);
+    model_service_close(gateway->models);
     tn_pool_free(gateway->lake.pool);
     dataset_hot_free(gateway->lake.hot);
     dataset_rows_queues_free(gateway->lake.queues);

@@ -14,6 +14,7 @@
  *   model_embed()         texts to vectors, batched, retried, in order
  *   model_chat()          messages to an answer, streamed
  *   model_import()        a downloaded folder becomes a built-in model
+ *   model_accept()        a model that changed is wanted as it is now
  *
  * Calls to a provider are bounded: so many at once, a time-out each, retries
  * with growing pauses and jitter for what may pass (connection, 429, 5xx), and
@@ -116,7 +117,22 @@ struct model_usage {
 enum tn_code model_chat(struct model_service *service, const char *name, const struct model_chat *chat,
                         struct tn_buf *ret_answer, struct model_usage *ret_usage, struct tn_error *err) TN_CHECKED;
 
-/* A folder as published (safetensors, vocab, config) becomes models/NAME.tarn-model. */
+/* The default from now on, for vectors or for chat; kept in the registry.
+ * TN_ECONFLICT while tarn.yaml names one. */
+enum tn_code model_set_default(struct model_service *service, const char *name, bool chat, struct model_info *ret,
+                               struct tn_error *err) TN_CHECKED;
+/* What a model is now becomes what it is held to: after TN_ECONFLICT, when the
+ * change is wanted. Vectors of the former version remain what they are. */
+enum tn_code model_accept(struct model_service *service, const char *name, struct model_info *ret,
+                          struct tn_error *err) TN_CHECKED;
+
+/* The asset that came with the build: TARN_MODEL, else beside the program, else
+ * where an installation puts it. NULL: there is none. The arena's. */
+#define MODEL_DEFAULT_NAME "all-MiniLM-L6-v2"
+char *model_shared_asset(struct tn_arena *arena);
+
+/* A folder as published (safetensors, vocab, config) becomes models/NAME.tarn-model
+ * (NULL: the folder's name). TN_EEXISTS when another model has that name. */
 enum tn_code model_import(struct model_service *service, const char *folder, const char *name, struct model_info *ret,
                           struct tn_error *err) TN_CHECKED;
 

@@ -1,9 +1,9 @@
-/* Speed and fidelity of one asset on this machine; not installed.
+/* What the build and developers do with assets; not installed.
  *
- *   embed_bench ASSET                 rates at several lengths, one thread
- *   embed_bench ASSET FILE OUT.f32    vectors of the lines of FILE
- *   embed_bench ASSET FILE -          token ids of the lines of FILE
- *   embed_bench --import DIR ASSET    make an asset
+ *   embed_tool ASSET                 rates at several lengths, one thread
+ *   embed_tool ASSET FILE OUT.f32    vectors of the lines of FILE
+ *   embed_tool ASSET FILE -          token ids of the lines of FILE
+ *   embed_tool --import DIR ASSET    make an asset
  */
 #include "embed/embed.h"
 
@@ -108,7 +108,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (argc != 2 && argc != 4) {
-        (void)fprintf(stderr, "usage: embed_bench ASSET [LINES OUT.f32|-] | --import DIR ASSET\n");
+        (void)fprintf(stderr, "usage: embed_tool ASSET [LINES OUT.f32|-] | --import DIR ASSET\n");
         return 2;
     }
     TN_CLEANUP(embed_model_close_p) struct embed_model *model = NULL;
