@@ -44,6 +44,19 @@ struct engine_cell *cells_copy(const struct cells_shape *shape, struct tn_arena 
     return copy;
 }
 
+struct engine_cell *cells_copy_keys(const struct cells_shape *shape, struct tn_arena *arena,
+                                    const struct engine_cell *keys, size_t count)
+{
+    size_t total = count * shape->key_count;
+    struct engine_cell *copy = TN_ARENA_ARRAY(arena, struct engine_cell, total + 1);
+    for (size_t i = 0; i < total; i++) {
+        copy[i] = keys[i];
+        if (!copy[i].null && holds_text(shape->columns[shape->key[i % shape->key_count]].type.kind))
+            copy[i].text.data = tn_arena_strndup(arena, copy[i].text.data, copy[i].text.length);
+    }
+    return copy;
+}
+
 bool cells_equal(const struct cells_shape *shape, const struct engine_cell *a, const struct engine_cell *b)
 {
     for (size_t i = 0; i < shape->width; i++)

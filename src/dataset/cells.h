@@ -27,6 +27,9 @@ enum tn_code cells_shape_init(struct cells_shape *shape, struct tn_arena *arena,
 /* Texts are copied too. */
 struct engine_cell *cells_copy(const struct cells_shape *shape, struct tn_arena *arena, const struct engine_cell *row)
     __attribute__((returns_nonnull));
+/* Keys one behind the other, texts too. */
+struct engine_cell *cells_copy_keys(const struct cells_shape *shape, struct tn_arena *arena,
+                                    const struct engine_cell *keys, size_t count) __attribute__((returns_nonnull));
 bool cells_equal(const struct cells_shape *shape, const struct engine_cell *a, const struct engine_cell *b);
 /* The key's cells of a row, in the key's order, into `key`. */
 void cells_key_of(const struct cells_shape *shape, const struct engine_cell *row, struct engine_cell *key);

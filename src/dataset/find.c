@@ -7,6 +7,7 @@
  */
 #include "dataset/cells.h"
 #include "dataset/dataset_internal.h"
+#include "dataset/hot.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -303,10 +304,13 @@ enum tn_code dataset_find_keys(struct lake *lake, const char *name, struct icebe
                                const struct engine_cell *keys, size_t count, dataset_found_fn *each, void *context,
                                struct tn_error *err)
 {
+    enum tn_code code;
     if (count == 0 || !metadata->current)
         return TN_OK;
+    if (dataset_hot_find(lake, name, metadata, keys, count, each, context, &code, err))
+        return code;
     TN_CLEANUP(search_release) struct search search;
-    enum tn_code code = search_init(&search, lake, metadata, each, context, err);
+    code = search_init(&search, lake, metadata, each, context, err);
     search.keys = keys;
     search.key_count = count;
     if (code == TN_OK && search.shape.key_count == 0)

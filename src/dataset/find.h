@@ -2,8 +2,8 @@
  * dataset. What writes by key and by predicate look up, and what time travel by
  * replay starts from.
  *
- * Reads through the hot copy when there is one of exactly this version, else
- * from the files; the answer is the same.
+ * Keys are looked up in the hot copy when there is one of exactly this version,
+ * else in the files; the answer is the same.
  */
 #ifndef TARN_DATASET_FIND_H
 #define TARN_DATASET_FIND_H
@@ -26,8 +26,9 @@ enum tn_code dataset_cell_columns(struct tn_arena *arena, const struct iceberg_s
 
 /* Every live row of metadata->current whose key is one of `keys`: count times
  * as many cells as the schema has identifier columns, in their order. In no
- * order; a key without a row is simply not found. Files whose bounds exclude
- * all keys are not opened. */
+ * order; a key without a row is simply not found. Each key stands there once.
+ * Files whose bounds exclude all keys are not opened. Under the dataset's lock,
+ * or while nobody writes. */
 enum tn_code dataset_find_keys(struct lake *lake, const char *name, struct iceberg_metadata *metadata,
                                const struct engine_cell *keys, size_t count, dataset_found_fn *each, void *context,
                                struct tn_error *err) TN_CHECKED;

@@ -11,6 +11,7 @@
 
 #define USES_TO_FILL 3
 #define WINDOW_NS    UINT64_C(60000000000)
+#define FILL_TRIES   3 /* a compaction may come between */
 
 struct dataset_hot *dataset_hot_new(uint64_t memory_bytes)
 {
@@ -33,6 +34,7 @@ struct hot_table *hot_table_new(struct dataset_hot *hot, struct engine *engine, 
     table->arena = tn_arena_new();
     table->schema_id = schema->id;
     table->schema = iceberg_schema_copy(table->arena, schema);
+    pthread_mutex_init(&table->growing, NULL);
     pthread_mutex_lock(&hot->mutex);
     table->serial = ++hot->serial;
     pthread_mutex_unlock(&hot->mutex);
@@ -57,10 +59,22 @@ void hot_table_unref(struct hot_table *table)
     pthread_mutex_lock(&table->hot->mutex);
     table->hot->state.bytes -= table->bytes;
     pthread_mutex_unlock(&table->hot->mutex);
+    hot_keys_free(table->keys);
+    pthread_mutex_destroy(&table->growing);
     tn_arena_free(table->arena);
     free(table->files);
     free(table->slots);
     free(table);
+}
+
+void hot_count_keys(struct hot_table *table)
+{
+    uint64_t bytes = table->keys ? hot_keys_bytes(table->keys) : 0;
+    pthread_mutex_lock(&table->hot->mutex);
+    table->bytes += bytes - table->keys_bytes; /* modulo 2^64: right also when they shrink */
+    table->hot->state.bytes += bytes - table->keys_bytes;
+    table->keys_bytes = bytes;
+    pthread_mutex_unlock(&table->hot->mutex);
 }
 
 static uint32_t *find_slot(const struct hot_table *table, const char *path)
@@ -127,15 +141,6 @@ struct hot_version *hot_version_new(struct hot_table *table, int64_t snapshot_id
     return version;
 }
 
-const char *hot_version_path(struct hot_version *version, size_t file)
-{
-    const struct hot_table *table = version->table;
-    pthread_mutex_lock(&table->hot->mutex);
-    const char *path = file < table->file_count ? table->files[file].path : "";
-    pthread_mutex_unlock(&table->hot->mutex);
-    return path;
-}
-
 struct hot_version *hot_newest(const struct hot_copy *copy)
 {
     return copy->version_count ? copy->versions[copy->version_count - 1] : NULL;
@@ -153,15 +158,21 @@ struct hot_copy *hot_find(struct dataset_hot *hot, const char *name)
 
 struct hot_dropped hot_take_out(struct hot_copy *copy)
 {
-    struct hot_dropped dropped = {.table = copy->table, .count = copy->version_count};
+    struct hot_dropped dropped = {.table = copy->table, .queued = copy->queued, .count = copy->version_count};
     memcpy(dropped.versions, copy->versions, sizeof copy->versions);
     copy->table = NULL;
+    copy->queued = (struct hot_queue){0};
     copy->version_count = 0;
     return dropped;
 }
 
 void hot_let_go(struct hot_dropped *dropped)
 {
+    if (dropped->queued.first) { /* somebody may be doing it just now */
+        pthread_mutex_lock(&dropped->table->growing);
+        hot_queue_clear(&dropped->queued);
+        pthread_mutex_unlock(&dropped->table->growing);
+    }
     for (size_t i = 0; i < dropped->count; i++)
         engine_hold_unref(&dropped->versions[i]->hold);
     hot_table_unref(dropped->table);
@@ -200,7 +211,6 @@ static struct hot_copy *need_copy(struct dataset_hot *hot, const char *name)
         return copy;
     copy = tn_calloc(1, sizeof *copy);
     copy->name = tn_strdup(name);
-    copy->pending_end = &copy->pending;
     copy->next = hot->copies;
     hot->copies = copy;
     return copy;
@@ -211,7 +221,23 @@ static struct hot_copy *need_copy(struct dataset_hot *hot, const char *name)
 struct job {
     struct lake *lake;
     char *name;
+    bool catch_up; /* else fill */
 };
+
+/* All that is queued by now. */
+static enum tn_code catch_up(struct lake *lake, const char *name, struct tn_error *err)
+{
+    ICEBERG_AUTO_METADATA *metadata = NULL;
+    TN_TRY(catalog_load(lake->catalog, name, &metadata, err));
+    pthread_mutex_lock(&lake->hot->mutex);
+    struct hot_copy *copy = hot_find(lake->hot, name);
+    copy->catching_up = false;
+    int64_t snapshot_id = copy->queued.last ? copy->queued.last->after_id : 0;
+    pthread_mutex_unlock(&lake->hot->mutex);
+    if (snapshot_id)
+        hot_catch_up(lake, name, metadata, snapshot_id);
+    return TN_OK;
+}
 
 static void run_job(void *argument)
 {
@@ -221,7 +247,10 @@ static void run_job(void *argument)
     pthread_mutex_lock(&hot->mutex);
     bool closing = hot->closing;
     pthread_mutex_unlock(&hot->mutex);
-    if (!closing && hot_fill(job->lake, job->name, &err) != TN_OK)
+    enum tn_code code = closing ? TN_OK : TN_ECONFLICT;
+    for (int left = FILL_TRIES; code == TN_ECONFLICT && left > 0; left--)
+        code = (job->catch_up ? catch_up : hot_fill)(job->lake, job->name, &err);
+    if (code != TN_OK)
         TN_LOG(TN_LOG_DEBUG, "cache.fill", TN_FS("dataset", job->name), TN_FS("error", err.detail));
     free(job->name);
     free(job);
@@ -231,18 +260,30 @@ static void run_job(void *argument)
     pthread_mutex_unlock(&hot->mutex);
 }
 
-/* Under the mutex. */
+/* The next three under the mutex. */
+static void submit_job(struct lake *lake, const struct hot_copy *copy, bool to_catch_up)
+{
+    lake->hot->running++;
+    struct job *job = tn_malloc(sizeof *job);
+    *job = (struct job){lake, tn_strdup(copy->name), to_catch_up};
+    tn_pool_submit(lake->pool, TN_BACKGROUND, run_job, job);
+}
+
 static void submit(struct lake *lake, struct hot_copy *copy)
 {
-    struct dataset_hot *hot = lake->hot;
     uint64_t now = tn_mono_ns();
-    if (!lake->pool || hot->closing || copy->filling || now < copy->retry_ns)
+    if (!lake->pool || lake->hot->closing || copy->filling || now < copy->retry_ns)
         return;
     copy->retry_ns = now + WINDOW_NS / 6; /* not again at once, whatever becomes of it */
-    hot->running++;
-    struct job *job = tn_malloc(sizeof *job);
-    *job = (struct job){lake, tn_strdup(copy->name)};
-    tn_pool_submit(lake->pool, TN_BACKGROUND, run_job, job);
+    submit_job(lake, copy, false);
+}
+
+void hot_start_catching_up(struct lake *lake, struct hot_copy *copy)
+{
+    if (!lake->pool || lake->hot->closing || copy->catching_up)
+        return;
+    copy->catching_up = true;
+    submit_job(lake, copy, true);
 }
 
 void hot_start_filling(struct lake *lake, const char *name)
@@ -268,7 +309,7 @@ void dataset_hot_free(struct dataset_hot *hot)
         struct hot_dropped dropped = hot_take_out(copy);
         hot->copies = copy->next;
         hot_let_go(&dropped);
-        hot_forget_pending(copy);
+        hot_queue_clear(&copy->pending);
         free(copy->name);
         free(copy->uuid);
         free(copy);
@@ -318,6 +359,12 @@ struct hot_version *hot_hold(struct lake *lake, const char *name, const struct i
     pthread_mutex_lock(&hot->mutex);
     struct hot_copy *copy = need_copy(hot, name);
     struct hot_version *version = find_version(copy, metadata, snapshot, schema);
+    if (!version && hot_is_queued(copy, metadata, snapshot->id)) {
+        pthread_mutex_unlock(&hot->mutex);
+        hot_catch_up(lake, name, metadata, snapshot->id);
+        pthread_mutex_lock(&hot->mutex);
+        version = find_version(copy, metadata, snapshot, schema);
+    }
     if (version)
         engine_hold_ref(&version->hold);
     if (version || snapshot == metadata->current)
@@ -363,26 +410,36 @@ bool dataset_hot_version(struct lake *lake, const char *name, const struct icebe
     return true;
 }
 
-bool dataset_hot_tables(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
-                        struct tn_arena *arena, struct dataset_hot_tables *ret)
+/* The copy's table when it has the keys of exactly this version; held. */
+static struct hot_table *hold_keys(struct lake *lake, const char *name, const struct iceberg_metadata *metadata)
 {
-    struct hot_version *version = hot_hold(lake, name, metadata, metadata->current, metadata->schema);
-    if (!version)
-        return false;
-    unsigned long long serial = version->table->serial;
-    *ret = (struct dataset_hot_tables){
-        .base = tn_arena_printf(arena, HOT_BASE, serial),
-        .delta = version->delta_rows ? tn_arena_printf(arena, HOT_DELTA, serial) : NULL,
-        .base_set = (int64_t)version->gone_id,
-        .delta_set = (int64_t)version->delta_id,
-        .hold = &version->hold,
-    };
-    return true;
+    struct dataset_hot *hot = lake->hot;
+    struct hot_table *table = NULL;
+    pthread_mutex_lock(&hot->mutex);
+    struct hot_copy *copy = need_copy(hot, name);
+    copy->wants_keys = true;
+    if (copy->table && copy->table->keys && tn_streq(copy->uuid, metadata->uuid) &&
+        copy->table->schema_id == metadata->schema->id && copy->table->keys_snapshot == metadata->current->id) {
+        table = copy->table;
+        atomic_fetch_add(&table->references, 1);
+    }
+    bool hit = table || (copy->table && copy->no_room); /* nothing to fill for */
+    count_use(lake, copy, hit);
+    pthread_mutex_unlock(&hot->mutex);
+    return table;
 }
 
-const char *dataset_hot_path(struct engine_hold *hold, size_t file)
+bool dataset_hot_find(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
+                      const struct engine_cell *keys, size_t count, dataset_found_fn *each, void *context,
+                      enum tn_code *ret_code, struct tn_error *err)
 {
-    return hot_version_path((struct hot_version *)hold, file);
+    if (!lake->hot || !lake->hot->state.budget || !metadata->current || !metadata->schema->identifier_count)
+        return false;
+    TN_CLEANUP(hot_table_unref_p) struct hot_table *table = hold_keys(lake, name, metadata);
+    if (!table)
+        return false;
+    *ret_code = hot_keys_find(table->keys, keys, count, each, context, err);
+    return true;
 }
 
 /* ---- by hand ------------------------------------------------------------------------------- */
@@ -399,7 +456,8 @@ enum tn_code dataset_hot_pin(struct lake *lake, const char *name, struct tn_erro
     pthread_mutex_lock(&hot->mutex);
     struct hot_copy *copy = need_copy(hot, exact);
     copy->pinned = true;
-    bool held = metadata->current && find_version(copy, metadata, metadata->current, metadata->schema);
+    bool held = metadata->current && (find_version(copy, metadata, metadata->current, metadata->schema) ||
+                                      hot_is_queued(copy, metadata, metadata->current->id));
     pthread_mutex_unlock(&hot->mutex);
     if (held || !metadata->current)
         return TN_OK;

@@ -7,6 +7,10 @@
  * replaced, never changed, so that readers of older versions go on undisturbed
  * until the copy is filled anew. Losing a copy changes no answer.
  *
+ * A commit leaves its change in a queue; the reader who first wants the version
+ * does all that is queued to the tables at once, so writers run no statement.
+ * What writers look rows up by is moved on by the commit itself (hot_keys.h).
+ *
  * Filled in the background after repeated use or by dataset_hot_pin, least
  * recently used out first under a hard budget (setting cache.memory, default a
  * quarter of the machine's). Threads: any.
@@ -21,10 +25,12 @@ struct dataset_hot;
 /* What a commit changed, told by who made it; spares reading it back. */
 struct dataset_change {
     const struct dataset_place *removed;
+    const struct engine_cell *removed_keys; /* of the same rows: as many cells as the schema has key columns */
     size_t removed_count;
     const char *added_path; /* the one new data file; NULL: none */
     const struct engine_cell *added;
     size_t added_rows; /* rows x columns of the schema */
+    bool moved;        /* nothing else is set: the same rows lie in other files, and which, is not said */
 };
 
 /* After a commit, under the dataset's lock: the copy of `before` becomes one of
@@ -46,18 +52,11 @@ bool dataset_hot_version(struct lake *lake, const char *name, const struct icebe
                          const struct iceberg_snapshot *snapshot, const struct iceberg_schema *schema,
                          struct tn_arena *arena, struct dataset_hot_version *ret);
 
-/* The same for a statement that comes again and again: only the numbers of the
- * sets change from version to version, and they can be parameters, so that the
- * statement is compiled once. Both tables have tarn_file, tarn_pos and the
- * schema's columns; a row of them is the version's when tarn_live(set, rowid). */
-struct dataset_hot_tables {
-    const char *base, *delta; /* as SQL names them; the arena's. delta NULL: no row was added */
-    int64_t base_set, delta_set;
-    struct engine_hold *hold;
-};
-bool dataset_hot_tables(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
-                        struct tn_arena *arena, struct dataset_hot_tables *ret);
-/* The path behind a tarn_file of it; lives as long as the hold. */
-const char *dataset_hot_path(struct engine_hold *hold, size_t file);
+/* The rows of some keys in the newest version, as dataset_find_keys gives them,
+ * without a statement. False when it is not held: *ret_code says nothing then.
+ * Counts as a use. Under the dataset's lock. */
+bool dataset_hot_find(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
+                      const struct engine_cell *keys, size_t count, dataset_found_fn *each, void *context,
+                      enum tn_code *ret_code, struct tn_error *err);
 
 #endif

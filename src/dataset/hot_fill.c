@@ -95,6 +95,55 @@ static enum tn_code read_files(struct filling *filling, struct tn_error *err)
     return engine_select(filling->lake->engine, &select, NULL, NULL, NULL, take_file, table, err);
 }
 
+/* ---- keys ------------------------------------------------------------------------------ */
+
+#define KEYS_ROW_BYTES 96 /* of a row beside its values */
+
+static enum tn_code take_keyed(void *context, const struct engine_cell *cells, struct tn_error *err)
+{
+    const struct hot_table *table = context;
+    int64_t file = cells[0].integer;
+    if (file < 0 || (size_t)file >= table->file_count)
+        return tn_fail(err, TN_EINTERNAL, "a hot copy has rows of file %" PRId64, file);
+    const struct dataset_place place = {table->files[file].path, cells[1].integer};
+    hot_keys_add(table->keys, &place, cells + 2);
+    return TN_OK;
+}
+
+/* Keys are a convenience of writers: nobody else's copy goes for them. */
+static bool want_keys(const struct filling *filling)
+{
+    struct dataset_hot *hot = filling->lake->hot;
+    struct hot_copy *copy = filling->copy;
+    uint64_t bytes = 3 * (uint64_t)filling->plan->size_bytes + filling->table->rows * KEYS_ROW_BYTES;
+    pthread_mutex_lock(&hot->mutex);
+    bool wanted = filling->metadata->schema->identifier_count && (copy->pinned || copy->wants_keys);
+    bool room = hot->state.bytes + bytes <= hot->state.budget;
+    copy->no_room = wanted && !room;
+    pthread_mutex_unlock(&hot->mutex);
+    return wanted && room;
+}
+
+static enum tn_code read_keys(struct filling *filling, struct tn_error *err)
+{
+    struct hot_table *table = filling->table;
+    if (!want_keys(filling))
+        return TN_OK;
+    TN_TRY(hot_keys_new(table->schema, &table->keys, err));
+    TN_AUTO_BUF sql = {0};
+    tn_buf_puts(&sql, "SELECT tarn_file, tarn_pos");
+    for (size_t i = 0; i < table->schema->field_count; i++) {
+        tn_buf_puts(&sql, ", ");
+        tn_buf_put_sql_name(&sql, table->schema->fields[i].name);
+    }
+    tn_buf_printf(&sql, " FROM " HOT_BASE, (unsigned long long)table->serial);
+    const struct engine_select select = {.sql = sql.data};
+    TN_TRY(engine_select(filling->lake->engine, &select, NULL, NULL, NULL, take_keyed, table, err));
+    table->keys_snapshot = filling->metadata->current->id;
+    hot_count_keys(table);
+    return TN_OK;
+}
+
 /* ---- before and after ------------------------------------------------------------------ */
 
 static bool has_name(const struct iceberg_schema *schema, const char *name)
@@ -123,7 +172,7 @@ static enum tn_code begin(struct filling *filling, struct tn_error *err)
     pthread_mutex_lock(&lake->hot->mutex);
     filling->copy = hot_find(lake->hot, filling->name);
     if (filling->copy) {
-        hot_forget_pending(filling->copy);
+        hot_queue_clear(&filling->copy->pending);
         filling->copy->filling = true;
     }
     pthread_mutex_unlock(&lake->hot->mutex);
@@ -151,6 +200,7 @@ static enum tn_code fill_table(struct filling *filling, struct tn_error *err)
     pthread_mutex_unlock(&lake->hot->mutex);
     TN_TRY(create_tables(filling, err));
     TN_TRY(read_files(filling, err));
+    TN_TRY(read_keys(filling, err));
     filling->version = hot_version_new(filling->table, metadata->current->id, NULL, NULL, 0);
     return TN_OK;
 }
@@ -158,18 +208,29 @@ static enum tn_code fill_table(struct filling *filling, struct tn_error *err)
 /* Does to the table what was done to the dataset meanwhile. */
 static enum tn_code catch_up(struct filling *filling, struct tn_error *err)
 {
-    struct hot_pending *pending = filling->copy->pending;
-    while (pending && pending->before_id != filling->version->snapshot_id)
-        pending = pending->next;
-    for (; pending; pending = pending->next) {
-        struct hot_version *next = NULL;
-        if (!pending->followable || pending->before_id != filling->version->snapshot_id)
+    const struct hot_pending *first = filling->copy->pending.first, *last = filling->copy->pending.last;
+    struct hot_version *versions[HOT_VERSIONS];
+    struct hot_table *table = filling->table;
+    size_t count;
+    while (first && first->before_id != filling->version->snapshot_id)
+        first = first->next;
+    if (!first)
+        return TN_OK;
+    for (const struct hot_pending *at = first; at; at = at->next) {
+        if (!at->followable || (at->next && at->next->before_id != at->after_id))
             return tn_fail(err, TN_ECONFLICT, "the dataset changed in another way meanwhile");
-        TN_TRY(hot_apply(filling->lake, filling->name, filling->metadata, filling->version, pending->after_id,
-                         &pending->change, &next, err));
-        engine_hold_unref(&filling->version->hold);
-        filling->version = next;
+        if (table->keys && !hot_keys_apply(table->keys, &at->change)) {
+            hot_keys_free(table->keys);
+            table->keys = NULL;
+        }
     }
+    TN_TRY(hot_apply(filling->lake, filling->name, filling->metadata, filling->version, first, last, versions, &count,
+                     err));
+    engine_hold_unref(&filling->version->hold);
+    filling->version = versions[count - 1];
+    for (size_t i = 0; i + 1 < count; i++)
+        engine_hold_unref(&versions[i]->hold);
+    table->keys_snapshot = last->after_id;
     return TN_OK;
 }
 
@@ -204,7 +265,7 @@ static void filling_release(struct filling *filling)
     if (filling->copy) {
         pthread_mutex_lock(&hot->mutex);
         filling->copy->filling = false;
-        hot_forget_pending(filling->copy);
+        hot_queue_clear(&filling->copy->pending);
         pthread_mutex_unlock(&hot->mutex);
     }
     if (filling->version)

@@ -2,13 +2,15 @@
  *
  *   hot.c        which copies there are, who reads them, how much they take
  *   hot_fill.c   from files to tables
- *   hot_follow.c commits become rows of the delta and bits
+ *   hot_queue.c  commits wait, until a reader wants their version
+ *   hot_follow.c changes become rows of the delta and bits
+ *   hot_keys.c   rows by key, for writers
  *
- * Locks: hot->mutex guards the list of copies, their state and versions, the
- * figures, and the lists of files in tables. Tables change (rows are added) and
- * copies get versions only under the dataset's lock. hot->fill_mutex lets one
- * filling run at a time. Order: dataset's lock or fill_mutex, then mutex; no
- * SQL runs under mutex.
+ * Locks: hot->mutex guards the list of copies, their state, queues and versions,
+ * the figures, and the lists of files in tables. A table that is shown grows
+ * only under its `growing`; its keys change only under the dataset's lock.
+ * hot->fill_mutex lets one filling run at a time. Order: fill_mutex, then the
+ * dataset's lock, then growing, then mutex; no SQL runs under mutex.
  */
 #ifndef TARN_DATASET_HOT_INTERNAL_H
 #define TARN_DATASET_HOT_INTERNAL_H
@@ -16,6 +18,7 @@
 #include "dataset/cells.h"
 #include "dataset/dataset_internal.h"
 #include "dataset/hot.h"
+#include "dataset/hot_keys.h"
 
 #include <pthread.h>
 
@@ -42,6 +45,10 @@ struct hot_table {
     size_t file_count, file_capacity;
     uint32_t *slots; /* of files by path; file + 1, 0: free */
     size_t slot_count;
+    pthread_mutex_t growing;
+    struct hot_keys *keys; /* NULL: none */
+    int64_t keys_snapshot; /* whose rows they are */
+    uint64_t keys_bytes;   /* of `bytes` */
 };
 
 /* One version, in numbers; what readers hold. */
@@ -55,7 +62,7 @@ struct hot_version {
     uint64_t delta_rows;
 };
 
-/* A change that came while the table was being filled. */
+/* A change that is to be done to a table; immutable once it is queued. */
 struct hot_pending {
     int64_t before_id, after_id;
     bool followable;
@@ -64,18 +71,25 @@ struct hot_pending {
     struct hot_pending *next;
 };
 
+struct hot_queue {
+    struct hot_pending *first, *last;
+    size_t count, rows;
+};
+
 struct hot_copy {
     char *name, *uuid;
     bool pinned, filling;
-    uint64_t used;      /* the clock at its last use */
-    uint64_t window_ns; /* when counting of uses began */
-    uint64_t retry_ns;  /* not before then is it filled in the background */
-    size_t uses;        /* in the window */
+    bool wants_keys, no_room; /* a writer asked for keys; there was no room for them */
+    bool catching_up;         /* a job for it is under way */
+    uint64_t used;            /* the clock at its last use */
+    uint64_t window_ns;       /* when counting of uses began */
+    uint64_t retry_ns;        /* not before then is it filled in the background */
+    size_t uses;              /* in the window */
     struct hot_table *table;
     struct hot_version *versions[HOT_VERSIONS]; /* newest last */
     size_t version_count;
-    struct hot_pending *pending, **pending_end;
-    size_t pending_rows;
+    struct hot_queue queued;  /* behind the newest version, in their order */
+    struct hot_queue pending; /* since the filling under way began */
     struct hot_copy *next;
 };
 
@@ -98,6 +112,7 @@ void hot_publish(struct hot_copy *copy, struct hot_version *version);
 /* Takes the copy's table and versions out: to be let go without the mutex. */
 struct hot_dropped {
     struct hot_table *table;
+    struct hot_queue queued;
     struct hot_version *versions[HOT_VERSIONS];
     size_t count;
 };
@@ -107,6 +122,10 @@ void hot_let_go(struct hot_dropped *dropped);
 bool hot_make_room(struct dataset_hot *hot, const struct hot_copy *keep, uint64_t bytes);
 /* Fills in the background unless that is under way already. */
 void hot_start_filling(struct lake *lake, const char *name);
+/* Under the mutex: does in the background what is queued. */
+void hot_start_catching_up(struct lake *lake, struct hot_copy *copy);
+/* Corrects what the table is said to take. Not under the mutex. */
+void hot_count_keys(struct hot_table *table);
 
 struct hot_table *hot_table_new(struct dataset_hot *hot, struct engine *engine, const struct iceberg_schema *schema)
     __attribute__((returns_nonnull));
@@ -129,21 +148,27 @@ struct hot_version *hot_version_new(struct hot_table *table, int64_t snapshot_id
  * dataset_hot_version it gives no text. */
 struct hot_version *hot_hold(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
                              const struct iceberg_snapshot *snapshot, const struct iceberg_schema *schema);
-/* Path of a file by its number, for as long as the version is held. */
-const char *hot_version_path(struct hot_version *version, size_t file);
-
 /* hot_fill.c: fills now, on this thread. */
 enum tn_code hot_fill(struct lake *lake, const char *name, struct tn_error *err) TN_CHECKED;
 
-/* hot_follow.c: the version behind `from` after a change. Under the dataset's lock. */
+/* hot_follow.c: does the changes from `first` to `last` to the table of `from`; the
+ * versions behind the newest of them, at most HOT_VERSIONS, oldest first. Alone
+ * with the table, or under its `growing`. */
 enum tn_code hot_apply(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
-                       const struct hot_version *from, int64_t snapshot_id, const struct dataset_change *change,
-                       struct hot_version **ret, struct tn_error *err) TN_CHECKED;
-/* Under the mutex. */
-void hot_record(struct hot_copy *copy, const struct iceberg_metadata *before, const struct iceberg_metadata *after,
-                const struct dataset_change *change);
-void hot_forget_pending(struct hot_copy *copy);
+                       const struct hot_version *from, const struct hot_pending *first,
+                       const struct hot_pending *last, struct hot_version *versions[HOT_VERSIONS], size_t *ret_count,
+                       struct tn_error *err) TN_CHECKED;
 /* Whether so much has changed that the table should be filled anew. */
 bool hot_is_worn(const struct hot_table *table);
+
+/* hot_queue.c. The first two under the mutex. Appends a copy of the change, which may be NULL. */
+void hot_queue_add(struct hot_queue *queue, const struct iceberg_metadata *before,
+                   const struct iceberg_metadata *after, const struct dataset_change *change);
+/* Whether the newest version can become that of a snapshot. */
+bool hot_is_queued(const struct hot_copy *copy, const struct iceberg_metadata *metadata, int64_t snapshot_id);
+void hot_queue_clear(struct hot_queue *queue);
+/* Does to the copy's table what is queued, up to a snapshot, which the metadata
+ * has. Returns when that is done, whoever did it. */
+void hot_catch_up(struct lake *lake, const char *name, const struct iceberg_metadata *metadata, int64_t snapshot_id);
 
 #endif

@@ -153,12 +153,13 @@ static int by_value(const void *a, const void *b)
 
 static void run(size_t threads)
 {
+    static uint64_t seed; /* no run writes the rows of another again: they would be unchanged */
     struct worker workers[THREADS_MAX];
     atomic_store(&stop, false);
     double start = now_ms(), cpu = cpu_ms();
     uint64_t fsyncs = store_counters(lake.store).fsyncs;
     for (size_t i = 0; i < threads; i++) {
-        workers[i] = (struct worker){.seed = i + 1, .times = tn_malloc(TIMES_MAX * sizeof(double))};
+        workers[i] = (struct worker){.seed = ++seed, .times = tn_malloc(TIMES_MAX * sizeof(double))};
         pthread_create(&workers[i].thread, NULL, work, &workers[i]);
     }
     usleep((useconds_t)(seconds * 1e6));

@@ -35,16 +35,21 @@ enum tn_code rows_refresh(struct lake *lake, const char *name, const struct iceb
 
 /* ---- what changes --------------------------------------------------------------- */
 
+struct removed {
+    struct dataset_place place;
+    const struct engine_cell *row;
+};
+
 struct outcome {
     const struct engine_cell **added; /* in the order of their first change */
     size_t added_count;
-    struct dataset_place *removed; /* by file, then position */
+    struct removed *removed; /* by file, then position */
     size_t removed_count;
 };
 
 static int by_place(const void *a, const void *b)
 {
-    const struct dataset_place *x = a, *y = b;
+    const struct dataset_place *x = &((const struct removed *)a)->place, *y = &((const struct removed *)b)->place;
     int order = strcmp(x->path, y->path);
     return order ? order : (x->pos > y->pos) - (x->pos < y->pos);
 }
@@ -55,7 +60,7 @@ static struct outcome collect(struct tn_arena *arena, const struct rows_overlay 
 {
     struct outcome outcome = {
         .added = TN_ARENA_ARRAY(arena, const struct engine_cell *, overlay->change_count + 1),
-        .removed = TN_ARENA_ARRAY(arena, struct dataset_place, overlay->change_count + 1),
+        .removed = TN_ARENA_ARRAY(arena, struct removed, overlay->change_count + 1),
     };
     bool *seen = TN_ARENA_ARRAY(arena, bool, overlay->entry_count + 1);
     for (size_t i = 0; i < overlay->change_count; i++) {
@@ -65,7 +70,7 @@ static struct outcome collect(struct tn_arena *arena, const struct rows_overlay 
             continue;
         seen[at] = true;
         if (entry->before)
-            outcome.removed[outcome.removed_count++] = entry->place;
+            outcome.removed[outcome.removed_count++] = (struct removed){entry->place, entry->before};
         if (entry->now)
             outcome.added[outcome.added_count++] = entry->now;
     }
@@ -79,10 +84,10 @@ static enum tn_code put_removed(struct rows_files *files, struct tn_arena *arena
 {
     int64_t *positions = TN_ARENA_ARRAY(arena, int64_t, outcome->removed_count + 1);
     for (size_t i = 0; i < outcome->removed_count;) {
-        const char *path = outcome->removed[i].path;
+        const char *path = outcome->removed[i].place.path;
         size_t count = 0;
-        for (; i < outcome->removed_count && tn_streq(outcome->removed[i].path, path); i++)
-            positions[count++] = outcome->removed[i].pos;
+        for (; i < outcome->removed_count && tn_streq(outcome->removed[i].place.path, path); i++)
+            positions[count++] = outcome->removed[i].place.pos;
         TN_TRY(rows_files_remove(files, path, positions, count, err));
     }
     return TN_OK;
@@ -137,12 +142,22 @@ static void follow(struct lake *lake, const char *name, const struct iceberg_met
 {
     if (!lake->hot)
         return;
-    size_t width = shape->width;
+    size_t width = shape->width, key_width = shape->key_count;
     struct engine_cell *added = TN_ARENA_ARRAY(arena, struct engine_cell, outcome->added_count * width + 1);
+    struct dataset_place *removed = TN_ARENA_ARRAY(arena, struct dataset_place, outcome->removed_count + 1);
+    struct engine_cell *keys = TN_ARENA_ARRAY(arena, struct engine_cell, outcome->removed_count * key_width + 1);
     for (size_t i = 0; i < outcome->added_count; i++)
         memcpy(added + i * width, outcome->added[i], width * sizeof *added);
-    const struct dataset_change change = {outcome->removed, outcome->removed_count, added_path, added,
-                                          outcome->added_count};
+    for (size_t i = 0; i < outcome->removed_count; i++) {
+        removed[i] = outcome->removed[i].place;
+        cells_key_of(shape, outcome->removed[i].row, keys + i * key_width);
+    }
+    const struct dataset_change change = {.removed = removed,
+                                          .removed_keys = keys,
+                                          .removed_count = outcome->removed_count,
+                                          .added_path = added_path,
+                                          .added = added,
+                                          .added_rows = outcome->added_count};
     dataset_hot_follow(lake, name, newest, done, &change);
 }
 

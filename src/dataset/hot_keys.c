@@ -1,0 +1,301 @@
+/* Rows by key: open addressing over packed rows.
+ *
+ * A packed row is what cells say, one behind the other: a byte that is 0 for
+ * NULL, then the value; of texts their length and bytes. Files are shared by
+ * their rows and go with the last one.
+ */
+#include "dataset/hot_keys.h"
+
+#include "dataset/cells.h"
+
+#include <string.h>
+
+#define SLOTS_FIRST 1024
+
+struct keys_file {
+    size_t rows;
+    struct keys_file *next, **link;
+    char path[];
+};
+
+struct keys_row {
+    struct keys_file *file;
+    int64_t pos;
+    uint64_t length;
+    unsigned char bytes[];
+};
+
+struct keys_slot {
+    uint64_t hash;
+    struct keys_row *row; /* NULL: free */
+};
+
+struct hot_keys {
+    struct tn_arena *arena; /* of the shape */
+    struct cells_shape shape;
+    struct keys_slot *slots;
+    size_t slot_count, count;
+    uint64_t seed, row_bytes;
+    struct keys_file *files;
+    struct keys_file *last;      /* the one that was named last */
+    struct engine_cell *scratch; /* a row */
+    struct tn_buf packed;
+};
+
+enum tn_code hot_keys_new(const struct iceberg_schema *schema, struct hot_keys **ret, struct tn_error *err)
+{
+    TN_CLEANUP(hot_keys_free_p) struct hot_keys *keys = tn_calloc(1, sizeof *keys);
+    keys->arena = tn_arena_new();
+    TN_TRY(cells_shape_init(&keys->shape, keys->arena, iceberg_schema_copy(keys->arena, schema), err));
+    if (keys->shape.key_count == 0)
+        return tn_fail(err, TN_EREFUSED, "the dataset has no key");
+    keys->slot_count = SLOTS_FIRST;
+    keys->slots = tn_calloc(keys->slot_count, sizeof *keys->slots);
+    keys->seed = tn_random_u64();
+    keys->scratch = TN_ARENA_ARRAY(keys->arena, struct engine_cell, keys->shape.width + 1);
+    *ret = TN_TAKE(keys);
+    return TN_OK;
+}
+
+void hot_keys_free(struct hot_keys *keys)
+{
+    if (!keys)
+        return;
+    for (size_t i = 0; i < keys->slot_count; i++)
+        free(keys->slots[i].row);
+    while (keys->files) {
+        struct keys_file *file = keys->files;
+        keys->files = file->next;
+        free(file);
+    }
+    free(keys->slots);
+    tn_buf_release(&keys->packed);
+    tn_arena_free(keys->arena);
+    free(keys);
+}
+
+size_t hot_keys_count(const struct hot_keys *keys)
+{
+    return keys->count;
+}
+
+uint64_t hot_keys_bytes(const struct hot_keys *keys)
+{
+    return keys->row_bytes + keys->slot_count * sizeof *keys->slots;
+}
+
+/* ---- files -------------------------------------------------------------------- */
+
+static struct keys_file *file_of(struct hot_keys *keys, const char *path)
+{
+    if (keys->last && tn_streq(keys->last->path, path))
+        return keys->last;
+    size_t length = strlen(path) + 1;
+    struct keys_file *file = tn_malloc(sizeof *file + length);
+    *file = (struct keys_file){.next = keys->files, .link = &keys->files};
+    memcpy(file->path, path, length);
+    if (file->next)
+        file->next->link = &file->next;
+    keys->files = keys->last = file;
+    return file;
+}
+
+static void leave_file(struct hot_keys *keys, struct keys_file *file)
+{
+    if (--file->rows > 0)
+        return;
+    *file->link = file->next;
+    if (file->next)
+        file->next->link = file->link;
+    if (keys->last == file)
+        keys->last = NULL;
+    free(file);
+}
+
+/* ---- packed rows ----------------------------------------------------------------- */
+
+/* Bytes of a value that has always the same; 0: a text. */
+static size_t width_of(enum engine_kind kind)
+{
+    switch (kind) {
+    case ENGINE_VARCHAR:
+    case ENGINE_BLOB:
+    case ENGINE_OTHER:
+        return 0;
+    case ENGINE_DECIMAL:
+        return sizeof(engine_wide);
+    case ENGINE_UUID:
+        return 16;
+    case ENGINE_BOOLEAN:
+    case ENGINE_INTEGER:
+    case ENGINE_BIGINT:
+    case ENGINE_DOUBLE:
+    case ENGINE_DATE:
+    case ENGINE_TIME:
+    case ENGINE_TIMESTAMP:
+    case ENGINE_TIMESTAMPTZ:
+        return sizeof(int64_t);
+    }
+    return 0;
+}
+
+static void pack(const struct cells_shape *shape, const struct engine_cell *row, struct tn_buf *out)
+{
+    tn_buf_clear(out);
+    for (size_t i = 0; i < shape->width; i++) {
+        const struct engine_cell *cell = &row[i];
+        size_t width = width_of(shape->columns[i].type.kind);
+        tn_buf_putc(out, cell->null ? 0 : 1);
+        if (cell->null)
+            continue;
+        if (width) { /* they share the union's first bytes */
+            tn_buf_append(out, (const char *)&cell->integer, width);
+            continue;
+        }
+        tn_buf_append(out, (const char *)&cell->text.length, sizeof cell->text.length);
+        tn_buf_append(out, cell->text.data, cell->text.length);
+    }
+}
+
+/* Texts stay where they are. */
+static void unpack(const struct cells_shape *shape, const struct keys_row *row, struct engine_cell *ret)
+{
+    const unsigned char *at = row->bytes;
+    memset(ret, 0, shape->width * sizeof *ret);
+    for (size_t i = 0; i < shape->width; i++) {
+        size_t width = width_of(shape->columns[i].type.kind);
+        ret[i].null = !*at++;
+        if (ret[i].null)
+            continue;
+        if (width) {
+            memcpy(&ret[i].integer, at, width);
+            at += width;
+            continue;
+        }
+        memcpy(&ret[i].text.length, at, sizeof ret[i].text.length);
+        at += sizeof ret[i].text.length;
+        ret[i].text.data = (const char *)at;
+        at += ret[i].text.length;
+    }
+}
+
+static uint64_t bytes_of(const struct keys_row *row)
+{
+    return sizeof *row + row->length + 16; /* and what the allocator needs */
+}
+
+/* ---- slots ------------------------------------------------------------------------- */
+
+static void put_slot(struct hot_keys *keys, struct keys_slot slot)
+{
+    size_t mask = keys->slot_count - 1, at = slot.hash & mask;
+    while (keys->slots[at].row)
+        at = (at + 1) & mask;
+    keys->slots[at] = slot;
+}
+
+static void grow(struct hot_keys *keys)
+{
+    struct keys_slot *old = keys->slots;
+    size_t old_count = keys->slot_count;
+    keys->slot_count *= 2;
+    keys->slots = tn_calloc(keys->slot_count, sizeof *keys->slots);
+    for (size_t i = 0; i < old_count; i++)
+        if (old[i].row)
+            put_slot(keys, old[i]);
+    free(old);
+}
+
+/* Empties a slot; those behind it that were pushed past it move up. */
+static void clear_slot(struct hot_keys *keys, size_t at)
+{
+    size_t mask = keys->slot_count - 1;
+    for (size_t next = (at + 1) & mask; keys->slots[next].row; next = (next + 1) & mask) {
+        size_t home = keys->slots[next].hash & mask;
+        if (((next - home) & mask) < ((next - at) & mask))
+            continue;
+        keys->slots[at] = keys->slots[next];
+        at = next;
+    }
+    keys->slots[at].row = NULL;
+}
+
+void hot_keys_add(struct hot_keys *keys, const struct dataset_place *place, const struct engine_cell *row)
+{
+    struct engine_cell key[CELLS_KEY_MAX];
+    if (keys->count * 3 >= keys->slot_count * 2)
+        grow(keys);
+    cells_key_of(&keys->shape, row, key);
+    pack(&keys->shape, row, &keys->packed);
+    struct keys_row *packed = tn_malloc(sizeof *packed + keys->packed.len);
+    *packed = (struct keys_row){.file = file_of(keys, place->path), .pos = place->pos, .length = keys->packed.len};
+    memcpy(packed->bytes, keys->packed.data, keys->packed.len);
+    packed->file->rows++;
+    put_slot(keys, (struct keys_slot){cells_key_hash(&keys->shape, key, keys->seed), packed});
+    keys->count++;
+    keys->row_bytes += bytes_of(packed);
+}
+
+static bool remove_row(struct hot_keys *keys, const struct engine_cell *key, const struct dataset_place *place)
+{
+    uint64_t hash = cells_key_hash(&keys->shape, key, keys->seed);
+    size_t mask = keys->slot_count - 1;
+    for (size_t at = hash & mask; keys->slots[at].row; at = (at + 1) & mask) {
+        struct keys_row *row = keys->slots[at].row;
+        if (keys->slots[at].hash != hash || row->pos != place->pos || !tn_streq(row->file->path, place->path))
+            continue;
+        keys->row_bytes -= bytes_of(row);
+        keys->count--;
+        leave_file(keys, row->file);
+        free(row);
+        clear_slot(keys, at);
+        return true;
+    }
+    return false;
+}
+
+bool hot_keys_apply(struct hot_keys *keys, const struct dataset_change *change)
+{
+    size_t width = keys->shape.width, key_width = keys->shape.key_count;
+    if (change->moved)
+        return false;
+    for (size_t i = 0; i < change->removed_count; i++)
+        if (!remove_row(keys, change->removed_keys + i * key_width, &change->removed[i]))
+            return false;
+    for (size_t i = 0; i < change->added_rows; i++) {
+        const struct dataset_place place = {change->added_path, (int64_t)i};
+        hot_keys_add(keys, &place, change->added + i * width);
+    }
+    return true;
+}
+
+/* ---- looking up ---------------------------------------------------------------------- */
+
+static enum tn_code find_one(const struct hot_keys *keys, const struct engine_cell *key, dataset_found_fn *each,
+                             void *context, struct tn_error *err)
+{
+    struct engine_cell found[CELLS_KEY_MAX];
+    uint64_t hash = cells_key_hash(&keys->shape, key, keys->seed);
+    size_t mask = keys->slot_count - 1;
+    for (size_t at = hash & mask; keys->slots[at].row; at = (at + 1) & mask) {
+        const struct keys_row *row = keys->slots[at].row;
+        if (keys->slots[at].hash != hash)
+            continue;
+        unpack(&keys->shape, row, keys->scratch);
+        cells_key_of(&keys->shape, keys->scratch, found);
+        if (!cells_key_equal(&keys->shape, found, key))
+            continue;
+        const struct dataset_place place = {row->file->path, row->pos};
+        TN_TRY(each(context, &place, keys->scratch, err));
+    }
+    return TN_OK;
+}
+
+enum tn_code hot_keys_find(const struct hot_keys *keys, const struct engine_cell *wanted, size_t count,
+                           dataset_found_fn *each, void *context, struct tn_error *err)
+{
+    size_t width = keys->shape.key_count;
+    for (size_t i = 0; i < count; i++)
+        TN_TRY(find_one(keys, wanted + i * width, each, context, err));
+    return TN_OK;
+}

@@ -1,0 +1,185 @@
+/* Rows by key in memory, against a plain list of rows. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "dataset/cells.h"
+#include "dataset/hot_keys.h"
+
+#define KEYS   300
+#define ROUNDS 4000
+
+static const struct iceberg_type type_long = {.kind = ICEBERG_LONG, .text = "long"};
+static const struct iceberg_type type_text = {.kind = ICEBERG_STRING, .text = "string"};
+static const struct iceberg_field fields[] = {
+    {.id = 1, .name = "note", .type = &type_text},
+    {.id = 2, .name = "a", .type = &type_long, .required = true},
+    {.id = 3, .name = "b", .type = &type_text, .required = true},
+};
+static const int32_t key_ids[] = {2, 3};
+static const struct iceberg_schema schema = {
+    .fields = fields, .field_count = 3, .identifier_ids = key_ids, .identifier_count = 2};
+
+/* Row n has the key (n / 10, "k<n % 10>"); `version` tells in which file it lies. */
+struct row {
+    bool there;
+    int version;
+    int64_t pos;
+};
+
+struct cells {
+    struct engine_cell row[3], key[2];
+    char note[32], b[16], path[32];
+};
+
+static void fill(struct cells *cells, size_t n, const struct row *row)
+{
+    memset(cells, 0, sizeof *cells);
+    snprintf(cells->note, sizeof cells->note, "note %d", row->version);
+    snprintf(cells->b, sizeof cells->b, "k%zu", n % 10);
+    snprintf(cells->path, sizeof cells->path, "file %d", row->version);
+    cells->row[0].null = row->version % 3 == 0;
+    cells->row[0].text.data = cells->note;
+    cells->row[0].text.length = strlen(cells->note);
+    cells->row[1].integer = (int64_t)n / 10;
+    cells->row[2].text.data = cells->b;
+    cells->row[2].text.length = strlen(cells->b);
+    cells->key[0] = cells->row[1];
+    cells->key[1] = cells->row[2];
+}
+
+struct found {
+    size_t count;
+    int64_t pos;
+    char path[32], note[32];
+    bool null_note;
+};
+
+static enum tn_code take(void *context, const struct dataset_place *place, const struct engine_cell *cells,
+                         struct tn_error *err)
+{
+    struct found *found = context;
+    (void)err;
+    found->count++;
+    found->pos = place->pos;
+    snprintf(found->path, sizeof found->path, "%s", place->path);
+    found->null_note = cells[0].null;
+    if (!cells[0].null)
+        snprintf(found->note, sizeof found->note, "%.*s", (int)cells[0].text.length, cells[0].text.data);
+    return TN_OK;
+}
+
+static void expect(const struct hot_keys *keys, size_t n, const struct row *row)
+{
+    struct cells cells;
+    struct found found = {0};
+    struct tn_error err = {0};
+    fill(&cells, n, row);
+    assert_int_equal(hot_keys_find(keys, cells.key, 1, take, &found, &err), TN_OK);
+    assert_int_equal(found.count, row->there);
+    if (!row->there)
+        return;
+    assert_int_equal(found.pos, row->pos);
+    assert_string_equal(found.path, cells.path);
+    assert_int_equal(found.null_note, cells.row[0].null);
+    if (!found.null_note)
+        assert_string_equal(found.note, cells.note);
+}
+
+static struct hot_keys *open_keys(void)
+{
+    struct hot_keys *keys = NULL;
+    struct tn_error err = {0};
+    assert_int_equal(tn_random_init(&err), TN_OK);
+    assert_int_equal(hot_keys_new(&schema, &keys, &err), TN_OK);
+    return keys;
+}
+
+static void test_random_changes(void **state)
+{
+    (void)state;
+    TN_CLEANUP(hot_keys_free_p) struct hot_keys *keys = open_keys();
+    struct row rows[KEYS] = {0};
+    uint64_t seed = 11;
+    size_t live = 0;
+    for (int round = 1; round <= ROUNDS; round++) {
+        seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        size_t n = (size_t)(seed >> 33) % KEYS;
+        bool delete = (seed >> 20) % 3 == 0;
+        struct row *row = &rows[n], next = {!delete, round, 0};
+        struct cells before, after;
+        fill(&before, n, row);
+        fill(&after, n, &next);
+        const struct dataset_place gone = {before.path, row->pos};
+        const struct dataset_change change = {.removed = &gone,
+                                              .removed_keys = before.key,
+                                              .removed_count = row->there,
+                                              .added_path = after.path,
+                                              .added = after.row,
+                                              .added_rows = !delete};
+        live += (size_t)next.there - (size_t)row->there;
+        assert_true(hot_keys_apply(keys, &change));
+        *row = next;
+        expect(keys, n, row);
+        assert_int_equal(hot_keys_count(keys), live);
+        for (size_t i = 0; round % 100 == 0 && i < KEYS; i++)
+            expect(keys, i, &rows[i]);
+    }
+}
+
+static void test_many_rows_and_bytes(void **state)
+{
+    (void)state;
+    TN_CLEANUP(hot_keys_free_p) struct hot_keys *keys = open_keys();
+    uint64_t empty = hot_keys_bytes(keys);
+    struct cells cells;
+    for (size_t n = 0; n < 20000; n++) {
+        const struct row row = {true, 7, (int64_t)n};
+        fill(&cells, n, &row);
+        hot_keys_add(keys, &(struct dataset_place){cells.path, row.pos}, cells.row);
+    }
+    assert_true(hot_keys_bytes(keys) > empty + 20000 * 40);
+    for (size_t n = 0; n < 20000; n++)
+        expect(keys, n, &(struct row){true, 7, (int64_t)n});
+    expect(keys, 20000, &(struct row){false, 7, 0});
+}
+
+/* Other engines do not mind keys: all rows of one are found. */
+static void test_several_rows_of_a_key(void **state)
+{
+    (void)state;
+    TN_CLEANUP(hot_keys_free_p) struct hot_keys *keys = open_keys();
+    struct cells cells;
+    struct found found = {0};
+    struct tn_error err = {0};
+    for (int version = 1; version <= 3; version++) {
+        fill(&cells, 5, &(struct row){true, version, 9});
+        hot_keys_add(keys, &(struct dataset_place){cells.path, 9}, cells.row);
+    }
+    assert_int_equal(hot_keys_find(keys, cells.key, 1, take, &found, &err), TN_OK);
+    assert_int_equal(found.count, 3);
+    fill(&cells, 5, &(struct row){true, 2, 9});
+    const struct dataset_place gone = {cells.path, 9}, other = {cells.path, 8};
+    struct dataset_change change = {.removed = &gone, .removed_keys = cells.key, .removed_count = 1};
+    assert_true(hot_keys_apply(keys, &change));
+    found.count = 0;
+    assert_int_equal(hot_keys_find(keys, cells.key, 1, take, &found, &err), TN_OK);
+    assert_int_equal(found.count, 2);
+    assert_false(hot_keys_apply(keys, &change));
+    change.removed = &other;
+    assert_false(hot_keys_apply(keys, &change));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_random_changes),
+        cmocka_unit_test(test_many_rows_and_bytes),
+        cmocka_unit_test(test_several_rows_of_a_key),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
