@@ -1,11 +1,13 @@
-/* What happened to the rows between two snapshots, read off the snapshots. */
+/* What happened to the rows between two states, read off the states. */
 #include "dataset/changes.h"
 
 #include <string.h>
 
 struct side {
-    const struct iceberg_plan *plan; /* NULL: nothing was there */
-    struct iceberg_plan part;        /* its files that the other side has not as they are */
+    struct iceberg_plan *plan; /* NULL: nothing was there, or it is told */
+    struct moment_told *told;  /* of a state whose snapshot is gone */
+    const struct moment_state *state;
+    struct iceberg_plan part; /* its files that the other side has not as they are */
     struct iceberg_plan_file *files;
 };
 
@@ -52,14 +54,31 @@ static void put_names(struct tn_buf *out, const struct iceberg_schema *schema, c
     }
 }
 
+/* Where changes are looked for. */
+struct compared {
+    struct lake *lake;
+    const char *name;
+    const struct iceberg_metadata *metadata;
+    const struct iceberg_schema *schema;
+};
+
+static enum tn_code put_side(const struct compared *compared, const struct side *side, struct tn_buf *out,
+                             struct tn_error *err)
+{
+    if (side->told)
+        return moment_told_sql(compared->lake, compared->name, compared->metadata, side->state, side->told,
+                               compared->schema, MOMENT_ALL, true, out, err);
+    return dataset_placed_files_sql(compared->lake, &side->part, compared->schema, out, err);
+}
+
 /* WITH: both sides' rows that lie where the other side has none. */
-static enum tn_code put_sides(struct lake *lake, const struct side *was, const struct side *is,
-                              const struct iceberg_schema *schema, struct tn_buf *out, struct tn_error *err)
+static enum tn_code put_sides(const struct compared *compared, const struct side *was, const struct side *is,
+                              struct tn_buf *out, struct tn_error *err)
 {
     tn_buf_puts(out, "WITH was_all AS (");
-    TN_TRY(dataset_placed_files_sql(lake, &was->part, schema, out, err));
+    TN_TRY(put_side(compared, was, out, err));
     tn_buf_puts(out, "), is_all AS (");
-    TN_TRY(dataset_placed_files_sql(lake, &is->part, schema, out, err));
+    TN_TRY(put_side(compared, is, out, err));
     tn_buf_puts(out, "), was AS (SELECT * FROM was_all ANTI JOIN is_all USING (tarn_path, tarn_pos)), "
                      "now AS (SELECT * FROM is_all ANTI JOIN was_all USING (tarn_path, tarn_pos)) ");
     return TN_OK;
@@ -113,25 +132,46 @@ static void put_keyless(struct tn_arena *arena, const struct iceberg_schema *sch
     tn_buf_puts(out, " FROM was)");
 }
 
-enum tn_code changes_wide_sql(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
-                              const struct iceberg_snapshot *from, const struct iceberg_snapshot *to,
-                              const struct iceberg_schema *schema, struct tn_buf *out, struct tn_error *err)
+static void side_release(struct side *side)
+{
+    iceberg_plan_free(side->plan);
+    moment_told_unref(&side->told);
+}
+
+static enum tn_code side_open(const struct compared *compared, const struct moment_state *state, struct side *ret,
+                              struct tn_error *err)
 {
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
-    ICEBERG_AUTO_PLAN *was_plan = NULL;
-    ICEBERG_AUTO_PLAN *is_plan = NULL;
-    struct iceberg_table table = catalog_table(lake->catalog, arena, name);
-    if (from)
-        TN_TRY(iceberg_plan_new(&table, metadata, from, NULL, 0, &was_plan, err));
-    TN_TRY(iceberg_plan_new(&table, metadata, to, NULL, 0, &is_plan, err));
-    struct side was = {.plan = was_plan}, is = {.plan = is_plan};
-    keep_different(&was, is_plan, arena);
-    keep_different(&is, was_plan, arena);
-    TN_TRY(put_sides(lake, &was, &is, schema, out, err));
+    struct iceberg_table table = catalog_table(compared->lake->catalog, arena, compared->name);
+    ret->state = state;
+    if (!state->snapshot)
+        return TN_OK;
+    if (state->replay_to)
+        return moment_tell(compared->lake, compared->metadata, state, &ret->told, err);
+    return iceberg_plan_new(&table, compared->metadata, state->snapshot, NULL, 0, &ret->plan, err);
+}
+
+enum tn_code changes_wide_sql(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
+                              const struct moment_state *from, const struct moment_state *to,
+                              const struct iceberg_schema *schema, struct tn_buf *out, struct engine_hold **ret_hold,
+                              struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    const struct compared compared = {lake, name, metadata, schema};
+    TN_CLEANUP(side_release) struct side was = {0};
+    TN_CLEANUP(side_release) struct side is = {0};
+    TN_TRY(side_open(&compared, from, &was, err));
+    TN_TRY(side_open(&compared, to, &is, err));
+    /* A file of a told side may hold rows that are not told as they are there. */
+    keep_different(&was, is.plan, arena);
+    keep_different(&is, was.plan, arena);
+    TN_TRY(put_sides(&compared, &was, &is, out, err));
     if (schema->identifier_count > 0)
         put_keyed(schema, out);
     else
         put_keyless(arena, schema, out);
+    *ret_hold = moment_hold_both(engine_hold_ref(was.told ? &was.told->hold : NULL),
+                                 engine_hold_ref(is.told ? &is.told->hold : NULL));
     return TN_OK;
 }
 
@@ -142,9 +182,9 @@ static void put_numbered(struct tn_buf *out, size_t from, size_t count)
         tn_buf_printf(out, "%sc%zu", i ? ", " : "", from + i);
 }
 
-enum tn_code dataset_changes_sql(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
-                                 const struct iceberg_snapshot *from, const struct iceberg_snapshot *to,
-                                 struct tn_arena *arena, const char **ret, struct tn_error *err)
+enum tn_code changes_sql(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
+                         const struct moment_state *from, const struct moment_state *to, struct tn_arena *arena,
+                         const char **ret, struct engine_hold **ret_hold, struct tn_error *err)
 {
     const struct iceberg_schema *schema = metadata->schema;
     TN_AUTO_BUF out = {0};
@@ -160,7 +200,7 @@ enum tn_code dataset_changes_sql(struct lake *lake, const char *name, const stru
         tn_buf_printf(&out, " := c%zu", schema->field_count + i);
     }
     tn_buf_puts(&out, ") END AS before FROM (");
-    TN_TRY(changes_wide_sql(lake, name, metadata, from, to, schema, &out, err));
+    TN_TRY(changes_wide_sql(lake, name, metadata, from, to, schema, &out, ret_hold, err));
     tn_buf_puts(&out, ") wide(change, ");
     put_numbered(&out, 0, 2 * schema->field_count);
     tn_buf_putc(&out, ')');

@@ -43,8 +43,8 @@ TN_DEFINE_CLEANUP(struct dataset_relations, dataset_relations_free)
 /* For struct engine_query_options. `lake` must outlive the query's start. */
 struct engine_resolver dataset_resolver(struct lake *lake);
 
-/* Moments whose snapshot was thinned, rebuilt from the journal and held as
- * tables of the engine. Thread-safe. */
+/* Moments whose snapshot was thinned, rebuilt from the journal into scratch
+ * files, the last ones asked for. Thread-safe. */
 struct dataset_replays;
 struct dataset_replays *dataset_replays_new(void) __attribute__((returns_nonnull));
 void dataset_replays_free(struct dataset_replays *replays);
@@ -179,18 +179,10 @@ enum tn_code dataset_set_key(struct lake *lake, const char *name, const char *ke
 /* ---- past and future ----------------------------------------------------- */
 
 /* Makes the state of a snapshot id or of a time (RFC 3339) the newest one: a
- * new snapshot; nothing is destroyed. */
+ * new snapshot; nothing is destroyed. Exactly that state, also where its snapshot
+ * was thinned; TN_ESNAPSHOT when there was none, or it cannot be told any more. */
 enum tn_code dataset_restore(struct lake *lake, const char *name, const char *as_of, const char *actor,
                              const char *reason, struct dataset_commit *ret, struct tn_error *err) TN_CHECKED;
-
-/* The rows that differ between two snapshots, as a SELECT: `change` (insert,
- * update, delete), the columns with their new values (of a delete the old
- * ones), `before` with the old values as a struct (NULL for an insert). Files
- * that both have are not read; rows that were only moved do not show. Without
- * a key, an update is a delete and an insert. from NULL: before all. The arena's. */
-enum tn_code dataset_changes_sql(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
-                                 const struct iceberg_snapshot *from, const struct iceberg_snapshot *to,
-                                 struct tn_arena *arena, const char **ret, struct tn_error *err) TN_CHECKED;
 
 /* Journals the commits of other engines that are not in the journal yet, with
  * the changes of rows between their snapshots; large ones with their counts
@@ -205,6 +197,8 @@ struct dataset_debt {
     uint64_t rows, deleted_rows; /* rows: the live ones */
     uint64_t bytes;
     uint64_t snapshots;
+    uint64_t due_files;   /* data and delete files that upkeep would replace by now */
+    uint64_t tired_files; /* data files of which too many rows are deleted */
     int64_t compacted_us; /* when a compaction was last committed; 0: never */
 };
 enum tn_code dataset_debt(struct lake *lake, const char *name, struct dataset_debt *ret,
@@ -217,13 +211,15 @@ enum tn_code dataset_debt(struct lake *lake, const char *name, struct dataset_de
  * are deleted from the new one too, in the commit that brings it; a file that
  * they remove ends the group without harm. */
 struct dataset_compaction {
-    bool debt_only; /* leave files that are large and have few deletes as they are; else all with deletes */
+    bool debt_only;       /* only what is due: runs of small files, tired files, many deletes; else all */
+    size_t many;          /* with debt_only: files that are worth a merge; 0: 8 */
+    double deleted_share; /* of a file's rows that makes it tired; 0: 0.2 */
     const char *actor, *reason;
     bool (*cancelled)(void *context); /* between groups; may be NULL */
     void *cancel_context;
 };
 struct dataset_compacted {
-    uint64_t files_before, files_after; /* of those that were rewritten */
+    uint64_t files_before, files_after; /* of those that were rewritten, delete files that were merged too */
     uint64_t rows, deleted_rows, bytes; /* written; dropped for good from the newest version; written */
     uint64_t groups, lost_groups;       /* committed; given up */
     int64_t snapshot_id;                /* the newest afterwards */

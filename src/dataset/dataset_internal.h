@@ -20,17 +20,6 @@ enum tn_code dataset_read_sql(struct lake *lake, const struct iceberg_plan *plan
 enum tn_code dataset_resolve_changes(struct lake *lake, const struct engine_table_ref *ref, struct tn_arena *arena,
                                      struct engine_relation *ret, struct tn_error *err) TN_CHECKED;
 
-/* replay.c: the SELECT of a moment between two kept snapshots: `from` with the
- * journal's events up to that sequence number applied. The arena's. */
-enum tn_code dataset_replay_sql(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
-                                const struct iceberg_snapshot *from, int64_t to_sequence, struct tn_arena *arena,
-                                const char **ret, struct tn_error *err) TN_CHECKED;
-/* Whether what `ref` asks for is such a moment: *ret_from is NULL when it is
- * not (a kept snapshot answers, or nothing does). */
-enum tn_code dataset_replay_find(struct lake *lake, const struct iceberg_metadata *metadata,
-                                 const struct engine_table_ref *ref, const struct iceberg_snapshot **ret_from,
-                                 int64_t *ret_sequence, struct tn_error *err) TN_CHECKED;
-
 /* The same with two more columns in front: tarn_path, or tarn_file (INTEGER),
  * which counts the plan's files from 0, and tarn_pos. With ret_hold, deletes
  * may be bitmaps, which are there until *ret_hold (NULL: none) is let go. */

@@ -1,4 +1,5 @@
-/* Commits of other engines, journaled after the fact. */
+/* Commits that are journaled after the fact: those of other engines, and
+ * compactions. */
 #include "dataset/changes.h"
 #include "dataset/rows_internal.h"
 
@@ -54,6 +55,27 @@ static void tell_counts(struct telling *telling, const struct iceberg_snapshot *
     journal_batch_add(telling->batch, &telling->common);
 }
 
+/* A rewrite changes no row; its version can be asked for all the same. */
+static void tell_rewrite(struct telling *telling, const struct iceberg_snapshot *snapshot)
+{
+    TN_AUTO_BUF value = {0};
+    struct tn_json json = tn_json_writer(&value);
+    const char *actor = iceberg_snapshot_summary(snapshot, CATALOG_S_ACTOR);
+    tn_json_open(&json, '{');
+    tn_json_ki64(&json, "files_before", iceberg_snapshot_count(snapshot, "deleted-data-files", 0));
+    tn_json_ki64(&json, "files_after", iceberg_snapshot_count(snapshot, "added-data-files", 0));
+    tn_json_close(&json, '}');
+    telling->common.operation = "compact";
+    telling->common.new_value = value.data;
+    telling->common.new_length = value.len;
+    if (actor) { /* it was Tarn */
+        telling->common.actor = actor;
+        telling->common.source = "compaction";
+        telling->common.reason = iceberg_snapshot_summary(snapshot, CATALOG_S_REASON);
+    }
+    journal_batch_add(telling->batch, &telling->common);
+}
+
 static enum tn_code tell_snapshot(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
                                   const struct iceberg_snapshot *before, const struct iceberg_snapshot *snapshot,
                                   struct tn_error *err)
@@ -62,18 +84,26 @@ static enum tn_code tell_snapshot(struct lake *lake, const char *name, const str
     TN_CLEANUP(journal_batch_free_p) struct journal_batch *batch = journal_batch_new(name);
     const char *engine = iceberg_snapshot_summary(snapshot, "engine-name");
     const struct iceberg_schema *schema = iceberg_metadata_schema_at(metadata, snapshot);
+    /* What it changed cannot be told any more where the one before it is gone. */
+    bool lost = snapshot->parent_id != ICEBERG_NONE && !before;
     struct telling telling = {
         .batch = batch,
         .common = {.actor = engine ? engine : "iceberg client", .source = "iceberg client"},
-        .rows = rows_touched(snapshot) <= FOREIGN_ROWS_MAX,
+        .rows = !lost && rows_touched(snapshot) <= FOREIGN_ROWS_MAX,
     };
     TN_TRY(cells_shape_init(&telling.shape, arena, schema, err));
+    if (tn_streq(snapshot->operation, "replace")) {
+        tell_rewrite(&telling, snapshot);
+        return journal_add_foreign(lake->journal, batch, metadata, snapshot, err);
+    }
     if (!telling.rows) {
         tell_counts(&telling, snapshot);
         return journal_add_foreign(lake->journal, batch, metadata, snapshot, err);
     }
     TN_AUTO_BUF sql = {0};
-    TN_TRY(changes_wide_sql(lake, name, metadata, before, snapshot, schema, &sql, err));
+    TN_CLEANUP(engine_hold_unref_p) struct engine_hold *none = NULL; /* both are kept */
+    const struct moment_state from = {.snapshot = before}, to = {.snapshot = snapshot};
+    TN_TRY(changes_wide_sql(lake, name, metadata, &from, &to, schema, &sql, &none, err));
     const struct engine_select select = {.sql = sql.data};
     TN_TRY(engine_select(lake->engine, &select, arena, NULL, NULL, tell_one, &telling, err));
     if (telling.inserted + telling.updated + telling.deleted == 0)
@@ -81,11 +111,11 @@ static enum tn_code tell_snapshot(struct lake *lake, const char *name, const str
     return journal_add_foreign(lake->journal, batch, metadata, snapshot, err);
 }
 
-/* Ours carry their batch; a rewrite changes no row. */
+/* Ours carry their batch, but for rewrites: they are told here too. */
 static bool wants_telling(struct lake *lake, const struct iceberg_metadata *metadata,
                           const struct iceberg_snapshot *snapshot)
 {
-    return !tn_streq(snapshot->operation, "replace") && !iceberg_snapshot_summary(snapshot, JOURNAL_S_BATCH) &&
+    return !iceberg_snapshot_summary(snapshot, JOURNAL_S_BATCH) &&
            !iceberg_snapshot_summary(snapshot, CATALOG_S_INGEST) && !journal_has(lake->journal, metadata, snapshot);
 }
 
@@ -102,8 +132,6 @@ enum tn_code dataset_journal_foreign(struct lake *lake, const char *name, struct
             continue;
         if (snapshot->parent_id != ICEBERG_NONE)
             before = iceberg_metadata_snapshot(metadata, snapshot->parent_id);
-        if (snapshot->parent_id != ICEBERG_NONE && !before)
-            continue; /* what it changed cannot be told any more */
         TN_TRY(tell_snapshot(lake, name, metadata, before, snapshot, err));
     }
     journal_set_looked(lake->journal, metadata->uuid, metadata->last_sequence_number);

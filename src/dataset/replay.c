@@ -2,13 +2,14 @@
  * the journal's events since.
  *
  * Events are folded per key into what became of it: gone, a whole row (from an
- * insert), and changed fields. The fold becomes a table of the engine, joined
- * with the snapshot's rows. Values are the journal's JSON, cast back to the
- * column's type; the writer of the journal and this reader agree on their text.
+ * insert), and changed fields. The fold becomes a file that is joined with the
+ * snapshot's rows. Values are the journal's JSON, cast back to the column's
+ * type; the writer of the journal and this reader agree on their text.
  */
-#include "dataset/replay.h"
+#include "dataset/find.h"
+#include "dataset/moment.h"
+#include "journal/journal.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #define FOLD_MAX_BYTES ((size_t)256 << 20)
@@ -20,7 +21,7 @@ struct field_value {
 struct folded {
     const char *entity; /* NULL: a row without a key */
     bool gone;
-    const char *row; /* JSON; NULL: as in the snapshot */
+    const char *row; /* JSON; NULL: as in the snapshot. Without a key: the row that came or went */
     struct field_value *fields;
     size_t field_count, field_capacity;
 };
@@ -30,6 +31,7 @@ struct fold {
     json_t *index; /* entity -> place in items */
     struct folded *items;
     size_t count, capacity;
+    bool removes; /* rows without a key */
 };
 
 static struct folded *fold_entry(struct fold *fold, const char *entity)
@@ -73,14 +75,17 @@ static enum tn_code fold_event(void *context, const struct journal_row *row, str
         item->row = tn_arena_strdup(fold->arena, row->new_value ? row->new_value : "{}");
     } else if (tn_streq(row->operation, "update") && row->entity && row->field) {
         set_field(fold, fold_entry(fold, row->entity), row->field, row->new_value ? row->new_value : "null");
-    } else if (tn_streq(row->operation, "delete") && row->entity) {
+    } else if (tn_streq(row->operation, "delete") && (row->entity || row->old_value)) {
         struct folded *item = fold_entry(fold, row->entity);
         item->gone = true;
-        item->row = NULL;
+        item->row = row->entity ? NULL : tn_arena_strdup(fold->arena, row->old_value);
         item->field_count = 0;
-    } else {
-        return tn_fail(err, TN_ESNAPSHOT, "that moment is not kept, and an event \"%s\" since cannot be replayed",
-                       row->operation);
+        fold->removes |= !row->entity;
+    } else if (!tn_streq(row->operation, "schema") && !tn_streq(row->operation, "compact")) {
+        tn_fail(err, TN_ESNAPSHOT, "that moment is not kept, and \"%s\" before it is not told row by row",
+                row->operation);
+        tn_error_hint(err, "ask for a moment whose snapshot is kept");
+        return TN_ESNAPSHOT;
     }
     return TN_OK;
 }
@@ -94,17 +99,22 @@ static void fold_release(struct fold *fold)
     tn_arena_free(fold->arena);
 }
 
-/* ---- the table ------------------------------------------------------------------ */
+/* ---- the file ------------------------------------------------------------------- */
 
-static void put_text(struct tn_buf *out, const char *text)
+struct fold_source {
+    const struct fold *fold;
+    size_t next;
+};
+
+static void put_text(struct engine_vector *vector, size_t row, const char *text)
 {
     if (text)
-        tn_buf_put_sql_string(out, text);
+        engine_vector_put_string(vector, row, text, strlen(text));
     else
-        tn_buf_puts(out, "NULL");
+        engine_vector_put_null(vector, row);
 }
 
-static void put_folded(const struct folded *item, struct tn_buf *sql)
+static void put_fields(struct engine_vector *vector, size_t row, const struct folded *item)
 {
     TN_AUTO_BUF fields = {0};
     struct tn_json json = tn_json_writer(&fields);
@@ -114,33 +124,59 @@ static void put_folded(const struct folded *item, struct tn_buf *sql)
         tn_json_raw(&json, item->fields[i].value, strlen(item->fields[i].value));
     }
     tn_json_close(&json, '}');
-    tn_buf_puts(sql, "(true, ");
-    put_text(sql, item->entity);
-    tn_buf_puts(sql, item->gone ? ", true, " : ", false, ");
-    put_text(sql, item->row);
-    tn_buf_puts(sql, ", ");
-    put_text(sql, item->field_count > 0 ? fields.data : NULL);
-    tn_buf_putc(sql, ')');
+    put_text(vector, row, item->field_count > 0 ? fields.data : NULL);
 }
 
-#define ROWS_AT_ONCE 500
-
-static enum tn_code fill_table(struct lake *lake, const char *table, const struct fold *fold, struct tn_error *err)
+static enum tn_code fill(void *context, struct engine_batch *batch, struct tn_error *err)
 {
-    TN_AUTO_BUF sql = {0};
-    tn_buf_printf(
-        &sql, "CREATE TABLE %s(told BOOLEAN, entity VARCHAR, gone BOOLEAN, row_json VARCHAR, fields VARCHAR)", table);
-    TN_TRY(engine_run(lake->engine, sql.data, NULL, NULL, err));
-    for (size_t i = 0; i < fold->count; i += ROWS_AT_ONCE) {
-        tn_buf_clear(&sql);
-        tn_buf_printf(&sql, "INSERT INTO %s VALUES ", table);
-        for (size_t k = i; k < TN_MIN(fold->count, i + ROWS_AT_ONCE); k++) {
-            tn_buf_puts(&sql, k > i ? ", " : "");
-            put_folded(&fold->items[k], &sql);
-        }
-        TN_TRY(engine_run(lake->engine, sql.data, NULL, NULL, err));
+    struct fold_source *source = context;
+    (void)err;
+    size_t rows = TN_MIN(batch->capacity, source->fold->count - source->next);
+    for (size_t row = 0; row < rows; row++) {
+        const struct folded *item = &source->fold->items[source->next + row];
+        put_text(&batch->columns[0], row, item->entity);
+        ((uint8_t *)batch->columns[1].data)[row] = item->gone;
+        put_text(&batch->columns[2], row, item->row);
+        put_fields(&batch->columns[3], row, item);
     }
+    source->next += rows;
+    batch->rows = rows;
     return TN_OK;
+}
+
+/* Written by the journal's engine: a query's own may be small, and is busy. */
+static enum tn_code write_fold(struct lake *lake, const struct fold *fold, struct moment_told *told,
+                               struct tn_error *err)
+{
+    static const struct engine_column columns[] = {
+        {.name = "entity", .type = {.kind = ENGINE_VARCHAR}},
+        {.name = "gone", .type = {.kind = ENGINE_BOOLEAN}},
+        {.name = "row_json", .type = {.kind = ENGINE_VARCHAR}},
+        {.name = "fields", .type = {.kind = ENGINE_VARCHAR}},
+    };
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    char *path;
+    TN_TRY(store_stage_path(lake->store, arena, ".parquet", &path, err));
+    struct fold_source rows = {.fold = fold};
+    const struct engine_source source = {columns, TN_COUNT(columns), &rows, fill};
+    const struct engine_copy copy = {
+        .select = "SELECT entity, gone, row_json, fields FROM tarn_source()", .source = &source, .local_path = path};
+    struct engine_file_stats written = {0};
+    TN_TRY(engine_copy_parquet(journal_engine(lake->journal), &copy, arena, &written, err));
+    told->path = tn_strdup(path);
+    told->removes = fold->removes;
+    return TN_OK;
+}
+
+enum tn_code moment_fold(struct lake *lake, const struct iceberg_metadata *metadata, struct moment_told *told,
+                         struct tn_error *err)
+{
+    struct fold fold = {.arena = tn_arena_new(), .index = json_object()};
+    enum tn_code code = journal_events(lake->journal, metadata->uuid, told->from, told->to, fold_event, &fold, err);
+    if (code == TN_OK && fold.count > 0)
+        code = write_fold(lake, &fold, told, err);
+    fold_release(&fold);
+    return code;
 }
 
 /* ---- the text --------------------------------------------------------------------- */
@@ -159,11 +195,15 @@ static void put_pointer(struct tn_buf *out, const char *name)
     tn_buf_put_sql_string(out, pointer.data);
 }
 
+static bool is_bytes(const struct iceberg_field *field)
+{
+    return field->type->kind == ICEBERG_BINARY || field->type->kind == ICEBERG_FIXED;
+}
+
 /* The member of a JSON text as a value of the type. */
 static void put_member(struct tn_buf *out, const char *json, const struct iceberg_field *field, const char *type)
 {
-    bool nested = field->type->field_count > 0;
-    bool bytes = field->type->kind == ICEBERG_BINARY || field->type->kind == ICEBERG_FIXED;
+    bool nested = field->type->field_count > 0, bytes = is_bytes(field);
     tn_buf_puts(out, bytes ? "from_base64(" : "CAST(");
     tn_buf_puts(out, nested ? "json_extract(" : "json_extract_string(");
     tn_buf_printf(out, "%s, ", json);
@@ -174,67 +214,164 @@ static void put_member(struct tn_buf *out, const char *json, const struct iceber
     tn_buf_putc(out, ')');
 }
 
-static void put_column(struct tn_buf *out, const struct iceberg_field *field, const char *type)
+static const struct iceberg_field *top_field(const struct iceberg_schema *schema, int32_t id)
 {
-    tn_buf_puts(out, "CASE WHEN t.fields IS NOT NULL AND json_exists(t.fields, ");
-    put_pointer(out, field->name);
+    for (size_t i = 0; i < schema->field_count; i++)
+        if (schema->fields[i].id == id)
+            return &schema->fields[i];
+    return NULL;
+}
+
+/* What a SELECT is made of. */
+struct telling {
+    struct tn_arena *arena;
+    const struct iceberg_schema *then; /* the names in the events and in the snapshot's rows */
+    const struct iceberg_schema *schema;
+    const struct moment_told *told;
+    const char *rows; /* of the snapshot, as a SELECT */
+    struct tn_buf *out;
+};
+
+/* A column of the answer, from the events where they tell it. */
+static void put_column(const struct telling *telling, const struct iceberg_field *field, bool from_row)
+{
+    struct tn_buf *out = telling->out;
+    const struct iceberg_field *then = top_field(telling->then, field->id);
+    const char *type = catalog_sql_type(telling->arena, field->type);
+    if (!then) {
+        tn_buf_printf(out, "CAST(NULL AS %s) AS ", type);
+        tn_buf_put_sql_name(out, field->name);
+        return;
+    }
+    const char *was = catalog_sql_type(telling->arena, then->type);
+    tn_buf_puts(out, "CAST(CASE WHEN t.fields IS NOT NULL AND json_exists(t.fields, ");
+    put_pointer(out, then->name);
     tn_buf_puts(out, ") THEN ");
-    put_member(out, "t.fields", field, type);
+    put_member(out, "t.fields", then, was);
     tn_buf_puts(out, " WHEN t.row_json IS NOT NULL THEN ");
-    put_member(out, "t.row_json", field, type);
-    tn_buf_puts(out, " ELSE r.");
-    tn_buf_put_sql_name(out, field->name);
-    tn_buf_puts(out, " END AS ");
+    put_member(out, "t.row_json", then, was);
+    if (from_row) {
+        tn_buf_puts(out, " ELSE r.");
+        tn_buf_put_sql_name(out, then->name);
+    }
+    tn_buf_printf(out, " END AS %s) AS ", type);
     tn_buf_put_sql_name(out, field->name);
 }
 
-static void put_key(struct tn_buf *out, struct tn_arena *arena, const struct iceberg_schema *schema)
+static void put_columns(const struct telling *telling, bool from_row)
 {
+    for (size_t i = 0; i < telling->schema->field_count; i++) {
+        tn_buf_puts(telling->out, i ? ", " : "");
+        put_column(telling, &telling->schema->fields[i], from_row);
+    }
+}
+
+static void put_key(const struct telling *telling)
+{
+    const struct iceberg_schema *schema = telling->then;
+    struct tn_buf *out = telling->out;
     for (size_t i = 0; i < schema->identifier_count; i++) {
         const struct iceberg_field *field = iceberg_schema_field(schema, schema->identifier_ids[i]);
+        const char *type = catalog_sql_type(telling->arena, field->type);
+        const char *text = schema->identifier_count == 1
+                               ? "t.entity"
+                               : tn_arena_printf(telling->arena, "json_extract_string(t.entity, '/%zu')", i);
         tn_buf_puts(out, i ? " AND r." : "r.");
         tn_buf_put_sql_name(out, field->name);
-        if (schema->identifier_count == 1)
-            tn_buf_printf(out, " = CAST(t.entity AS %s)", catalog_sql_type(arena, field->type));
+        if (is_bytes(field))
+            tn_buf_printf(out, " = from_base64(%s)", text);
         else
-            tn_buf_printf(out, " = CAST(json_extract_string(t.entity, '/%zu') AS %s)", i,
-                          catalog_sql_type(arena, field->type));
+            tn_buf_printf(out, " = CAST(%s AS %s)", text, type);
     }
-    if (schema->identifier_count == 0)
-        tn_buf_puts(out, "false");
 }
 
-static enum tn_code put_select(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
-                               const struct iceberg_snapshot *from, const char *table, struct tn_buf *out,
-                               struct tn_error *err)
+static void put_told(const struct telling *telling)
+{
+    tn_buf_puts(telling->out, "(SELECT true AS told, * FROM read_parquet(");
+    tn_buf_put_sql_string(telling->out, telling->told->path);
+    tn_buf_puts(telling->out, ")) t");
+}
+
+static void put_keyed(const struct telling *telling, enum moment_part part, bool placed)
+{
+    struct tn_buf *out = telling->out;
+    tn_buf_puts(out, "SELECT ");
+    if (placed && part == MOMENT_REPLACED)
+        tn_buf_puts(out, "r.tarn_path, r.tarn_pos, ");
+    else if (placed)
+        tn_buf_puts(out, "CASE WHEN t.told IS NULL THEN r.tarn_path ELSE '' END AS tarn_path, "
+                         "CASE WHEN t.told IS NULL THEN r.tarn_pos END AS tarn_pos, ");
+    put_columns(telling, true);
+    tn_buf_printf(out, " FROM (%s) r %s JOIN ", telling->rows,
+                  part == MOMENT_ALL ? "FULL" : (part == MOMENT_CHANGED ? "RIGHT" : ""));
+    put_told(telling);
+    tn_buf_puts(out, " ON ");
+    put_key(telling);
+    if (part == MOMENT_ALL)
+        tn_buf_puts(out, " WHERE t.told IS NULL OR NOT t.gone");
+    else if (part == MOMENT_CHANGED)
+        tn_buf_puts(out, " WHERE NOT t.gone");
+}
+
+/* A row that has no key is known by its values: as many equal ones go as went. */
+static void put_keyless(const struct telling *telling, enum moment_part part, bool placed)
+{
+    struct tn_buf *out = telling->out;
+    tn_buf_puts(out,
+                placed ? "SELECT '' AS tarn_path, CAST(NULL AS BIGINT) AS tarn_pos, * FROM (" : "SELECT * FROM (");
+    if (part == MOMENT_ALL) {
+        tn_buf_puts(out, "SELECT ");
+        for (size_t i = 0; i < telling->schema->field_count; i++) {
+            const struct iceberg_field *field = &telling->schema->fields[i];
+            const struct iceberg_field *then = top_field(telling->then, field->id);
+            tn_buf_puts(out, i ? ", CAST(" : "CAST(");
+            if (then)
+                tn_buf_put_sql_name(out, then->name);
+            else
+                tn_buf_puts(out, "NULL");
+            tn_buf_printf(out, " AS %s) AS ", catalog_sql_type(telling->arena, field->type));
+            tn_buf_put_sql_name(out, field->name);
+        }
+        tn_buf_printf(out, " FROM (%s) UNION ALL ", telling->rows);
+    }
+    tn_buf_puts(out, "SELECT ");
+    put_columns(telling, false);
+    tn_buf_puts(out, " FROM ");
+    put_told(telling);
+    tn_buf_puts(out, " WHERE NOT t.gone");
+    if (telling->told->removes) {
+        tn_buf_puts(out, " EXCEPT ALL SELECT ");
+        put_columns(telling, false);
+        tn_buf_puts(out, " FROM ");
+        put_told(telling);
+        tn_buf_puts(out, " WHERE t.gone");
+    }
+    tn_buf_putc(out, ')');
+}
+
+enum tn_code moment_told_sql(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
+                             const struct moment_state *state, const struct moment_told *told,
+                             const struct iceberg_schema *schema, enum moment_part part, bool placed,
+                             struct tn_buf *out, struct tn_error *err)
 {
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
     ICEBERG_AUTO_PLAN *plan = NULL;
-    const struct iceberg_schema *schema = iceberg_metadata_schema_at(metadata, from);
+    const struct iceberg_schema *then = iceberg_metadata_schema_at(metadata, state->snapshot);
     struct iceberg_table where = catalog_table(lake->catalog, arena, name);
-    TN_TRY(iceberg_plan_new(&where, metadata, from, NULL, 0, &plan, err));
-    tn_buf_puts(out, "SELECT ");
-    for (size_t i = 0; i < schema->field_count; i++) {
-        tn_buf_puts(out, i ? ", " : "");
-        put_column(out, &schema->fields[i], catalog_sql_type(arena, schema->fields[i].type));
-    }
-    tn_buf_puts(out, " FROM (");
-    TN_TRY(dataset_read_sql(lake, plan, schema, out, err));
-    tn_buf_printf(out, ") r FULL JOIN %s t ON ", table);
-    put_key(out, arena, schema);
-    tn_buf_puts(out, " WHERE t.told IS NULL OR NOT t.gone");
+    TN_TRY(iceberg_plan_new(&where, metadata, state->snapshot, NULL, 0, &plan, err));
+    if (!told->path)
+        return placed ? dataset_placed_files_sql(lake, plan, schema, out, err)
+                      : dataset_read_sql(lake, plan, schema, out, err);
+    TN_AUTO_BUF rows = {0};
+    bool keyed = then->identifier_count > 0;
+    if (keyed && placed)
+        TN_TRY(dataset_placed_files_sql(lake, plan, then, &rows, err));
+    else
+        TN_TRY(dataset_read_sql(lake, plan, then, &rows, err));
+    const struct telling telling = {arena, then, schema, told, rows.data, out};
+    if (keyed)
+        put_keyed(&telling, part, placed);
+    else
+        put_keyless(&telling, part, placed);
     return TN_OK;
-}
-
-enum tn_code replay_build(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
-                          const struct iceberg_snapshot *from, int64_t to_sequence, const char *table,
-                          struct tn_buf *out, struct tn_error *err)
-{
-    struct fold fold = {.arena = tn_arena_new(), .index = json_object()};
-    enum tn_code code =
-        journal_events(lake->journal, metadata->uuid, from->sequence_number, to_sequence, fold_event, &fold, err);
-    if (code == TN_OK)
-        code = fill_table(lake, table, &fold, err);
-    fold_release(&fold);
-    return code == TN_OK ? put_select(lake, name, metadata, from, table, out, err) : code;
 }

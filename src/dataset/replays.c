@@ -1,28 +1,20 @@
-/* Which moments must be replayed, and those that were: each a table of the
- * engine, made once, dropped when it was not asked for in a long time. */
-#include "dataset/replay.h"
+/* Folds that were made. The least recently used one goes first; its file goes
+ * with the last query that reads it. */
+#include "dataset/moment.h"
 
-#include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 #define REPLAYS_MAX 32
-/* Longer than any query that may still read it. */
-#define REPLAY_KEEP_NS (UINT64_C(600) * 1000000000)
-
-struct replayed {
-    char uuid[TN_UUID_TEXT];
-    int64_t sequence;
-    uint64_t number; /* of its table */
-    char *sql;
-    uint64_t used_ns;
-};
 
 struct dataset_replays {
     pthread_mutex_t mutex;
-    struct replayed items[REPLAYS_MAX];
+    struct moment_told *items[REPLAYS_MAX];
     size_t count;
-    uint64_t last_number;
+    uint64_t clock;
+    atomic_uint_least64_t last_number;
 };
 
 struct dataset_replays *dataset_replays_new(void)
@@ -37,127 +29,108 @@ void dataset_replays_free(struct dataset_replays *replays)
     if (!replays)
         return;
     for (size_t i = 0; i < replays->count; i++)
-        free(replays->items[i].sql);
+        engine_hold_unref(&replays->items[i]->hold);
     pthread_mutex_destroy(&replays->mutex);
     free(replays);
 }
 
-/* ---- which moment -------------------------------------------------------------- */
-
-/* The newest kept snapshot with a sequence number of at most `sequence`. */
-static const struct iceberg_snapshot *kept_at(const struct iceberg_metadata *metadata, int64_t sequence)
+static void free_told(struct engine_hold *hold)
 {
-    const struct iceberg_snapshot *found = NULL;
-    for (size_t i = 0; i < metadata->snapshot_count; i++)
-        if (metadata->snapshots[i]->sequence_number <= sequence &&
-            (!found || metadata->snapshots[i]->sequence_number > found->sequence_number))
-            found = metadata->snapshots[i];
-    return found;
+    struct moment_told *told = (struct moment_told *)hold;
+    if (told->path)
+        (void)unlink(told->path);
+    free(told->path);
+    free(told);
 }
 
-enum tn_code dataset_replay_find(struct lake *lake, const struct iceberg_metadata *metadata,
-                                 const struct engine_table_ref *ref, const struct iceberg_snapshot **ret_from,
-                                 int64_t *ret_sequence, struct tn_error *err)
+void moment_told_unref(struct moment_told **told)
 {
-    *ret_from = NULL;
-    if (!lake->journal || !lake->replays || ref->at == ENGINE_AT_NOW)
-        return TN_OK;
-    int64_t sequence = 0;
-    const struct iceberg_snapshot *from = NULL;
-    if (ref->at == ENGINE_AT_TIMESTAMP) {
-        from = iceberg_metadata_as_of(metadata, ref->at_timestamp_us / 1000);
-        if (!from || !iceberg_metadata_thinned_after(metadata, from))
-            return TN_OK;
-    } else if (iceberg_metadata_snapshot(metadata, ref->at_version)) {
-        return TN_OK;
-    }
-    enum tn_code code = journal_moment(lake->journal, metadata->uuid, ref->at_timestamp_us,
-                                       ref->at == ENGINE_AT_VERSION ? ref->at_version : 0, &sequence, err);
-    if (code == TN_ENOTFOUND) {
-        if (err)
-            *err = (struct tn_error){0};
-        return TN_OK;
-    }
-    TN_TRY(code);
-    from = kept_at(metadata, sequence);
-    if (!from || from->sequence_number == sequence)
-        return TN_OK;
-    *ret_from = from;
-    *ret_sequence = sequence;
-    return TN_OK;
+    if (*told)
+        engine_hold_unref(&(*told)->hold);
 }
 
-/* ---- remembered ------------------------------------------------------------------ */
-
-static struct replayed *recall(struct dataset_replays *replays, const char *uuid, int64_t sequence)
+static struct moment_told *recall_locked(struct dataset_replays *replays, const char *uuid, int64_t from, int64_t to)
 {
-    for (size_t i = 0; i < replays->count; i++)
-        if (replays->items[i].sequence == sequence && tn_streq(replays->items[i].uuid, uuid))
-            return &replays->items[i];
+    for (size_t i = 0; i < replays->count; i++) {
+        struct moment_told *told = replays->items[i];
+        if (told->from == from && told->to == to && tn_streq(told->uuid, uuid)) {
+            told->used = ++replays->clock;
+            (void)engine_hold_ref(&told->hold);
+            return told;
+        }
+    }
     return NULL;
 }
 
-static enum tn_code drop_table(struct lake *lake, uint64_t number, struct tn_error *err)
+static void remember_locked(struct dataset_replays *replays, struct moment_told *told)
 {
-    TN_AUTO_BUF sql = {0};
-    tn_buf_printf(&sql, "DROP TABLE IF EXISTS tarn_replay_%" PRIu64, number);
-    return engine_run(lake->engine, sql.data, NULL, NULL, err);
+    size_t at = replays->count;
+    if (at == REPLAYS_MAX) {
+        at = 0;
+        for (size_t i = 1; i < replays->count; i++)
+            if (replays->items[i]->used < replays->items[at]->used)
+                at = i;
+        engine_hold_unref(&replays->items[at]->hold);
+    } else {
+        replays->count++;
+    }
+    told->used = ++replays->clock;
+    (void)engine_hold_ref(&told->hold);
+    replays->items[at] = told;
 }
 
-/* A free place; TN_EBUSY when all are in use. */
-static enum tn_code make_room(struct lake *lake, struct tn_error *err)
+static struct moment_told *recall(struct dataset_replays *replays, const char *uuid, int64_t from, int64_t to)
+{
+    pthread_mutex_lock(&replays->mutex);
+    struct moment_told *told = recall_locked(replays, uuid, from, to);
+    pthread_mutex_unlock(&replays->mutex);
+    return told;
+}
+
+enum tn_code moment_tell(struct lake *lake, const struct iceberg_metadata *metadata, const struct moment_state *state,
+                         struct moment_told **ret, struct tn_error *err)
 {
     struct dataset_replays *replays = lake->replays;
-    if (replays->count < REPLAYS_MAX)
+    int64_t from = state->snapshot->sequence_number;
+    *ret = recall(replays, metadata->uuid, from, state->replay_to);
+    if (*ret)
         return TN_OK;
-    size_t oldest = 0;
-    for (size_t i = 1; i < replays->count; i++)
-        if (replays->items[i].used_ns < replays->items[oldest].used_ns)
-            oldest = i;
-    struct replayed *item = &replays->items[oldest];
-    if (tn_mono_ns() - item->used_ns < REPLAY_KEEP_NS) {
-        tn_fail(err, TN_EBUSY, "%d moments are being told from the journal already", REPLAYS_MAX);
-        tn_error_hint(err, "try again in some minutes, or ask for moments that are kept as snapshots");
-        return TN_EBUSY;
-    }
-    TN_TRY(drop_table(lake, item->number, err));
-    free(item->sql);
-    *item = replays->items[--replays->count];
+    TN_CLEANUP(moment_told_unref) struct moment_told *told = tn_calloc(1, sizeof *told);
+    *told = (struct moment_told){.hold = {1, free_told},
+                                 .number = atomic_fetch_add(&replays->last_number, 1) + 1,
+                                 .from = from,
+                                 .to = state->replay_to};
+    snprintf(told->uuid, sizeof told->uuid, "%s", metadata->uuid);
+    TN_TRY(moment_fold(lake, metadata, told, err));
+    pthread_mutex_lock(&replays->mutex);
+    struct moment_told *other = recall_locked(replays, metadata->uuid, from, state->replay_to);
+    if (!other)
+        remember_locked(replays, told);
+    pthread_mutex_unlock(&replays->mutex);
+    *ret = other ? other : TN_TAKE(told);
     return TN_OK;
 }
 
-static enum tn_code replay_locked(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
-                                  const struct iceberg_snapshot *from, int64_t to_sequence, struct tn_arena *arena,
-                                  const char **ret, struct tn_error *err)
+/* ---- several things ------------------------------------------------------------- */
+
+struct both {
+    struct engine_hold hold;
+    struct engine_hold *a, *b;
+};
+
+static void free_both(struct engine_hold *hold)
 {
-    struct dataset_replays *replays = lake->replays;
-    struct replayed *known = recall(replays, metadata->uuid, to_sequence);
-    if (!known) {
-        TN_AUTO_BUF sql = {0};
-        char table[48];
-        TN_TRY(make_room(lake, err));
-        uint64_t number = ++replays->last_number;
-        snprintf(table, sizeof table, "tarn_replay_%" PRIu64, number);
-        enum tn_code code = replay_build(lake, name, metadata, from, to_sequence, table, &sql, err);
-        if (code != TN_OK) {
-            (void)drop_table(lake, number, NULL);
-            return code;
-        }
-        known = &replays->items[replays->count++];
-        *known = (struct replayed){.sequence = to_sequence, .number = number, .sql = tn_buf_take(&sql)};
-        snprintf(known->uuid, sizeof known->uuid, "%s", metadata->uuid);
-    }
-    known->used_ns = tn_mono_ns();
-    *ret = tn_arena_strdup(arena, known->sql);
-    return TN_OK;
+    struct both *both = (struct both *)hold;
+    engine_hold_unref(both->a);
+    engine_hold_unref(both->b);
+    free(both);
 }
 
-enum tn_code dataset_replay_sql(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
-                                const struct iceberg_snapshot *from, int64_t to_sequence, struct tn_arena *arena,
-                                const char **ret, struct tn_error *err)
+struct engine_hold *moment_hold_both(struct engine_hold *a, struct engine_hold *b)
 {
-    pthread_mutex_lock(&lake->replays->mutex);
-    enum tn_code code = replay_locked(lake, name, metadata, from, to_sequence, arena, ret, err);
-    pthread_mutex_unlock(&lake->replays->mutex);
-    return code;
+    if (!a || !b)
+        return a ? a : b;
+    struct both *both = tn_calloc(1, sizeof *both);
+    *both = (struct both){.hold = {1, free_both}, .a = a, .b = b};
+    return &both->hold;
 }

@@ -7,6 +7,7 @@
 #include "dataset/dataset_internal.h"
 #include "dataset/deletes.h"
 #include "dataset/hot.h"
+#include "dataset/moment.h"
 #include "journal/journal.h"
 
 #include <inttypes.h>
@@ -111,28 +112,29 @@ static void remember(struct dataset_relations *relations, const char *name, cons
     pthread_mutex_unlock(&relations->mutex);
 }
 
-static enum tn_code find_snapshot(const struct iceberg_metadata *metadata, const struct engine_table_ref *ref,
-                                  const struct iceberg_snapshot **ret, struct tn_error *err)
+static struct moment moment_of(const struct engine_table_ref *ref)
 {
-    char time[TN_TIME_TEXT];
     switch (ref->at) {
-    case ENGINE_AT_NOW:
-        *ret = metadata->current;
-        return TN_OK;
     case ENGINE_AT_VERSION:
-        *ret = iceberg_metadata_snapshot(metadata, ref->at_version);
-        if (*ret)
-            return TN_OK;
-        tn_fail(err, TN_ESNAPSHOT, "dataset \"%s\" has no snapshot %" PRId64, ref->name, ref->at_version);
-        break;
+        return (struct moment){.kind = MOMENT_VERSION, .snapshot_id = ref->at_version};
     case ENGINE_AT_TIMESTAMP:
-        *ret = iceberg_metadata_as_of(metadata, ref->at_timestamp_us / 1000);
-        if (*ret)
-            return TN_OK;
-        tn_fail(err, TN_ESNAPSHOT, "dataset \"%s\" did not exist yet at %s", ref->name,
-                tn_time_format(ref->at_timestamp_us, time));
+        return (struct moment){.kind = MOMENT_TIME, .time_us = ref->at_timestamp_us};
+    case ENGINE_AT_NOW:
         break;
     }
+    return (struct moment){.kind = MOMENT_NOW};
+}
+
+static enum tn_code find_state(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
+                               const struct engine_table_ref *ref, struct moment_state *ret, struct tn_error *err)
+{
+    char time[TN_TIME_TEXT];
+    const struct moment moment = moment_of(ref);
+    TN_TRY(moment_find(lake, name, metadata, &moment, ret, err));
+    if (ret->snapshot || moment.kind == MOMENT_NOW)
+        return TN_OK;
+    tn_fail(err, TN_ESNAPSHOT, "dataset \"%s\" did not exist yet at %s", ref->name,
+            tn_time_format(ref->at_timestamp_us, time));
     tn_error_hint(err, "`tarn snapshots %s` lists its versions", ref->name);
     return TN_ESNAPSHOT;
 }
@@ -204,23 +206,22 @@ static bool resolve_hot(struct lake *lake, const char *name, const struct iceber
 }
 
 /* A moment whose snapshot was thinned, told again from the journal. */
-static enum tn_code resolve_replayed(struct lake *lake, const struct iceberg_metadata *metadata,
-                                     const struct engine_table_ref *ref, struct tn_arena *arena,
-                                     struct engine_relation *ret, bool *ret_replayed, struct tn_error *err)
+static enum tn_code resolve_told(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
+                                 const struct moment_state *state, struct tn_arena *arena,
+                                 struct engine_relation *ret, struct tn_error *err)
 {
-    const struct iceberg_snapshot *from = NULL;
-    int64_t sequence = 0;
-    TN_TRY(dataset_replay_find(lake, metadata, ref, &from, &sequence, err));
-    *ret_replayed = from != NULL;
-    if (!from)
-        return TN_OK;
-    char name[CATALOG_NAME_MAX + 1];
-    catalog_exact_name(ref->name, name);
-    *ret = (struct engine_relation){.version = tn_arena_printf(arena, "replay-%" PRId64, sequence)};
-    enum tn_code code = dataset_replay_sql(lake, name, metadata, from, sequence, arena, &ret->definition, err);
-    if (code != TN_OK)
-        tn_error_context(err, "dataset \"%s\"", name);
-    return code;
+    TN_CLEANUP(moment_told_unref) struct moment_told *told = NULL;
+    TN_AUTO_BUF text = {0};
+    const struct iceberg_schema *schema = iceberg_metadata_schema_at(metadata, state->snapshot);
+    TN_TRY(moment_tell(lake, metadata, state, &told, err));
+    TN_TRY(moment_told_sql(lake, name, metadata, state, told, schema, MOMENT_ALL, false, &text, err));
+    *ret = (struct engine_relation){
+        .version = tn_arena_printf(arena, "replay-%" PRId64, state->replay_to),
+        .variant = tn_arena_printf(arena, "%" PRIu64, told->number),
+        .definition = tn_arena_strndup(arena, text.data, text.len),
+        .hold = engine_hold_ref(&told->hold),
+    };
+    return TN_OK;
 }
 
 static enum tn_code resolve(void *context, const struct engine_table_ref *ref, struct tn_arena *arena,
@@ -230,20 +231,22 @@ static enum tn_code resolve(void *context, const struct engine_table_ref *ref, s
     if (ref->argument_count > 0)
         return dataset_resolve_changes(lake, ref, arena, ret, err);
     if (lake->journal && tn_str_equal_nocase(ref->name, "journal"))
-        return journal_relation(lake->journal, ref, arena, ret, err);
+        return journal_relation(lake->journal, lake->engine, ref, arena, ret, err);
     ICEBERG_AUTO_METADATA *metadata = NULL;
+    struct moment_state state;
+    char name[CATALOG_NAME_MAX + 1];
     TN_TRY(catalog_load(lake->catalog, ref->name, &metadata, err));
-    bool replayed = false;
-    TN_TRY(resolve_replayed(lake, metadata, ref, arena, ret, &replayed, err));
-    if (replayed)
-        return TN_OK;
-    const struct iceberg_snapshot *snapshot;
-    TN_TRY(find_snapshot(metadata, ref, &snapshot, err));
+    catalog_exact_name(ref->name, name);
+    TN_TRY(find_state(lake, name, metadata, ref, &state, err));
+    if (state.replay_to) {
+        enum tn_code told = resolve_told(lake, name, metadata, &state, arena, ret, err);
+        if (told != TN_OK)
+            tn_error_context(err, "dataset \"%s\"", name);
+        return told;
+    }
+    const struct iceberg_snapshot *snapshot = state.snapshot;
     const struct iceberg_schema *schema =
         ref->at == ENGINE_AT_NOW ? metadata->schema : iceberg_metadata_schema_at(metadata, snapshot);
-
-    char name[CATALOG_NAME_MAX + 1];
-    catalog_exact_name(ref->name, name);
     const char *version = version_text(arena, snapshot, schema);
     /* A dropped and remade table may meet the same number again: the uuid tells them apart. */
     const char *key = tn_arena_printf(arena, "%s@%s", metadata->uuid, version);

@@ -1,173 +1,184 @@
-/* The past made the present again, and the past forgotten on request. Both are
- * commits like others. */
-#include "dataset/dataset_internal.h"
+/* The past made the present again, by a commit like others. */
 #include "dataset/hot.h"
-#include "journal/journal.h"
+#include "dataset/moment.h"
+#include "dataset/rows_internal.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-/* ---- restore ------------------------------------------------------------------ */
-
-static enum tn_code find_moment(const struct iceberg_metadata *metadata, const char *name, const char *as_of,
-                                const struct iceberg_snapshot **ret, struct tn_error *err)
+static enum tn_code find_state(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
+                               const char *as_of, struct moment_state *ret, struct tn_error *err)
 {
-    char *end;
-    int64_t us, id = strtoll(as_of, &end, 10);
-    if (*as_of && *end == '\0')
-        *ret = iceberg_metadata_snapshot(metadata, id);
-    else if (tn_time_parse(as_of, &us))
-        *ret = iceberg_metadata_as_of(metadata, us / 1000);
-    else
+    struct moment moment;
+    if (!moment_parse(as_of, &moment))
         return tn_fail(err, TN_EREQUEST,
                        "as_of \"%.100s\" is neither a snapshot id nor a time such as "
                        "2026-01-31T12:00:00Z",
                        as_of);
-    if (*ret)
+    TN_TRY(moment_find(lake, name, metadata, &moment, ret, err));
+    if (ret->snapshot)
         return TN_OK;
     tn_fail(err, TN_ESNAPSHOT, "dataset \"%s\" has no state of %.100s", name, as_of);
     tn_error_hint(err, "`tarn snapshots %s` lists its versions", name);
     return TN_ESNAPSHOT;
 }
 
-static void add_restore_event(struct journal_batch *batch, const struct iceberg_snapshot *then, const char *actor,
-                              const char *reason)
+/* What is restored, as the journal tells it. */
+struct restoring {
+    struct lake *lake;
+    const char *name, *as_of, *actor, *reason;
+    struct moment_state state;
+    struct iceberg_metadata *newest;
+    struct iceberg_tx *tx;
+    struct tn_arena *arena;
+};
+
+static void add_event(const struct restoring *restoring, struct journal_batch *batch)
 {
     TN_AUTO_BUF value = {0};
     struct tn_json json = tn_json_writer(&value);
     char time[TN_TIME_TEXT];
+    const struct iceberg_snapshot *then = restoring->state.snapshot;
     tn_json_open(&json, '{');
+    tn_json_kstr(&json, "as_of", restoring->as_of);
     tn_json_key(&json, "snapshot_id");
     tn_json_i64(&json, then->id);
     tn_json_kstr(&json, "timestamp", tn_time_format(then->timestamp_ms * 1000, time));
+    if (restoring->state.replay_to)
+        tn_json_ki64(&json, "replayed_to", restoring->state.replay_to);
     tn_json_close(&json, '}');
     const struct journal_event event = {
         .operation = "restore",
         .new_value = value.data,
         .new_length = value.len,
         .rows = (uint64_t)iceberg_snapshot_count(then, "total-records", 0),
-        .actor = actor,
+        .actor = restoring->actor,
         .source = "restore",
-        .reason = reason,
+        .reason = restoring->reason,
     };
     journal_batch_add(batch, &event);
+}
+
+/* ---- a state that is told --------------------------------------------------------- */
+
+/* The snapshot that it begins with, without the rows that events replaced, and
+ * with those that they told. Rows without a key are known by their values
+ * alone: where such ones went, everything is written anew. */
+
+static enum tn_code told_select(const struct restoring *restoring, const struct moment_told *told,
+                                enum moment_part part, bool placed, struct tn_buf *out, struct tn_error *err)
+{
+    return moment_told_sql(restoring->lake, restoring->name, restoring->newest, &restoring->state, told,
+                           restoring->newest->schema, part, placed, out, err);
+}
+
+static enum tn_code remove_replaced(const struct restoring *restoring, const struct moment_told *told,
+                                    struct rows_files *files, struct tn_error *err)
+{
+    TN_AUTO_BUF rows = {0};
+    TN_AUTO_BUF sql = {0};
+    char *staged;
+    struct engine_file_stats written;
+    uint64_t count;
+    TN_TRY(told_select(restoring, told, MOMENT_REPLACED, true, &rows, err));
+    tn_buf_printf(&sql, "SELECT tarn_path, tarn_pos FROM (%s) ORDER BY tarn_path, tarn_pos", rows.data);
+    TN_TRY(store_stage_path(restoring->lake->store, restoring->arena, ".parquet", &staged, err));
+    const struct engine_copy copy = {.select = sql.data, .local_path = staged};
+    TN_TRY(engine_copy_parquet(restoring->lake->engine, &copy, restoring->arena, &written, err));
+    enum tn_code code = rows_files_remove_listed(files, staged, "true", &count, err);
+    (void)unlink(staged);
+    return code;
+}
+
+static enum tn_code put_told(const struct restoring *restoring, struct tn_error *err)
+{
+    TN_CLEANUP(moment_told_unref) struct moment_told *told = NULL;
+    TN_CLEANUP(rows_files_release) struct rows_files files;
+    TN_AUTO_BUF rows = {0};
+    const struct iceberg_schema *then = iceberg_metadata_schema_at(restoring->newest, restoring->state.snapshot);
+    TN_TRY(moment_tell(restoring->lake, restoring->newest, &restoring->state, &told, err));
+    if (!told->path)
+        return TN_OK;
+    TN_TRY(rows_check_writable(restoring->newest, err));
+    rows_files_init(&files, restoring->lake, restoring->arena, restoring->tx);
+    bool whole = then->identifier_count == 0 && told->removes;
+    if (whole)
+        iceberg_tx_remove_all(restoring->tx);
+    else if (then->identifier_count > 0)
+        TN_TRY(remove_replaced(restoring, told, &files, err));
+    TN_TRY(told_select(restoring, told, whole ? MOMENT_ALL : MOMENT_CHANGED, false, &rows, err));
+    return rows_files_add_sql(&files, restoring->newest->schema, rows.data, err);
+}
+
+/* ---- the commit --------------------------------------------------------------------- */
+
+static enum tn_code put_state(struct restoring *restoring, struct tn_error *err)
+{
+    char id[24];
+    TN_TRY(iceberg_tx_start_from(restoring->tx, restoring->state.snapshot->id, err));
+    if (restoring->state.replay_to)
+        TN_TRY(put_told(restoring, err));
+    snprintf(id, sizeof id, "%" PRId64, restoring->state.snapshot->id);
+    iceberg_tx_set_summary(restoring->tx, CATALOG_S_RESTORED, id);
+    iceberg_tx_set_summary(restoring->tx, CATALOG_S_ACTOR, restoring->actor ? restoring->actor : "tarn");
+    if (restoring->reason)
+        iceberg_tx_set_summary(restoring->tx, CATALOG_S_REASON, restoring->reason);
+    return TN_OK;
+}
+
+static enum tn_code commit_state(struct restoring *restoring, struct iceberg_metadata **ret, struct tn_error *err)
+{
+    struct lake *lake = restoring->lake;
+    ICEBERG_AUTO_METADATA *done = NULL;
+    TN_CLEANUP(journal_batch_free_p) struct journal_batch *batch = journal_batch_new(restoring->name);
+    TN_TRY(put_state(restoring, err));
+    add_event(restoring, batch);
+    TN_TRY(journal_batch_attach(batch, restoring->tx, false, err));
+    TN_FAULT("restore.before_commit");
+    TN_TRY(iceberg_tx_commit(restoring->tx, &done, err));
+    TN_FAULT("restore.after_commit");
+    catalog_publish(lake->catalog, restoring->name, done);
+    journal_batch_committed(lake->journal, batch, done);
+    dataset_hot_follow(lake, restoring->name, restoring->newest, done, NULL);
+    *ret = TN_TAKE(done);
+    return TN_OK;
+}
+
+static enum tn_code restore_locked(struct restoring *restoring, struct dataset_commit *ret, struct tn_error *err)
+{
+    struct lake *lake = restoring->lake;
+    ICEBERG_AUTO_METADATA *newest = NULL;
+    ICEBERG_AUTO_METADATA *done = NULL;
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    TN_CLEANUP(catalog_unlock_p) struct catalog_lock *lock = catalog_lock_dataset(lake->catalog, restoring->name);
+    TN_TRY(catalog_load_locked(lake->catalog, restoring->name, &newest, err));
+    if (!newest)
+        return tn_fail(err, TN_EDATASET, "there is no dataset \"%s\"", restoring->name);
+    TN_TRY(find_state(lake, restoring->name, newest, restoring->as_of, &restoring->state, err));
+    if (restoring->state.snapshot == newest->current && !restoring->state.replay_to) {
+        *ret = (struct dataset_commit){.snapshot_id = newest->current->id, .unchanged = true};
+        return TN_OK;
+    }
+    struct iceberg_table table = catalog_table(lake->catalog, arena, restoring->name);
+    TN_CLEANUP(iceberg_tx_free_p) struct iceberg_tx *tx = iceberg_tx_new(&table, newest);
+    restoring->newest = newest;
+    restoring->arena = arena;
+    restoring->tx = tx;
+    TN_TRY(commit_state(restoring, &done, err));
+    int64_t rows = iceberg_snapshot_count(done->current, "total-records", 0) -
+                   iceberg_snapshot_count(done->current, "total-position-deletes", 0);
+    *ret = (struct dataset_commit){.snapshot_id = done->current->id, .rows = rows > 0 ? (uint64_t)rows : 0};
+    return TN_OK;
 }
 
 enum tn_code dataset_restore(struct lake *lake, const char *name, const char *as_of, const char *actor,
                              const char *reason, struct dataset_commit *ret, struct tn_error *err)
 {
-    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
-    char exact[CATALOG_NAME_MAX + 1], id[24];
+    char exact[CATALOG_NAME_MAX + 1];
     ICEBERG_AUTO_METADATA *known = NULL;
     TN_TRY(catalog_load(lake->catalog, name, &known, err)); /* the misspelt name's suggestion */
     catalog_exact_name(name, exact);
-    TN_CLEANUP(catalog_unlock_p) struct catalog_lock *lock = catalog_lock_dataset(lake->catalog, exact);
-    ICEBERG_AUTO_METADATA *newest = NULL;
-    ICEBERG_AUTO_METADATA *done = NULL;
-    TN_TRY(catalog_load_locked(lake->catalog, exact, &newest, err));
-    const struct iceberg_snapshot *then = NULL;
-    if (!newest)
-        return tn_fail(err, TN_EDATASET, "there is no dataset \"%s\"", exact);
-    TN_TRY(find_moment(newest, exact, as_of, &then, err));
-    if (then == newest->current) {
-        *ret = (struct dataset_commit){.snapshot_id = then->id, .unchanged = true};
-        return TN_OK;
-    }
-    struct iceberg_table table = catalog_table(lake->catalog, arena, exact);
-    TN_CLEANUP(iceberg_tx_free_p) struct iceberg_tx *tx = iceberg_tx_new(&table, newest);
-    TN_CLEANUP(journal_batch_free_p) struct journal_batch *batch = journal_batch_new(exact);
-    TN_TRY(iceberg_tx_start_from(tx, then->id, err));
-    snprintf(id, sizeof id, "%" PRId64, then->id);
-    iceberg_tx_set_summary(tx, CATALOG_S_RESTORED, id);
-    iceberg_tx_set_summary(tx, CATALOG_S_ACTOR, actor ? actor : "tarn");
-    if (reason)
-        iceberg_tx_set_summary(tx, CATALOG_S_REASON, reason);
-    add_restore_event(batch, then, actor, reason);
-    TN_TRY(journal_batch_attach(batch, tx, false, err));
-    TN_FAULT("restore.before_commit");
-    TN_TRY(iceberg_tx_commit(tx, &done, err));
-    TN_FAULT("restore.after_commit");
-    catalog_publish(lake->catalog, exact, done);
-    journal_batch_committed(lake->journal, batch, done);
-    dataset_hot_follow(lake, exact, newest, done, NULL);
-    *ret = (struct dataset_commit){
-        .snapshot_id = done->current->id,
-        .rows = (uint64_t)iceberg_snapshot_count(done->current, "total-records", 0),
-    };
-    return TN_OK;
-}
-
-/* ---- expiry ------------------------------------------------------------------- */
-
-static bool is_held(const struct iceberg_metadata *metadata, const struct iceberg_snapshot *snapshot)
-{
-    if (snapshot == metadata->current)
-        return true;
-    for (size_t i = 0; i < metadata->ref_count; i++)
-        if (metadata->refs[i].snapshot_id == snapshot->id)
-            return true;
-    return false;
-}
-
-static size_t newer_than(const struct iceberg_metadata *metadata, const struct iceberg_snapshot *snapshot)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < metadata->snapshot_count; i++)
-        count += metadata->snapshots[i]->sequence_number > snapshot->sequence_number;
-    return count;
-}
-
-/* Counts what goes, and takes it out of the transaction's table. */
-static void expire_from(const struct iceberg_metadata *metadata, const struct dataset_expiry *options,
-                        struct iceberg_tx *tx, struct dataset_expired *ret)
-{
-    for (size_t i = 0; i < metadata->snapshot_count; i++) {
-        const struct iceberg_snapshot *snapshot = metadata->snapshots[i];
-        int64_t at_us = snapshot->timestamp_ms * 1000;
-        if (is_held(metadata, snapshot) || at_us >= options->older_than_us ||
-            newer_than(metadata, snapshot) < options->keep) {
-            ret->kept++;
-            continue;
-        }
-        ret->oldest_us = ret->snapshots == 0 ? at_us : TN_MIN(ret->oldest_us, at_us);
-        ret->newest_us = TN_MAX(ret->newest_us, at_us);
-        ret->snapshots++;
-        if (tx)
-            iceberg_tx_forget_snapshot(tx, snapshot->id);
-    }
-}
-
-enum tn_code dataset_expire(struct lake *lake, const char *name, const struct dataset_expiry *options,
-                            struct dataset_expired *ret, struct tn_error *err)
-{
-    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
-    char exact[CATALOG_NAME_MAX + 1];
-    ICEBERG_AUTO_METADATA *newest = NULL;
-    ICEBERG_AUTO_METADATA *done = NULL;
-    struct dataset_expired result = {0};
-    TN_TRY(catalog_load(lake->catalog, name, &newest, err));
-    catalog_exact_name(name, exact);
-    if (options->preview) {
-        expire_from(newest, options, NULL, &result);
-        *ret = result;
-        return TN_OK;
-    }
-    if (lake->journal)
-        TN_TRY(journal_roll(lake->journal, true, err));
-    TN_CLEANUP(catalog_unlock_p) struct catalog_lock *lock = catalog_lock_dataset(lake->catalog, exact);
-    iceberg_metadata_unref(TN_TAKE(newest));
-    TN_TRY(catalog_load_locked(lake->catalog, exact, &newest, err));
-    if (!newest)
-        return tn_fail(err, TN_EDATASET, "there is no dataset \"%s\"", exact);
-    struct iceberg_table table = catalog_table(lake->catalog, arena, exact);
-    TN_CLEANUP(iceberg_tx_free_p) struct iceberg_tx *tx = iceberg_tx_new(&table, newest);
-    expire_from(newest, options, tx, &result);
-    if (result.snapshots > 0) {
-        TN_TRY(iceberg_tx_commit(tx, &done, err));
-        catalog_publish(lake->catalog, exact, done);
-        dataset_hot_follow(lake, exact, newest, done, NULL);
-    }
-    *ret = result;
-    return TN_OK;
+    struct restoring restoring = {.lake = lake, .name = exact, .as_of = as_of, .actor = actor, .reason = reason};
+    return restore_locked(&restoring, ret, err);
 }

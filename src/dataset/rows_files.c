@@ -113,6 +113,31 @@ enum tn_code rows_files_add(struct rows_files *files, const struct cells_shape *
     return TN_OK;
 }
 
+enum tn_code rows_files_add_sql(struct rows_files *files, const struct iceberg_schema *schema, const char *select,
+                                struct tn_error *err)
+{
+    char suffix[48], *staged;
+    const char *key;
+    struct iceberg_file file = {0};
+    struct engine_file_stats written = {0};
+    TN_TRY(store_stage_path(files->lake->store, files->arena, ".parquet", &staged, err));
+    const struct engine_copy copy = {
+        .select = select, .field_ids = dataset_field_ids(files->arena, schema), .local_path = staged};
+    TN_TRY(engine_copy_parquet(files->lake->engine, &copy, files->arena, &written, err));
+    if (written.rows == 0) {
+        (void)unlink(staged);
+        return TN_OK;
+    }
+    snprintf(suffix, sizeof suffix, DATASET_FILE_SUFFIX, iceberg_tx_schema_id(files->tx));
+    const char *path = new_file(files, suffix, &key);
+    catalog_file_stats(files->arena, schema, &written, &file);
+    file.path = path;
+    enum tn_code code = store_batch_put_file(iceberg_tx_batch(files->tx), key, staged, err);
+    if (code != TN_OK)
+        (void)unlink(staged);
+    return code == TN_OK ? iceberg_tx_add_file(files->tx, &file, err) : code;
+}
+
 /* ---- deletes ------------------------------------------------------------------ */
 
 #define DELETES_SUFFIX "-deletes.parquet"

@@ -54,6 +54,9 @@ void rows_files_drop(struct rows_files *files);
 enum tn_code rows_files_add(struct rows_files *files, const struct cells_shape *shape,
                             const struct engine_cell *const *rows, size_t count, const char **ret_path,
                             struct tn_error *err) TN_CHECKED;
+/* One data file of the rows of a trusted SELECT of the schema's columns; without rows none. */
+enum tn_code rows_files_add_sql(struct rows_files *files, const struct iceberg_schema *schema, const char *select,
+                                struct tn_error *err) TN_CHECKED;
 /* One position-delete file; positions ascending, each once. */
 enum tn_code rows_files_remove(struct rows_files *files, const char *data_path, const int64_t *positions,
                                size_t count, struct tn_error *err) TN_CHECKED;

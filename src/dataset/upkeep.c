@@ -6,6 +6,7 @@
  */
 #include "dataset/dataset_internal.h"
 #include "dataset/hot.h"
+#include "dataset/moment.h"
 #include "journal/journal.h"
 
 #include <errno.h>
@@ -122,19 +123,14 @@ static enum tn_code compact_one(struct dataset_upkeep *upkeep, struct upkeep_ent
 #define THIN_SLACK 64 /* so that not every look is a commit */
 
 struct thin_context {
-    int64_t rolled_to;
-    bool journaled; /* there is a journal at all */
+    struct journal *journal;
+    const struct iceberg_metadata *metadata;
 };
 
-/* A moment may go when the journal tells it again row by row, or when nothing
- * happened to the rows. */
 static bool may_forget(void *context, const struct iceberg_snapshot *snapshot)
 {
     const struct thin_context *thin = context;
-    const char *rows = iceberg_snapshot_summary(snapshot, JOURNAL_S_ROWS);
-    if (tn_streq(snapshot->operation, "replace"))
-        return true;
-    return thin->journaled && rows && tn_streq(rows, "1") && snapshot->sequence_number <= thin->rolled_to;
+    return moment_may_forget(thin->journal, thin->metadata, snapshot);
 }
 
 static enum tn_code thin_locked(struct dataset_upkeep *upkeep, const char *name, size_t *ret_forgotten,
@@ -150,9 +146,7 @@ static enum tn_code thin_locked(struct dataset_upkeep *upkeep, const char *name,
         return TN_OK;
     struct iceberg_table table = catalog_table(lake->catalog, arena, name);
     TN_CLEANUP(iceberg_tx_free_p) struct iceberg_tx *tx = iceberg_tx_new(&table, newest);
-    struct thin_context context = {.journaled = lake->journal != NULL};
-    if (lake->journal)
-        context.rolled_to = journal_rolled_to(lake->journal, newest->uuid);
+    struct thin_context context = {lake->journal, newest};
     const struct iceberg_thinning thinning = {
         .keep_newest = upkeep->options.keep_snapshots,
         .hourly_ms = upkeep->options.keep_hourly_ms,

@@ -74,7 +74,8 @@ static enum tn_code read_asked(struct request *request, json_t **ret_body, struc
 }
 
 /* The lake as an engine of its own sees it: what the lake's engine holds in
- * memory (hot copies, bitmaps, unrolled events) is not there. The arena's. */
+ * memory (hot copies, bitmaps) is not there; the journal gives it files. The
+ * arena's. */
 static struct engine_query_options options_for(struct request *request, const struct engine_query_options *options,
                                                const struct small_engine *small)
 {
@@ -85,8 +86,6 @@ static struct engine_query_options options_for(struct request *request, const st
         alone->engine = small_engine_of(small);
         alone->hot = NULL;
         alone->relations = NULL;
-        alone->replays = NULL;
-        alone->journal = NULL;
         mine.resolver = dataset_resolver(alone);
     }
     return mine;

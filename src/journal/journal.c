@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum tn_code journal_open(struct store *store, struct catalog *catalog, struct engine *engine, struct journal **ret,
                           struct tn_error *err)
@@ -37,19 +38,25 @@ void journal_close(struct journal *journal)
 
 /* ---- reading ----------------------------------------------------------------- */
 
-/* Rolled events and those of the tail table, whatever is loaded by now. */
-static enum tn_code put_relation(struct journal *journal, struct tn_buf *out, struct tn_error *err)
+static enum tn_code put_rolled(struct journal *journal, struct tn_buf *out, struct tn_error *err)
 {
     ICEBERG_AUTO_PLAN *plan = NULL;
     if (journal->events)
         TN_TRY(journal_plan(journal, &plan, err));
-    if (plan && plan->file_count > 0) {
-        tn_buf_puts(out, "SELECT ");
-        journal_put_columns(out, "");
-        tn_buf_puts(out, " FROM read_parquet(");
-        TN_TRY(journal_put_files(journal, plan, out, err));
-        tn_buf_puts(out, ") UNION ALL ");
-    }
+    if (!plan || plan->file_count == 0)
+        return TN_OK;
+    tn_buf_puts(out, "SELECT ");
+    journal_put_columns(out, "");
+    tn_buf_puts(out, " FROM read_parquet(");
+    TN_TRY(journal_put_files(journal, plan, out, err));
+    tn_buf_puts(out, ") UNION ALL ");
+    return TN_OK;
+}
+
+/* Rolled events and those of the tail table, whatever is loaded by now. */
+static enum tn_code put_relation(struct journal *journal, struct tn_buf *out, struct tn_error *err)
+{
+    TN_TRY(put_rolled(journal, out, err));
     tn_buf_puts(out, "SELECT ");
     journal_put_columns(out, "");
     tn_buf_printf(out, " FROM " TAIL_TABLE " WHERE batch > %" PRId64 " AND batch <= %" PRId64, journal->rolled_number,
@@ -57,14 +64,64 @@ static enum tn_code put_relation(struct journal *journal, struct tn_buf *out, st
     return TN_OK;
 }
 
-static enum tn_code relation_text(struct journal *journal, struct tn_arena *arena, struct engine_relation *ret,
-                                  struct tn_error *err)
+/* ---- for other engines ------------------------------------------------------- */
+
+/* A file that is there as long as somebody reads it. */
+struct scratch {
+    struct engine_hold hold;
+    char *path;
+};
+
+static void free_scratch(struct engine_hold *hold)
+{
+    struct scratch *scratch = (struct scratch *)hold;
+    (void)unlink(scratch->path);
+    free(scratch->path);
+    free(scratch);
+}
+
+/* The tail is a table of the journal's engine; another one reads a copy of it. */
+static enum tn_code copy_tail(struct journal *journal, struct engine_hold **ret_hold, struct tn_buf *out,
+                              struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    TN_AUTO_BUF sql = {0};
+    char *path;
+    TN_TRY(store_stage_path(journal->store, arena, ".parquet", &path, err));
+    tn_buf_puts(&sql, "SELECT ");
+    journal_put_columns(&sql, "");
+    tn_buf_printf(&sql, " FROM " TAIL_TABLE " WHERE batch > %" PRId64 " AND batch <= %" PRId64,
+                  journal->rolled_number, journal->last_number);
+    const struct engine_copy copy = {.select = sql.data, .local_path = path};
+    struct engine_file_stats written = {0};
+    TN_TRY(engine_copy_parquet(journal->engine, &copy, arena, &written, err));
+    struct scratch *scratch = tn_calloc(1, sizeof *scratch);
+    *scratch = (struct scratch){.hold = {1, free_scratch}, .path = tn_strdup(path)};
+    *ret_hold = &scratch->hold;
+    tn_buf_puts(out, "SELECT ");
+    journal_put_columns(out, "");
+    tn_buf_puts(out, " FROM read_parquet(");
+    tn_buf_put_sql_string(out, path);
+    tn_buf_putc(out, ')');
+    return TN_OK;
+}
+
+static enum tn_code put_foreign_relation(struct journal *journal, struct engine_hold **ret_hold, struct tn_buf *out,
+                                         struct tn_error *err)
+{
+    TN_TRY(put_rolled(journal, out, err));
+    return copy_tail(journal, ret_hold, out, err);
+}
+
+static enum tn_code relation_text(struct journal *journal, struct engine *reader, struct tn_arena *arena,
+                                  struct engine_relation *ret, struct tn_error *err)
 {
     TN_AUTO_BUF text = {0};
     pthread_mutex_lock(&journal->working);
     enum tn_code code = journal_tail_load(journal, err);
     if (code == TN_OK)
-        code = put_relation(journal, &text, err);
+        code = reader == journal->engine ? put_relation(journal, &text, err)
+                                         : put_foreign_relation(journal, &ret->hold, &text, err);
     ret->version = tn_arena_printf(arena, "%" PRId64 "-%" PRId64, journal->rolled_number, journal->last_number);
     pthread_mutex_unlock(&journal->working);
     if (code == TN_OK)
@@ -72,8 +129,13 @@ static enum tn_code relation_text(struct journal *journal, struct tn_arena *aren
     return code;
 }
 
-enum tn_code journal_relation(struct journal *journal, const struct engine_table_ref *ref, struct tn_arena *arena,
-                              struct engine_relation *ret, struct tn_error *err)
+struct engine *journal_engine(const struct journal *journal)
+{
+    return journal->engine;
+}
+
+enum tn_code journal_relation(struct journal *journal, struct engine *reader, const struct engine_table_ref *ref,
+                              struct tn_arena *arena, struct engine_relation *ret, struct tn_error *err)
 {
     *ret = (struct engine_relation){0};
     if (ref->at == ENGINE_AT_VERSION) {
@@ -81,7 +143,7 @@ enum tn_code journal_relation(struct journal *journal, const struct engine_table
         tn_error_hint(err, "filter by snapshot_id, or name a time: journal AT (TIMESTAMP => ...)");
         return TN_ESNAPSHOT;
     }
-    enum tn_code code = relation_text(journal, arena, ret, err);
+    enum tn_code code = relation_text(journal, reader, arena, ret, err);
     if (code != TN_OK) {
         tn_error_context(err, "the journal");
         return code;
@@ -105,6 +167,12 @@ static bool give_row(void *context, size_t count, const char *const *values)
 {
     struct reader *reader = context;
     (void)count;
+    if (tn_streq(values[2], "rollback")) {
+        reader->code = tn_fail(reader->err, TN_ESNAPSHOT,
+                               "that moment is not kept, and somebody went back to an older state just before it");
+        tn_error_hint(reader->err, "ask for a moment whose snapshot is kept");
+        return false;
+    }
     const struct journal_row row = {
         .sequence = strtoll(values[0], NULL, 10),
         .entity = values[1],
@@ -123,12 +191,12 @@ enum tn_code journal_events(struct journal *journal, const char *table_uuid, int
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
     struct engine_relation relation = {0};
     TN_AUTO_BUF sql = {0};
-    TN_TRY(relation_text(journal, arena, &relation, err));
-    tn_buf_printf(
-        &sql,
-        "SELECT sequence, entity, operation, field, old_value, new_value FROM (%s) WHERE sequence > %" PRId64
-        " AND sequence <= %" PRId64 " AND table_uuid = ",
-        relation.definition, from, to);
+    TN_TRY(relation_text(journal, journal->engine, arena, &relation, err));
+    tn_buf_printf(&sql,
+                  "SELECT sequence, entity, operation, field, old_value, new_value FROM (%s) WHERE "
+                  "CASE WHEN operation = 'rollback' THEN sequence >= %" PRId64 " AND sequence < %" PRId64
+                  " ELSE sequence > %" PRId64 " AND sequence <= %" PRId64 " END AND table_uuid = ",
+                  relation.definition, from, to, from, to);
     tn_buf_put_sql_string(&sql, table_uuid);
     tn_buf_puts(&sql, " ORDER BY sequence, ordinal");
     struct reader reader = {.each = each, .context = context, .err = err};
@@ -136,33 +204,40 @@ enum tn_code journal_events(struct journal *journal, const char *table_uuid, int
     return reader.code;
 }
 
-static bool take_sequence(void *context, size_t count, const char *const *values)
+static bool take_place(void *context, size_t count, const char *const *values)
 {
+    struct journal_place *place = context;
     (void)count;
-    if (values[0])
-        *(int64_t *)context = strtoll(values[0], NULL, 10);
+    *place = (struct journal_place){.sequence = strtoll(values[0], NULL, 10), .back = values[1] != NULL};
+    if (place->back)
+        place->sequence = strtoll(values[1], NULL, 10);
     return true;
 }
 
+/* Events of commits alone have a place: a new description is none. */
 enum tn_code journal_moment(struct journal *journal, const char *table_uuid, int64_t time_us, int64_t snapshot_id,
-                            int64_t *ret_sequence, struct tn_error *err)
+                            struct journal_place *ret, struct tn_error *err)
 {
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
     struct engine_relation relation = {0};
     TN_AUTO_BUF sql = {0};
-    int64_t sequence = 0;
-    TN_TRY(relation_text(journal, arena, &relation, err));
-    tn_buf_printf(&sql, "SELECT max(sequence) FROM (%s) WHERE ", relation.definition);
+    struct journal_place place = {0};
+    TN_TRY(relation_text(journal, journal->engine, arena, &relation, err));
+    tn_buf_printf(&sql,
+                  "SELECT sequence, CASE operation WHEN 'rollback' THEN json_extract_string(new_value, '/sequence') "
+                  "END FROM (%s) WHERE snapshot_id > 0 AND ",
+                  relation.definition);
     if (snapshot_id)
-        tn_buf_printf(&sql, "snapshot_id = %" PRId64, snapshot_id);
+        tn_buf_printf(&sql, "operation <> 'rollback' AND snapshot_id = %" PRId64, snapshot_id);
     else
         tn_buf_printf(&sql, "ts <= make_timestamptz(%" PRId64 ")", time_us);
     tn_buf_puts(&sql, " AND table_uuid = ");
     tn_buf_put_sql_string(&sql, table_uuid);
-    TN_TRY(engine_run(journal->engine, sql.data, take_sequence, &sequence, err));
-    if (sequence == 0)
+    tn_buf_puts(&sql, " ORDER BY ts DESC, sequence DESC, ordinal DESC LIMIT 1");
+    TN_TRY(engine_run(journal->engine, sql.data, take_place, &place, err));
+    if (place.sequence == 0)
         return tn_fail(err, TN_ENOTFOUND, "the journal tells nothing of that moment");
-    *ret_sequence = sequence;
+    *ret = place;
     return TN_OK;
 }
 

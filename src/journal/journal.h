@@ -78,14 +78,19 @@ enum tn_code journal_open(struct store *store, struct catalog *catalog, struct e
 void journal_close(struct journal *journal);
 TN_DEFINE_CLEANUP(struct journal, journal_close)
 
-/* The relation behind `FROM journal`: the columns of docs/formats/journal.md.
- * Predicates leave out files. Reads of other engines' commits that are not
+/* The relation behind `FROM journal` in a query of `reader`, the journal's own
+ * engine or another one, which then gets files alone: the columns of
+ * docs/formats/journal.md. Predicates leave out files. Reads of other engines' commits that are not
  * journaled yet are the caller's concern. */
-enum tn_code journal_relation(struct journal *journal, const struct engine_table_ref *ref, struct tn_arena *arena,
-                              struct engine_relation *ret, struct tn_error *err) TN_CHECKED;
+enum tn_code journal_relation(struct journal *journal, struct engine *reader, const struct engine_table_ref *ref,
+                              struct tn_arena *arena, struct engine_relation *ret, struct tn_error *err) TN_CHECKED;
+/* The engine that it works with: where work belongs that is not a query's own. */
+struct engine *journal_engine(const struct journal *journal) __attribute__((returns_nonnull));
 
 /* The events of one dataset with from < sequence <= to, ordered by (sequence,
- * ordinal), for replay; by the table's uuid, which a new name does not change. */
+ * ordinal), for replay; by the table's uuid, which a new name does not change.
+ * TN_ESNAPSHOT when somebody went back to an older state in between: the
+ * commits do not follow from each other then. */
 struct journal_row {
     int64_t sequence;
     const char *entity, *operation, *field, *old_value, *new_value; /* NULL where there is none */
@@ -94,11 +99,15 @@ typedef enum tn_code journal_row_fn(void *context, const struct journal_row *row
 enum tn_code journal_events(struct journal *journal, const char *table_uuid, int64_t from, int64_t to,
                             journal_row_fn *each, void *context, struct tn_error *err) TN_CHECKED;
 
-/* Which sequence number a moment of a table has: that of the newest event at or
- * before a time, or of the events of a snapshot (then the time is not looked
- * at; 0: by time). TN_ENOTFOUND when there is none. */
+/* What the journal knows of a moment of a table: its newest event at or before
+ * a time, or, with a snapshot id, the events of that snapshot (then the time is
+ * not looked at). TN_ENOTFOUND when there is none. */
+struct journal_place {
+    int64_t sequence; /* of the state that was current then */
+    bool back;        /* somebody had made an older state the current one again ("rollback") */
+};
 enum tn_code journal_moment(struct journal *journal, const char *table_uuid, int64_t time_us, int64_t snapshot_id,
-                            int64_t *ret_sequence, struct tn_error *err) TN_CHECKED;
+                            struct journal_place *ret, struct tn_error *err) TN_CHECKED;
 
 /* Journals a commit that somebody else made: `batch` holds its events. Durable
  * on return; a second call for the same snapshot does nothing. */

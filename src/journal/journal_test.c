@@ -145,7 +145,7 @@ static enum tn_code resolve(void *context, const struct engine_table_ref *ref, s
                             struct engine_relation *ret, struct tn_error *error)
 {
     struct fixture *f = context;
-    return journal_relation(f->journal, ref, arena, ret, error);
+    return journal_relation(f->journal, f->engine, ref, arena, ret, error);
 }
 
 static const char *ask(struct fixture *f, const char *sql)
@@ -241,7 +241,7 @@ static void test_a_reader_keeps_what_it_began_with(void **state)
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
     const struct engine_table_ref ref = {.name = "journal"};
     struct engine_relation relation;
-    must(journal_relation(f->journal, &ref, arena, &relation, &err));
+    must(journal_relation(f->journal, f->engine, &ref, arena, &relation, &err));
     commit_insert(f, "people", "b");
     must(journal_roll(f->journal, true, &err));
     const char *sql = tn_arena_printf(arena, "SELECT 1 / (count(*) = 1)::INTEGER FROM (%s)", relation.definition);
