@@ -2,6 +2,8 @@
  * that they take for a mark although it is none only moves a cut by one place. */
 #include "document/text.h"
 
+#include <errno.h>
+#include <iconv.h>
 #include <string.h>
 
 struct range {
@@ -238,6 +240,54 @@ static bool is_one_of(const char *name, const char *const *names)
     return false;
 }
 
+static bool is_charset_name(const char *name)
+{
+    size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:");
+    return length > 1 && length < 40 && name[length] == '\0';
+}
+
+/* Whether the C library knows the name; what cannot be converted is U+FFFD. */
+static bool from_charset(const char *bytes, size_t count, const char *charset, struct tn_buf *out)
+{
+    static const char *const own[] = {"utf-8", "utf8", "us-ascii", "ascii", NULL};
+    if (!is_charset_name(charset) || is_one_of(charset, own))
+        return false;
+    iconv_t converter = iconv_open("UTF-8", charset);
+    if (converter == (iconv_t)-1)
+        return false;
+    char *in = (char *)(uintptr_t)bytes;
+    while (count) {
+        size_t room = TN_MIN(count * 4 + 16, (size_t)1 << 16), left = room;
+        char *to = tn_buf_reserve(out, room);
+        size_t done = iconv(converter, &in, &count, &to, &left);
+        out->len += room - left;
+        if (done != (size_t)-1 || errno == E2BIG)
+            continue;
+        tn_buf_append(out, "\xEF\xBF\xBD", 3);
+        in++, count--;
+    }
+    (void)iconv_close(converter);
+    if (out->data)
+        out->data[out->len] = '\0';
+    return true;
+}
+
+size_t text_preload_charsets(void)
+{
+    static const char *const common[] = {
+        "ISO-8859-2",   "ISO-8859-5", "ISO-8859-7",  "ISO-8859-9",   "ISO-8859-15",  "WINDOWS-1250",
+        "WINDOWS-1251", "KOI8-R",     "SHIFT_JIS",   "EUC-JP",       "GB18030",      "GBK",
+        "BIG5",         "EUC-KR",     "ISO-2022-JP", "WINDOWS-1253", "WINDOWS-1254", "WINDOWS-1257",
+    };
+    static iconv_t kept[TN_COUNT(common)]; /* for the life of the process: that is the point */
+    size_t loaded = 0;
+    for (size_t i = 0; i < TN_COUNT(common); i++) {
+        kept[i] = iconv_open("UTF-8", common[i]);
+        loaded += kept[i] != (iconv_t)-1;
+    }
+    return loaded;
+}
+
 void text_to_utf8(const char *bytes, size_t count, const char *charset, struct tn_buf *out)
 {
     static const char *const single[] = {"windows-1252", "cp1252", "iso-8859-1", "latin1", "latin-1", NULL};
@@ -247,6 +297,8 @@ void text_to_utf8(const char *bytes, size_t count, const char *charset, struct t
         tn_buf_append(out, bytes + 3, count - 3);
     else if (count >= 2 && (memcmp(bytes, "\xFF\xFE", 2) == 0 || memcmp(bytes, "\xFE\xFF", 2) == 0))
         from_utf16(bytes + 2, count - 2, bytes[0] == '\xFE', out);
+    else if (charset && !says_wide && !is_one_of(charset, single) && from_charset(bytes, count, charset, out))
+        return;
     else if (says_wide || looks_like_utf16(bytes, count, false))
         from_utf16(bytes, count, says_wide && tn_str_equal_nocase(charset, "utf-16be"), out);
     else if (looks_like_utf16(bytes, count, true))

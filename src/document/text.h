@@ -28,8 +28,12 @@ void text_end_line(struct tn_buf *out);
 void text_trim_end(struct tn_buf *out);
 
 /* Makes UTF-8 of a file's bytes: UTF-16 by its mark or its zero bytes, else
- * UTF-8, else Windows-1252. `charset` (may be NULL) is what the file says of
- * itself; an unknown name is ignored. */
+ * UTF-8 (not checked: text_put_clean does), else Windows-1252. `charset` (may
+ * be NULL) is what the file says of itself; an unknown name is ignored. */
 void text_to_utf8(const char *bytes, size_t count, const char *charset, struct tn_buf *out);
+
+/* Loads the C library's tables for the common charsets, so that they can be
+ * used where no file can be opened any more; how many there are. */
+size_t text_preload_charsets(void);
 
 #endif
