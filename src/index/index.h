@@ -67,6 +67,7 @@ struct index_service;
 #define INDEX_COLUMNS_MAX 16
 #define INDEX_K_MAX       1000
 #define INDEX_QUERY_MAX   8192 /* bytes of a query's text */
+#define INDEX_WEIGHT      0.7  /* of the vector leg in a blend, unless a query says otherwise */
 
 /* ---- the service ---------------------------------------------------------- */
 

@@ -1,0 +1,204 @@
+/* The working files of an index: opened when first needed, shared by searches. */
+#include "index/index_internal.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static enum tn_code open_vectors(struct logical *logical, struct tn_error *err)
+{
+    TN_AUTO_FREE char *path = tn_asprintf("%s/vectors", logical->folder);
+    struct vector_index *vectors = NULL;
+    struct stat status;
+    if (stat(path, &status) != 0)
+        return TN_OK;
+    TN_TRY(vector_index_open(path, NULL, &vectors, err));
+    struct vector_index_info info;
+    vector_index_info(vectors, &info);
+    if (info.dims != logical->definition.dimension) {
+        vector_index_close(vectors);
+        return tn_fail(err, TN_ECORRUPT, "%s holds vectors of another size than the index", path);
+    }
+    atomic_store(&logical->vectors, vectors);
+    return TN_OK;
+}
+
+static enum tn_code open_all(struct logical *logical, bool fresh, struct tn_error *err)
+{
+    TN_AUTO_FREE char *words = tn_asprintf("%s/words.db", logical->folder);
+    int64_t length = 0, applied = 0, next = 0;
+    TN_TRY(tn_mkdirs(logical->folder, 0700, err));
+    TN_TRY(keyword_writer_open(words, fresh, &logical->words, err));
+    TN_TRY(keyword_get(logical->words, "log_length", &length, err));
+    TN_TRY(keyword_get(logical->words, "snapshot", &applied, err));
+    TN_TRY(keyword_get(logical->words, "next_chunk", &next, err));
+    TN_TRY(chunk_file_open(logical->folder, (uint64_t)length, &logical->chunks, err));
+    TN_TRY(open_vectors(logical, err));
+    if (!atomic_load(&logical->vectors) && next > 0)
+        return tn_fail(err, TN_ECORRUPT, "%s/vectors is missing", logical->folder);
+    atomic_store(&logical->applied, applied);
+    atomic_store(&logical->next_chunk, next);
+    return TN_OK;
+}
+
+void files_close(struct logical *logical)
+{
+    for (size_t i = 0; i < logical->reader_count; i++) {
+        keyword_reader_close(logical->readers[i]->words);
+        vector_searcher_free(logical->readers[i]->searcher);
+        free(logical->readers[i]);
+    }
+    logical->reader_count = 0;
+    vector_index_close(atomic_exchange(&logical->vectors, NULL));
+    chunk_file_close(TN_TAKE(logical->chunks));
+    keyword_writer_close(TN_TAKE(logical->words));
+    docs_free(atomic_exchange(&logical->docs, NULL));
+    allow_forget(logical);
+    atomic_store(&logical->open, false);
+}
+
+/* Under work and the gate. Damaged files are thrown away: the table has it all. */
+static enum tn_code open_or_begin(struct logical *logical, struct tn_error *err)
+{
+    struct tn_error why = {0};
+    enum tn_code code = open_all(logical, false, &why);
+    if (code == TN_ECORRUPT || code == TN_ENOTFOUND) {
+        TN_LOG(TN_LOG_WARN, "index.remade", TN_FS("index", logical->definition.name), TN_FS("why", why.detail));
+        files_close(logical);
+        TN_TRY(tn_remove_tree(logical->folder, err));
+        code = open_all(logical, true, &why);
+    }
+    if (code != TN_OK) {
+        files_close(logical);
+        if (err)
+            *err = why;
+        return code;
+    }
+    atomic_store(&logical->open, true);
+    return TN_OK;
+}
+
+enum tn_code files_open(struct logical *logical, struct tn_error *err)
+{
+    if (atomic_load(&logical->open))
+        return TN_OK;
+    enum tn_code code = TN_OK;
+    pthread_mutex_lock(&logical->work);
+    pthread_rwlock_wrlock(&logical->gate);
+    if (atomic_load(&logical->dropped))
+        code = tn_fail(err, TN_ENOTFOUND, "index \"%s\" was dropped", logical->definition.name);
+    else if (!atomic_load(&logical->open))
+        code = open_or_begin(logical, err);
+    pthread_rwlock_unlock(&logical->gate);
+    /* The table may be ahead (a crash) or all there is (the files were lost). */
+    if (code == TN_OK)
+        code = resync(logical, err);
+    pthread_mutex_unlock(&logical->work);
+    return code;
+}
+
+enum tn_code files_reader(struct logical *logical, struct reader **ret, struct tn_error *err)
+{
+    struct reader *reader = NULL;
+    pthread_mutex_lock(&logical->readers_lock);
+    if (logical->reader_count > 0)
+        reader = logical->readers[--logical->reader_count];
+    pthread_mutex_unlock(&logical->readers_lock);
+    enum tn_code code = TN_OK;
+    if (!reader) {
+        TN_AUTO_FREE char *path = tn_asprintf("%s/words.db", logical->folder);
+        reader = tn_calloc(1, sizeof *reader);
+        code = keyword_reader_open(path, &reader->words, err);
+    }
+    struct vector_index *vectors = atomic_load(&logical->vectors);
+    if (code == TN_OK && !reader->searcher && vectors)
+        code = vector_searcher_new(vectors, &reader->searcher, err);
+    if (code != TN_OK) {
+        keyword_reader_close(reader->words);
+        free(reader);
+        return code;
+    }
+    *ret = reader;
+    return TN_OK;
+}
+
+void files_reader_back(struct logical *logical, struct reader *reader)
+{
+    if (!reader)
+        return;
+    pthread_mutex_lock(&logical->readers_lock);
+    bool keep = logical->reader_count < READERS_KEPT;
+    if (keep)
+        logical->readers[logical->reader_count++] = reader;
+    pthread_mutex_unlock(&logical->readers_lock);
+    if (!keep) {
+        keyword_reader_close(reader->words);
+        vector_searcher_free(reader->searcher);
+        free(reader);
+    }
+}
+
+/* ---- documents in memory ----------------------------------------------------------- */
+
+/* Read off the chunk file, which any thread may read. What a batch changes
+ * meanwhile it does to the table too once that is there; doing a change twice
+ * is harmless. */
+enum tn_code files_docs(struct logical *logical, struct docs **ret, struct tn_error *err)
+{
+    struct docs *docs = atomic_load(&logical->docs);
+    enum tn_code code = TN_OK;
+    if (!docs) {
+        pthread_mutex_lock(&logical->docs_lock);
+        docs = atomic_load(&logical->docs);
+        if (!docs) {
+            struct chunk_record record;
+            docs = docs_new();
+            for (int64_t id = 0; id < chunk_file_limit(logical->chunks) && code == TN_OK; id++) {
+                code = chunk_file_get(logical->chunks, id, &record, err);
+                if (code == TN_OK)
+                    docs_add(docs, record.doc_id, record.doc_id_length, id);
+                else if (code == TN_ENOTFOUND)
+                    code = TN_OK;
+            }
+            if (code == TN_OK)
+                atomic_store(&logical->docs, docs);
+            else
+                docs_free(docs);
+        }
+        pthread_mutex_unlock(&logical->docs_lock);
+    }
+    if (code == TN_OK)
+        *ret = docs;
+    return code;
+}
+
+/* ---- the first vectors ----------------------------------------------------------------- */
+
+static enum tn_code begin_vectors(struct logical *logical, const int64_t *ids, const float *rows, size_t count,
+                                  struct tn_error *err)
+{
+    TN_AUTO_FREE char *file = tn_asprintf("%s/first.generation", logical->folder);
+    TN_AUTO_FREE char *path = tn_asprintf("%s/vectors", logical->folder);
+    const struct vector_rows first = {
+        .count = count, .dims = logical->definition.dimension, .type = VECTOR_F32, .data = rows, .ids = ids};
+    const struct vector_build_options options = {.metric = VECTOR_COSINE, .raw = VECTOR_F32, .threads = 1};
+    struct vector_build_report report;
+    struct vector_index *vectors = NULL;
+    TN_TRY(tn_remove_tree(path, err));
+    TN_TRY(vector_build(&first, &options, file, &report, err));
+    TN_TRY(vector_index_create(path, file, err));
+    TN_TRY(vector_index_open(path, NULL, &vectors, err));
+    atomic_store(&logical->vectors, vectors);
+    return TN_OK;
+}
+
+enum tn_code files_insert_vectors(struct logical *logical, const int64_t *ids, const float *rows, size_t count,
+                                  struct tn_error *err)
+{
+    struct vector_index *vectors = atomic_load(&logical->vectors);
+    if (count == 0)
+        return TN_OK;
+    if (!vectors)
+        return begin_vectors(logical, ids, rows, count, err);
+    return vector_index_insert(vectors, ids, rows, count, err);
+}

@@ -1,0 +1,265 @@
+/* Inside index.
+ *
+ *   service.c      which indexes there are; create, drop, list
+ *   definition.c   index.json: read, written, checked
+ *   files.c        the working files of an index, opened when first needed
+ *   docs.c         documents to chunks, in memory
+ *   read.c         the dataset as documents: SQL texts
+ *   table.c        the vectors table: rows in, rows out
+ *   batch.c        chunks embedded and written, all places in step
+ *   walk.c         build and catch-up: what changed, cut into chunks
+ *   resync.c       working files brought in line with the vectors table
+ *   allow.c        which chunks a search may return: filter and freshness
+ *   search.c       the legs, fused
+ *   answer.c       hits with texts, as JSON
+ *
+ * Locks of an index: `work` is held by whoever changes it, one at a time;
+ * `gate` is held for reading by every search, for writing while the working
+ * files are replaced. Order: work, gate, then the small ones.
+ */
+#ifndef TARN_INDEX_INDEX_INTERNAL_H
+#define TARN_INDEX_INDEX_INTERNAL_H
+
+#include "document/document.h"
+#include "index/chunk_file.h"
+#include "index/index.h"
+#include "index/keyword.h"
+#include "vector/vector.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define BATCH_CHUNKS 512
+#define BATCH_BYTES  ((size_t)8 << 20)
+
+/* ---- definition.c ------------------------------------------------------------ */
+
+struct definition {
+    struct tn_arena *arena;             /* all texts */
+    const char *name, *dataset, *table; /* table: <name>__vectors */
+    const char *const *columns;
+    size_t column_count;
+    const char *vector_column;   /* or NULL */
+    const char *model, *version; /* "" for given vectors */
+    const char *document_prefix;
+    uint32_t dimension, chunk_size, chunk_overlap;
+    const char *backend, *actor;
+    double recall_target;
+    int64_t created_us;
+};
+/* Checks, fills in what was left open. The arena's. */
+enum tn_code definition_make(struct index_service *service, const struct index_definition *wanted, const char *actor,
+                             struct tn_arena *arena, struct definition *ret, struct tn_error *err) TN_CHECKED;
+void definition_write(const struct definition *definition, struct tn_buf *out);
+enum tn_code definition_read(const char *text, size_t length, const char *what, struct tn_arena *arena,
+                             struct definition *ret, struct tn_error *err) TN_CHECKED;
+
+/* ---- docs.c ---------------------------------------------------------------------- */
+
+/* Documents by id and their chunks. Its own lock. */
+struct docs;
+struct docs *docs_new(void) __attribute__((returns_nonnull));
+void docs_free(struct docs *docs);
+TN_DEFINE_CLEANUP(struct docs, docs_free)
+void docs_add(struct docs *docs, const char *doc_id, size_t length, int64_t chunk);
+void docs_remove(struct docs *docs, const char *doc_id, size_t length, int64_t chunk);
+/* Calls for each chunk of the document. */
+void docs_each(struct docs *docs, const char *doc_id, void (*each)(void *context, int64_t chunk), void *context);
+uint64_t docs_count(struct docs *docs);  /* documents with a chunk */
+uint64_t docs_chunks(struct docs *docs); /* chunks */
+
+/* ---- an index ----------------------------------------------------------------------- */
+
+#define READERS_KEPT 64
+struct reader {
+    struct keyword_reader *words;
+    struct vector_searcher *searcher; /* NULL until there are vectors */
+};
+
+/* allow.c: chunks that may be returned, one bit each. */
+struct allowed {
+    atomic_size_t references;
+    uint64_t matches, bit_count;
+    uint8_t bits[];
+};
+void allowed_unref(struct allowed *allowed);
+TN_DEFINE_CLEANUP(struct allowed, allowed_unref)
+
+#define ALLOWED_KEPT 32
+struct allowed_entry {
+    char *predicate;
+    int64_t applied, current;
+    uint64_t epoch, used;
+    struct allowed *allowed;
+};
+
+struct logical {
+    struct index_service *service;
+    atomic_size_t references;
+    atomic_bool dropped;
+    struct definition definition;
+    char *folder;
+
+    pthread_mutex_t work;
+    struct keyword_writer *words; /* under work */
+    char last_error[400];         /* under work; of the follower's last try */
+
+    pthread_rwlock_t gate;
+    atomic_bool open;
+    struct chunk_file *chunks;
+    struct vector_index *_Atomic vectors; /* NULL until the first chunk */
+    struct docs *_Atomic docs;            /* filled when first needed */
+    pthread_mutex_t docs_lock;            /* of that filling */
+    _Atomic int64_t applied;              /* the dataset's snapshot that the index shows; 0: none */
+    _Atomic int64_t next_chunk;
+    _Atomic uint64_t epoch; /* grows with every change */
+    atomic_bool working;
+    int64_t ordered_for; /* the follower's: the snapshot that it has asked for a job for */
+    uint64_t rest_until_ns;
+
+    pthread_mutex_t readers_lock;
+    struct reader *readers[READERS_KEPT];
+    size_t reader_count;
+
+    pthread_mutex_t allowed_lock;
+    struct allowed_entry allowed[ALLOWED_KEPT];
+    size_t allowed_count;
+    uint64_t allowed_clock;
+};
+
+#define QUERIES_KEPT 512
+struct kept_query {
+    uint64_t key, used;
+    char *text;
+    float *vector;
+    uint32_t dimension;
+};
+
+struct index_service {
+    struct lake *lake;
+    struct lake quiet; /* the same, without a journal: rows of vectors are no events */
+    struct index_embedder embedder;
+    struct job_service *jobs;
+    char *folder;
+
+    pthread_mutex_t lock;
+    struct logical **items;
+    size_t count, capacity;
+
+    pthread_mutex_t queries_lock;
+    struct kept_query queries[QUERIES_KEPT];
+    uint64_t queries_clock;
+
+    bool following;
+    pthread_t follower;
+    atomic_bool ending;
+};
+
+/* service.c: a reference, or TN_ENOTFOUND. */
+enum tn_code logical_find(struct index_service *service, const char *name, struct logical **ret,
+                          struct tn_error *err) TN_CHECKED;
+struct logical *logical_ref(struct logical *logical);
+void logical_unref(struct logical *logical);
+TN_DEFINE_CLEANUP(struct logical, logical_unref)
+/* References to all; the arena's. */
+size_t logical_all(struct index_service *service, struct tn_arena *arena, struct logical ***ret);
+
+/* files.c */
+enum tn_code files_open(struct logical *logical, struct tn_error *err) TN_CHECKED;
+void files_close(struct logical *logical); /* the gate is held for writing, or nobody is there */
+/* Under gate (read): a reader from the pool and back. */
+enum tn_code files_reader(struct logical *logical, struct reader **ret, struct tn_error *err) TN_CHECKED;
+void files_reader_back(struct logical *logical, struct reader *reader);
+enum tn_code files_docs(struct logical *logical, struct docs **ret, struct tn_error *err) TN_CHECKED;
+/* Under work: the first rows make the vector index. */
+enum tn_code files_insert_vectors(struct logical *logical, const int64_t *ids, const float *rows, size_t count,
+                                  struct tn_error *err) TN_CHECKED;
+
+/* ---- read.c --------------------------------------------------------------------------- */
+
+/* One snapshot of a dataset as a relation. */
+struct relation {
+    struct engine_relation made;
+    struct iceberg_metadata *metadata;
+    const char *doc_id; /* SQL: the document's id */
+    bool keyed;
+};
+void relation_release(struct relation *relation);
+#define AUTO_RELATION TN_CLEANUP(relation_release) struct relation
+/* snapshot 0: the newest. */
+enum tn_code relation_open(struct logical *logical, int64_t snapshot, struct tn_arena *arena, struct relation *ret,
+                           struct tn_error *err) TN_CHECKED;
+/* The newest snapshot's id; 0 for a dataset without any. */
+enum tn_code dataset_snapshot(struct logical *logical, int64_t *ret, struct tn_error *err) TN_CHECKED;
+/* The rows that differ between two snapshots, `change` first; the definition is
+ * NULL when `from` can no longer be told. The hold is the caller's. */
+enum tn_code relation_changes(struct logical *logical, int64_t from, int64_t to, struct tn_arena *arena,
+                              struct engine_relation *ret, struct tn_error *err) TN_CHECKED;
+
+/* ---- table.c ----------------------------------------------------------------------------- */
+
+struct piece {
+    int64_t id;
+    const char *doc_id, *column, *text, *heading;
+    size_t text_length;
+    uint32_t number;
+    uint64_t begin, end;
+    unsigned char hash[KEYWORD_HASH_BYTES];
+    const float *given; /* a vector that came with the row */
+};
+enum tn_code table_append(struct logical *logical, const struct piece *pieces, size_t count, const float *vectors,
+                          struct tn_error *err) TN_CHECKED;
+enum tn_code table_delete(struct logical *logical, const int64_t *ids, size_t count, struct tn_error *err) TN_CHECKED;
+/* Its newest snapshot; 0 when there is none. */
+int64_t table_snapshot(struct logical *logical);
+typedef enum tn_code table_id_fn(void *context, int64_t id, struct tn_error *err);
+enum tn_code table_ids(struct logical *logical, table_id_fn *each, void *context, struct tn_error *err) TN_CHECKED;
+/* Rows with an id of at least `from`. The piece lives during the call. */
+typedef enum tn_code table_row_fn(void *context, const struct piece *piece, const float *vector,
+                                  struct tn_error *err);
+enum tn_code table_rows(struct logical *logical, int64_t from, table_row_fn *each, void *context,
+                        struct tn_error *err) TN_CHECKED;
+
+/* ---- batch.c ------------------------------------------------------------------------------ */
+
+struct batch {
+    struct logical *logical;
+    struct job_run *run; /* or NULL */
+    struct index_report *report;
+    struct tn_arena *arena; /* of the pieces' texts */
+    struct piece *pieces;
+    size_t count, capacity, bytes;
+    int64_t *gone; /* chunks to be deleted */
+    size_t gone_count, gone_capacity;
+};
+void batch_release(struct batch *batch);
+enum tn_code batch_flush(struct batch *batch, struct tn_error *err) TN_CHECKED;
+/* Puts chunks whose rows are in the table into the working files, and takes others out. */
+enum tn_code batch_apply(struct logical *logical, const struct piece *pieces, size_t count, const float *vectors,
+                         const int64_t *gone, size_t gone_count, struct tn_error *err) TN_CHECKED;
+
+/* resync.c, under work: the working files show what the table holds. */
+enum tn_code resync(struct logical *logical, struct tn_error *err) TN_CHECKED;
+/* walk.c, under work. `most`: stop after so many documents (0: none); *ret_more. */
+enum tn_code walk_changes(struct logical *logical, struct job_run *run, uint64_t most, struct index_report *ret,
+                          bool *ret_more, struct tn_error *err) TN_CHECKED;
+/* The same with its locks; *ret_busy instead of waiting for another one. */
+enum tn_code walk_locked(struct logical *logical, struct job_run *run, uint64_t most, bool wait,
+                         struct index_report *ret, bool *ret_more, bool *ret_busy, struct tn_error *err) TN_CHECKED;
+
+/* ---- allow.c ----------------------------------------------------------------------------- */
+
+/* *ret NULL: all chunks may be returned. *ret_behind: the index is not at `current` yet. */
+enum tn_code allow(struct logical *logical, const char *predicate, struct allowed **ret, int64_t *ret_current,
+                   bool *ret_behind, struct tn_error *err) TN_CHECKED;
+void allow_forget(struct logical *logical);
+static inline bool allowed_has(const struct allowed *allowed, int64_t id)
+{
+    return id >= 0 && (uint64_t)id < allowed->bit_count && (allowed->bits[id / 8] >> (id % 8) & 1);
+}
+
+/* follow.c */
+enum tn_code follow_start(struct index_service *service, struct tn_error *err) TN_CHECKED;
+void follow_stop(struct index_service *service);
+
+#endif

@@ -1,0 +1,458 @@
+/* Indexes from the dataset's rows to hits: built, found, filtered, kept fresh,
+ * remade. The model is a stand-in: a text's vector counts its words. */
+#include "index/index.h"
+
+#include "base/test_support.h"
+
+#include <math.h>
+#include <unistd.h>
+
+#define DIMENSION 64
+
+struct fixture {
+    char folder[64];
+    struct lake lake;
+    struct index_service *service;
+    uint64_t embedded;   /* texts */
+    enum tn_code broken; /* what the model answers, when not TN_OK */
+};
+
+static enum tn_code fake_find(void *context, const char *model, struct model_info *ret, struct tn_error *err)
+{
+    (void)context;
+    (void)model;
+    (void)err;
+    *ret = (struct model_info){.name = "test/words",
+                               .provider = "test",
+                               .version = "v1",
+                               .dimension = DIMENSION,
+                               .max_tokens = 32,
+                               .query_prefix = "",
+                               .document_prefix = ""};
+    return TN_OK;
+}
+
+static void embed_text(const char *text, size_t length, float *out)
+{
+    memset(out, 0, DIMENSION * sizeof *out);
+    for (size_t at = 0; at < length;) {
+        size_t end = at;
+        while (end < length && text[end] != ' ')
+            end++;
+        if (end > at)
+            out[tn_hash64(text + at, end - at, 3) % DIMENSION] += 1;
+        at = end + 1;
+    }
+}
+
+static enum tn_code fake_embed(void *context, const char *model, const struct model_call *call,
+                               const struct model_text *texts, size_t count, float *out, struct tn_error *err)
+{
+    struct fixture *f = context;
+    (void)model;
+    assert_string_equal(call->version, "v1");
+    if (f->broken != TN_OK)
+        return tn_fail(err, f->broken, "the model is away");
+    if (call->use == MODEL_DOCUMENT)
+        f->embedded += count;
+    for (size_t i = 0; i < count; i++)
+        embed_text(texts[i].data, texts[i].length, out + i * DIMENSION);
+    return TN_OK;
+}
+
+static size_t fake_count(void *context, const char *model, struct model_text text)
+{
+    size_t words = 0;
+    (void)context;
+    (void)model;
+    for (size_t i = 0; i < text.length; i++)
+        words += text.data[i] == ' ';
+    return words + 1;
+}
+
+static void open_service(struct fixture *f)
+{
+    TN_AUTO_FREE char *folder = tn_asprintf("%s/state/indexes", f->folder);
+    const struct index_options options = {
+        .lake = &f->lake,
+        .folder = folder,
+        .embedder = {.context = f, .find = fake_find, .embed = fake_embed, .count_tokens = fake_count}};
+    assert_ok(index_service_open(&options, &f->service, &test_err));
+}
+
+static int set_up(void **state)
+{
+    struct fixture *f = tn_calloc(1, sizeof *f);
+    snprintf(f->folder, sizeof f->folder, "/tmp/tarn-index-XXXXXX");
+    assert_non_null(mkdtemp(f->folder));
+    TN_AUTO_FREE char *bucket = tn_asprintf("%s/bucket", f->folder);
+    const char *folders[] = {bucket};
+    const struct engine_options options = {
+        .threads = 2, .temp_folder = "", .readable_folders = folders, .readable_count = 1};
+    assert_ok(tn_random_init(&test_err));
+    assert_ok(store_open_local(bucket, &f->lake.store, &test_err));
+    assert_ok(catalog_open(f->lake.store, &f->lake.catalog, &test_err));
+    assert_ok(engine_open(&options, &f->lake.engine, &test_err));
+    assert_ok(tn_pool_new(2, &f->lake.pool, &test_err));
+    f->lake.relations = dataset_relations_new();
+    open_service(f);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    index_service_close(f->service);
+    dataset_relations_free(f->lake.relations);
+    tn_pool_free(f->lake.pool);
+    engine_close(f->lake.engine);
+    catalog_close(f->lake.catalog);
+    store_close(f->lake.store);
+    assert_int_equal(tn_remove_tree(f->folder, NULL), TN_OK);
+    free(f);
+    return 0;
+}
+
+/* ---- rows ------------------------------------------------------------------------ */
+
+static const struct dataset_column people[] = {
+    {"id", "id", "BIGINT"}, {"city", "city", "VARCHAR"}, {"about", "about", "VARCHAR"}};
+
+/* The rows of a SELECT with the columns above. */
+static void write_rows(struct fixture *f, enum dataset_mode mode, const char *key, const char *sql)
+{
+    const struct dataset_lineage lineage = {.ingest_id = "i", .source = "test", .actor = "tester"};
+    TN_CLEANUP(dataset_write_free_p) struct dataset_write *write = NULL;
+    struct dataset_commit commit;
+    assert_ok(dataset_write_begin(&f->lake, "people", mode, people, TN_COUNT(people), &write, &test_err));
+    if (key)
+        assert_ok(dataset_write_set_key(write, key, &test_err));
+    assert_ok(dataset_write_file(write, 0, NULL, sql, NULL, NULL, &test_err));
+    assert_ok(dataset_write_commit(write, &lineage, &commit, &test_err));
+}
+
+static void delete_where(struct fixture *f, const char *predicate)
+{
+    const struct dataset_rows rows = {
+        .op = DATASET_ROWS_WHERE, .predicate = predicate, .actor = "tester", .source = "test"};
+    struct dataset_commit commit;
+    assert_ok(dataset_rows_write(&f->lake, "people", &rows, &commit, &test_err));
+}
+
+/* Ids 0 to count - 1; each about a subject of its own, one of ten, and words. */
+static void write_people(struct fixture *f, const char *key, unsigned from, unsigned count)
+{
+    TN_AUTO_FREE char *sql =
+        tn_asprintf("SELECT i AS id, CASE WHEN i %% 100 = 7 THEN 'Chicago' ELSE 'Boston' END AS city, "
+                    "'somebody who knows subject' || (i %% 10) || ' and thing' || i AS about "
+                    "FROM range(%u, %u) r(i)",
+                    from, from + count);
+    write_rows(f, DATASET_APPEND, key, sql);
+}
+
+static void build(struct fixture *f, struct index_report *ret)
+{
+    static const char *const columns[] = {"about"};
+    const struct index_definition definition = {.dataset = "people", .text_columns = columns, .text_column_count = 1};
+    char job[JOB_ID_TEXT];
+    assert_ok(index_create(f->service, &definition, "tester", job, &test_err));
+    assert_ok(index_bring_up(f->service, "people", NULL, ret, &test_err));
+}
+
+static struct index_answer *ask(struct fixture *f, const struct index_query *query)
+{
+    struct index_answer *answer = NULL;
+    assert_ok(index_search(f->service, query, &answer, &test_err));
+    for (size_t i = 1; i < answer->hit_count; i++)
+        assert_true(answer->hits[i - 1].score > answer->hits[i].score ||
+                    (answer->hits[i - 1].score == answer->hits[i].score &&
+                     answer->hits[i - 1].chunk_id < answer->hits[i].chunk_id));
+    return answer;
+}
+
+static void expect_first(struct fixture *f, enum index_mode mode, const char *text, const char *filter,
+                         const char *doc_id, size_t count)
+{
+    TN_CLEANUP(index_answer_free_p)
+    struct index_answer *answer =
+        ask(f, &(struct index_query){.index = "people", .text = text, .mode = mode, .filter = filter, .weight = -1});
+    assert_int_equal(answer->hit_count, count);
+    if (count > 0)
+        assert_string_equal(answer->hits[0].doc_id, doc_id);
+}
+
+/* ---- tests ------------------------------------------------------------------------ */
+
+static void test_found_in_every_mode(void **state)
+{
+    struct fixture *f = *state;
+    struct index_report report;
+    write_people(f, "id", 0, 1500);
+    build(f, &report);
+    assert_int_equal(report.documents, 1500);
+    assert_int_equal(report.chunks, 1500);
+    assert_int_equal(report.embedded, 1500);
+    expect_first(f, INDEX_KEYWORD, "thing123", NULL, "123", 1);
+    expect_first(f, INDEX_HYBRID, "somebody who knows thing123", NULL, "123", 10);
+    expect_first(f, INDEX_VECTOR, "somebody who knows subject3 and thing123", NULL, "123", 10);
+    expect_first(f, INDEX_KEYWORD, "nobody-says-this", NULL, NULL, 0);
+    expect_first(f, INDEX_KEYWORD, "\"((", NULL, NULL, 0);
+}
+
+static void test_exactly_k_pass_the_filter(void **state)
+{
+    struct fixture *f = *state;
+    struct index_report report;
+    write_people(f, "id", 0, 2000);
+    build(f, &report);
+    for (int mode = INDEX_HYBRID; mode <= INDEX_KEYWORD; mode++)
+        for (unsigned k = 5; k <= 25; k += 10) {
+            TN_CLEANUP(index_answer_free_p)
+            struct index_answer *answer = ask(f, &(struct index_query){.index = "people",
+                                                                       .text = "knows subject7",
+                                                                       .mode = (enum index_mode)mode,
+                                                                       .k = k,
+                                                                       .filter = "city = 'Chicago'",
+                                                                       .weight = -1});
+            assert_int_equal(answer->hit_count, TN_MIN(k, 20U)); /* of 2000 people, 20 */
+            assert_int_equal(answer->passing, 20);
+            for (size_t i = 0; i < answer->hit_count; i++)
+                assert_string_equal(answer->hits[i].doc_id + strlen(answer->hits[i].doc_id) - 1, "7");
+        }
+    struct index_answer *answer = NULL;
+    assert_int_equal(index_search(f->service,
+                                  &(struct index_query){.index = "people", .text = "x", .filter = "1); DROP TABLE x"},
+                                  &answer, NULL),
+                     TN_ESQL);
+}
+
+static void test_rows_come_along(void **state)
+{
+    struct fixture *f = *state;
+    struct index_report report;
+    write_people(f, "id", 0, 100);
+    build(f, &report);
+    TN_CLEANUP(index_answer_free_p)
+    struct index_answer *answer =
+        ask(f, &(struct index_query){.index = "people", .text = "thing42", .mode = INDEX_KEYWORD, .rows = true});
+    assert_int_equal(answer->hit_count, 1);
+    assert_string_equal(answer->hits[0].row,
+                        "{\"id\":42,\"city\":\"Boston\",\"about\":\"somebody who knows subject2 and thing42\"}");
+    assert_string_equal(answer->hits[0].column, "about");
+    assert_int_equal(answer->hits[0].end - answer->hits[0].begin, answer->hits[0].text_length);
+}
+
+/* Long texts have several chunks; per_doc gives each document once. */
+static void test_one_hit_per_document(void **state)
+{
+    struct fixture *f = *state;
+    struct index_report report;
+    write_rows(f, DATASET_APPEND, "id",
+               "SELECT i AS id, 'x' AS city, repeat('A sentence about gardens and soil. ', 40) || i AS about "
+               "FROM range(20) r(i)");
+    build(f, &report);
+    assert_true(report.chunks > 60);
+    for (int mode = INDEX_HYBRID; mode <= INDEX_KEYWORD; mode++) {
+        TN_CLEANUP(index_answer_free_p)
+        struct index_answer *answer = ask(f, &(struct index_query){.index = "people",
+                                                                   .text = "gardens and soil",
+                                                                   .mode = (enum index_mode)mode,
+                                                                   .k = 15,
+                                                                   .weight = -1,
+                                                                   .per_doc = true});
+        assert_int_equal(answer->hit_count, 15);
+        for (size_t i = 0; i < answer->hit_count; i++)
+            for (size_t n = 0; n < i; n++)
+                assert_string_not_equal(answer->hits[i].doc_id, answer->hits[n].doc_id);
+    }
+}
+
+static void test_deleted_rows_are_gone_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct index_report report;
+    write_people(f, "id", 0, 1000);
+    build(f, &report);
+    delete_where(f, "id = 123 OR id >= 900");
+    expect_first(f, INDEX_KEYWORD, "thing123", NULL, NULL, 0);
+    expect_first(f, INDEX_KEYWORD, "thing124", NULL, "124", 1);
+    {
+        TN_CLEANUP(index_answer_free_p)
+        struct index_answer *answer =
+            ask(f, &(struct index_query){.index = "people", .text = "somebody", .mode = INDEX_VECTOR, .k = 1000});
+        assert_int_equal(answer->hit_count, 899);
+        assert_true(answer->behind);
+    }
+    assert_ok(index_bring_up(f->service, "people", NULL, &report, &test_err));
+    assert_int_equal(report.deleted, 101);
+    assert_int_equal(report.embedded, 0);
+    TN_CLEANUP(index_answer_free_p)
+    struct index_answer *answer =
+        ask(f, &(struct index_query){.index = "people", .text = "somebody", .mode = INDEX_VECTOR, .k = 1000});
+    assert_int_equal(answer->hit_count, 899);
+    assert_false(answer->behind);
+}
+
+static void test_changes_are_followed(void **state)
+{
+    struct fixture *f = *state;
+    struct index_report report;
+    write_people(f, "id", 0, 1000);
+    build(f, &report);
+    write_rows(f, DATASET_UPSERT, "id", "SELECT 5 AS id, 'Rome' AS city, 'a plumber of old pipes' AS about");
+    expect_first(f, INDEX_KEYWORD, "thing5", NULL, NULL, 0);
+    write_people(f, "id", 1000, 10);
+    f->embedded = 0;
+    assert_ok(index_bring_up(f->service, "people", NULL, &report, &test_err));
+    assert_int_equal(f->embedded, 11);
+    assert_int_equal(report.deleted, 1);
+    expect_first(f, INDEX_KEYWORD, "plumber", NULL, "5", 1);
+    expect_first(f, INDEX_KEYWORD, "plumber", "city = 'Boston'", NULL, 0);
+    expect_first(f, INDEX_KEYWORD, "thing1009", NULL, "1009", 1);
+    /* A row that changes elsewhere keeps its chunk. */
+    write_rows(f, DATASET_UPSERT, "id", "SELECT 5 AS id, 'Boston' AS city, 'a plumber of old pipes' AS about");
+    assert_ok(index_bring_up(f->service, "people", NULL, &report, &test_err));
+    assert_int_equal(report.chunks, 0);
+    assert_int_equal(report.deleted, 0);
+    expect_first(f, INDEX_KEYWORD, "plumber", "city = 'Boston'", "5", 1);
+}
+
+static void test_without_a_key(void **state)
+{
+    struct fixture *f = *state;
+    struct index_report report;
+    write_people(f, NULL, 0, 100);
+    write_people(f, NULL, 0, 10); /* ten texts twice */
+    build(f, &report);
+    assert_int_equal(report.chunks, 100);
+    delete_where(f, "id = 50");
+    TN_CLEANUP(index_answer_free_p)
+    struct index_answer *answer =
+        ask(f, &(struct index_query){.index = "people", .text = "somebody", .mode = INDEX_VECTOR, .k = 1000});
+    assert_int_equal(answer->hit_count, 99);
+    assert_ok(index_bring_up(f->service, "people", NULL, &report, &test_err));
+    assert_int_equal(report.deleted, 1);
+    expect_first(f, INDEX_KEYWORD, "thing50", NULL, NULL, 0);
+}
+
+/* Closed, opened; without working files, opened: the same answers, nothing embedded. */
+static void test_remade_from_the_table(void **state)
+{
+    struct fixture *f = *state;
+    struct index_report report;
+    write_people(f, "id", 0, 1500);
+    build(f, &report);
+    delete_where(f, "id = 3");
+    assert_ok(index_bring_up(f->service, "people", NULL, &report, &test_err));
+    f->embedded = 0;
+    for (int lost = 0; lost < 2; lost++) {
+        index_service_close(TN_TAKE(f->service));
+        TN_AUTO_FREE char *state_folder = tn_asprintf("%s/state", f->folder);
+        if (lost)
+            assert_ok(tn_remove_tree(state_folder, &test_err));
+        open_service(f);
+        expect_first(f, INDEX_KEYWORD, "thing77", NULL, "77", 1);
+        expect_first(f, INDEX_KEYWORD, "thing3", NULL, NULL, 0);
+        expect_first(f, INDEX_VECTOR, "somebody who knows subject3 and thing123", NULL, "123", 10);
+        assert_ok(index_bring_up(f->service, "people", NULL, &report, &test_err));
+        assert_int_equal(report.chunks, 0);
+    }
+    assert_int_equal(f->embedded, 0);
+}
+
+static void test_a_model_that_is_away(void **state)
+{
+    struct fixture *f = *state;
+    struct index_report report;
+    struct index_answer *answer = NULL;
+    write_people(f, "id", 0, 1000);
+    build(f, &report);
+    write_people(f, "id", 1000, 20);
+    f->broken = TN_EUNAVAILABLE;
+    assert_int_equal(index_bring_up(f->service, "people", NULL, &report, NULL), TN_EUNAVAILABLE);
+    expect_first(f, INDEX_KEYWORD, "thing77", NULL, "77", 1);
+    assert_int_equal(
+        index_search(f->service, &(struct index_query){.index = "people", .text = "never asked"}, &answer, NULL),
+        TN_EUNAVAILABLE);
+    f->broken = TN_OK;
+    assert_ok(index_bring_up(f->service, "people", NULL, &report, &test_err));
+    assert_int_equal(report.chunks, 20);
+    expect_first(f, INDEX_KEYWORD, "thing1019", NULL, "1019", 1);
+}
+
+static void test_a_second_index_embeds_nothing(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const columns[] = {"about"};
+    struct index_report report;
+    char job[JOB_ID_TEXT];
+    write_people(f, "id", 0, 600);
+    build(f, &report);
+    const struct index_definition second = {
+        .name = "again", .dataset = "people", .text_columns = columns, .text_column_count = 1};
+    assert_ok(index_create(f->service, &second, "tester", job, &test_err));
+    assert_int_equal(index_create(f->service, &second, "tester", job, NULL), TN_EEXISTS);
+    f->embedded = 0;
+    assert_ok(index_bring_up(f->service, "again", NULL, &report, &test_err));
+    assert_int_equal(report.chunks, 600);
+    assert_int_equal(report.reused, 600);
+    assert_int_equal(f->embedded, 0);
+    assert_ok(index_drop(f->service, "again", &test_err));
+    assert_int_equal(index_bring_up(f->service, "again", NULL, &report, NULL), TN_ENOTFOUND);
+    expect_first(f, INDEX_KEYWORD, "thing77", NULL, "77", 1);
+    assert_ok(index_create(f->service, &second, "tester", job, &test_err));
+    assert_ok(index_bring_up(f->service, "again", NULL, &report, &test_err));
+}
+
+static void test_wishes_that_make_no_sense(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const number[] = {"id"}, *const nothing[] = {"abuot"};
+    char job[JOB_ID_TEXT];
+    struct index_answer *answer = NULL;
+    struct tn_error err = {0};
+    write_people(f, "id", 0, 10);
+    const struct index_definition on_number = {.dataset = "people", .text_columns = number, .text_column_count = 1};
+    const struct index_definition on_nothing = {.dataset = "people", .text_columns = nothing, .text_column_count = 1};
+    const struct index_definition nowhere = {.dataset = "peple"};
+    assert_int_equal(index_create(f->service, &on_number, NULL, job, NULL), TN_EREQUEST);
+    assert_int_equal(index_create(f->service, &on_nothing, NULL, job, &err), TN_EREQUEST);
+    assert_string_equal(err.hint, "did you mean \"about\"?");
+    assert_int_equal(index_create(f->service, &nowhere, NULL, job, NULL), TN_EDATASET);
+    assert_int_equal(index_search(f->service, &(struct index_query){.index = "people", .text = "x"}, &answer, NULL),
+                     TN_ENOTFOUND);
+    const struct index_definition by_itself = {.dataset = "people"};
+    assert_ok(index_create(f->service, &by_itself, NULL, job, &test_err));
+    const float vector[3] = {1, 0, 0};
+    assert_int_equal(
+        index_search(f->service,
+                     &(struct index_query){.index = "people", .vector = vector, .dimension = 3, .mode = INDEX_VECTOR},
+                     &answer, NULL),
+        TN_EREQUEST);
+    TN_AUTO_BUF text = {0};
+    struct tn_json json = tn_json_writer(&text);
+    assert_ok(index_show(f->service, "people", &json, &test_err));
+    assert_non_null(strstr(text.data, "\"text_columns\":[\"about\"]"));
+    assert_non_null(strstr(text.data, "\"state\":\"empty\""));
+}
+
+#define LAKE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        LAKE_TEST(test_found_in_every_mode),
+        LAKE_TEST(test_exactly_k_pass_the_filter),
+        LAKE_TEST(test_rows_come_along),
+        LAKE_TEST(test_one_hit_per_document),
+        LAKE_TEST(test_deleted_rows_are_gone_at_once),
+        LAKE_TEST(test_changes_are_followed),
+        LAKE_TEST(test_without_a_key),
+        LAKE_TEST(test_remade_from_the_table),
+        LAKE_TEST(test_a_model_that_is_away),
+        LAKE_TEST(test_a_second_index_embeds_nothing),
+        LAKE_TEST(test_wishes_that_make_no_sense),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

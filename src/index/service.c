@@ -1,0 +1,465 @@
+/* Which indexes there are: found at the start, made, dropped, described. */
+#include "index/index_internal.h"
+
+#include <inttypes.h>
+
+#define DEFINITION_MAX ((size_t)1 << 20)
+
+/* ---- the model service as an embedder ------------------------------------------ */
+
+static enum tn_code model_find_for(void *context, const char *model, struct model_info *ret, struct tn_error *err)
+{
+    return model_find(context, model, ret, err);
+}
+
+static enum tn_code model_embed_for(void *context, const char *model, const struct model_call *call,
+                                    const struct model_text *texts, size_t count, float *out, struct tn_error *err)
+{
+    return model_embed(context, model, call, texts, count, out, NULL, err);
+}
+
+static size_t model_count_for(void *context, const char *model, struct model_text text)
+{
+    return model_count_tokens(context, model, text);
+}
+
+struct index_embedder index_embedder_of(struct model_service *models)
+{
+    return (struct index_embedder){
+        .context = models, .find = model_find_for, .embed = model_embed_for, .count_tokens = model_count_for};
+}
+
+/* ---- one index --------------------------------------------------------------------- */
+
+static struct logical *logical_new(struct index_service *service, const struct definition *definition)
+{
+    struct logical *logical = tn_calloc(1, sizeof *logical);
+    pthread_rwlockattr_t attributes;
+    atomic_init(&logical->references, 1);
+    logical->service = service;
+    logical->definition = *definition;
+    logical->folder = tn_asprintf("%s/%s", service->folder, definition->name);
+    (void)pthread_mutex_init(&logical->work, NULL);
+    (void)pthread_mutex_init(&logical->docs_lock, NULL);
+    (void)pthread_mutex_init(&logical->readers_lock, NULL);
+    (void)pthread_mutex_init(&logical->allowed_lock, NULL);
+    /* Whoever replaces the files must not wait for a lull in the searches. */
+    (void)pthread_rwlockattr_init(&attributes);
+    (void)pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    (void)pthread_rwlock_init(&logical->gate, &attributes);
+    (void)pthread_rwlockattr_destroy(&attributes);
+    return logical;
+}
+
+struct logical *logical_ref(struct logical *logical)
+{
+    atomic_fetch_add(&logical->references, 1);
+    return logical;
+}
+
+void logical_unref(struct logical *logical)
+{
+    if (!logical || atomic_fetch_sub(&logical->references, 1) != 1)
+        return;
+    files_close(logical);
+    (void)pthread_mutex_destroy(&logical->work);
+    (void)pthread_mutex_destroy(&logical->docs_lock);
+    (void)pthread_mutex_destroy(&logical->readers_lock);
+    (void)pthread_mutex_destroy(&logical->allowed_lock);
+    (void)pthread_rwlock_destroy(&logical->gate);
+    tn_arena_free(logical->definition.arena);
+    free(logical->folder);
+    free(logical);
+}
+
+static enum tn_code unknown(struct index_service *service, const char *name, struct tn_error *err)
+{
+    const char **names = tn_calloc(service->count + 1, sizeof *names);
+    TN_AUTO_BUF all = {0};
+    for (size_t i = 0; i < service->count; i++) {
+        names[i] = service->items[i]->definition.name;
+        if (i < 20)
+            tn_buf_printf(&all, "%s%s", i ? ", " : "", names[i]);
+    }
+    const char *near = tn_suggest(name, names, service->count);
+    tn_fail(err, TN_ENOTFOUND, "there is no index \"%.100s\"", name);
+    if (near)
+        tn_error_hint(err, "did you mean \"%s\"?", near);
+    else if (service->count > 0)
+        tn_error_hint(err, "there are: %s", all.data);
+    else
+        tn_error_hint(err, "make one: `tarn index create DATASET`");
+    free(names);
+    return TN_ENOTFOUND;
+}
+
+enum tn_code logical_find(struct index_service *service, const char *name, struct logical **ret, struct tn_error *err)
+{
+    enum tn_code code = TN_OK;
+    struct logical *found = NULL;
+    pthread_mutex_lock(&service->lock);
+    for (size_t i = 0; i < service->count && !found; i++)
+        if (tn_str_equal_nocase(service->items[i]->definition.name, name))
+            found = logical_ref(service->items[i]);
+    if (!found)
+        code = unknown(service, name, err);
+    pthread_mutex_unlock(&service->lock);
+    if (found)
+        *ret = found;
+    return code;
+}
+
+size_t logical_all(struct index_service *service, struct tn_arena *arena, struct logical ***ret)
+{
+    pthread_mutex_lock(&service->lock);
+    size_t count = service->count;
+    struct logical **all = TN_ARENA_ARRAY(arena, struct logical *, count + 1);
+    for (size_t i = 0; i < count; i++)
+        all[i] = logical_ref(service->items[i]);
+    pthread_mutex_unlock(&service->lock);
+    *ret = all;
+    return count;
+}
+
+enum tn_code index_of_dataset(struct index_service *service, const char *dataset, char **ret, struct tn_error *err)
+{
+    const struct definition *newest = NULL;
+    char *name = NULL;
+    pthread_mutex_lock(&service->lock);
+    for (size_t i = 0; i < service->count; i++) {
+        const struct definition *definition = &service->items[i]->definition;
+        if (tn_str_equal_nocase(definition->dataset, dataset) &&
+            (!newest || definition->created_us > newest->created_us))
+            newest = definition;
+    }
+    if (newest)
+        name = tn_strdup(newest->name);
+    pthread_mutex_unlock(&service->lock);
+    if (!name) {
+        tn_fail(err, TN_ENOTFOUND, "dataset \"%.100s\" has no index", dataset);
+        tn_error_hint(err, "make one: `tarn index create %.100s`", dataset);
+        return TN_ENOTFOUND;
+    }
+    *ret = name;
+    return TN_OK;
+}
+
+/* ---- the service ---------------------------------------------------------------------- */
+
+static void add(struct index_service *service, struct logical *logical)
+{
+    TN_GROW(service->items, service->count, service->capacity);
+    service->items[service->count++] = logical;
+}
+
+static const char *definition_key(struct tn_arena *arena, const char *name)
+{
+    return tn_arena_printf(arena, "vectors/%s/index.json", name);
+}
+
+static bool note_name(void *context, const char *name)
+{
+    struct tn_buf *names = context;
+    tn_buf_append(names, name, strlen(name) + 1);
+    return true;
+}
+
+static enum tn_code load(struct index_service *service, const char *name, struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    const char *key = definition_key(arena, name);
+    TN_AUTO_BUF text = {0};
+    struct definition definition;
+    bool there = false;
+    TN_TRY(store_exists(service->lake->store, key, &there, err));
+    if (!there)
+        return TN_OK;
+    TN_TRY(store_get(service->lake->store, key, DEFINITION_MAX, &text, err));
+    TN_TRY(definition_read(text.data, text.len, key, arena, &definition, err));
+    definition.arena = TN_TAKE(arena);
+    add(service, logical_new(service, &definition));
+    return TN_OK;
+}
+
+/* An index that cannot be read must not keep the lake from opening. */
+static enum tn_code load_all(struct index_service *service, struct tn_error *err)
+{
+    TN_AUTO_BUF names = {0};
+    TN_TRY(store_list_folders(service->lake->store, "vectors", note_name, &names, err));
+    for (size_t at = 0; at < names.len; at += strlen(names.data + at) + 1) {
+        struct tn_error why = {0};
+        if (load(service, names.data + at, &why) != TN_OK)
+            TN_LOG(TN_LOG_ERROR, "index.unreadable", TN_FS("index", names.data + at), TN_FS("why", why.detail));
+    }
+    return TN_OK;
+}
+
+static void put_report(const struct index_report *report, json_t **ret)
+{
+    *ret = json_pack("{s:I,s:I,s:I,s:I,s:I,s:b}", "documents", (json_int_t)report->documents, "chunks",
+                     (json_int_t)report->chunks, "embedded", (json_int_t)report->embedded, "reused",
+                     (json_int_t)report->reused, "deleted", (json_int_t)report->deleted, "folded", report->folded);
+}
+
+static enum tn_code run_job(struct job_run *run, void *context, struct tn_error *err)
+{
+    const char *name = json_string_value(json_object_get(job_run_arguments(run), "index"));
+    struct index_report report;
+    if (!name)
+        return tn_fail(err, TN_EREQUEST, "the job does not say which index");
+    TN_TRY(index_bring_up(context, name, run, &report, err));
+    TN_AUTO_JSON *result = NULL;
+    put_report(&report, &result);
+    job_run_result(run, result);
+    return TN_OK;
+}
+
+enum tn_code index_service_open(const struct index_options *options, struct index_service **ret, struct tn_error *err)
+{
+    TN_CLEANUP(index_service_close_p) struct index_service *service = tn_calloc(1, sizeof *service);
+    service->lake = options->lake;
+    service->quiet = *options->lake;
+    service->quiet.journal = NULL;
+    service->quiet.queues = NULL;
+    service->embedder = options->embedder;
+    service->jobs = options->jobs;
+    service->folder = tn_strdup(options->folder);
+    (void)pthread_mutex_init(&service->lock, NULL);
+    (void)pthread_mutex_init(&service->queries_lock, NULL);
+    TN_TRY(tn_mkdirs(options->folder, 0700, err));
+    TN_TRY(load_all(service, err));
+    if (service->jobs)
+        job_kind_add(service->jobs, "index", run_job, service);
+    if (options->follow)
+        TN_TRY(follow_start(service, err));
+    *ret = TN_TAKE(service);
+    return TN_OK;
+}
+
+void index_service_close(struct index_service *service)
+{
+    if (!service)
+        return;
+    follow_stop(service);
+    for (size_t i = 0; i < service->count; i++)
+        logical_unref(service->items[i]);
+    free(service->items);
+    for (size_t i = 0; i < QUERIES_KEPT; i++) {
+        free(service->queries[i].text);
+        free(service->queries[i].vector);
+    }
+    (void)pthread_mutex_destroy(&service->lock);
+    (void)pthread_mutex_destroy(&service->queries_lock);
+    free(service->folder);
+    free(service);
+}
+
+/* ---- create, drop ------------------------------------------------------------------------ */
+
+static enum tn_code refuse_taken(struct index_service *service, const struct definition *definition,
+                                 struct tn_error *err)
+{
+    ICEBERG_AUTO_METADATA *metadata = NULL;
+    struct logical *there = NULL;
+    if (logical_find(service, definition->name, &there, NULL) == TN_OK) {
+        logical_unref(there);
+        return tn_fail(err, TN_EEXISTS, "there is an index \"%s\" already", definition->name);
+    }
+    if (catalog_load(service->lake->catalog, definition->table, &metadata, NULL) == TN_OK) {
+        tn_fail(err, TN_EEXISTS, "there is a dataset \"%s\" already, where the vectors would go", definition->table);
+        tn_error_hint(err, "choose another name for the index");
+        return TN_EEXISTS;
+    }
+    return TN_OK;
+}
+
+enum tn_code index_create(struct index_service *service, const struct index_definition *wanted, const char *actor,
+                          char ret_job[JOB_ID_TEXT], struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    struct definition definition;
+    TN_AUTO_BUF text = {0};
+    TN_TRY(definition_make(service, wanted, actor, arena, &definition, err));
+    TN_TRY(refuse_taken(service, &definition, err));
+    TN_AUTO_FREE char *folder = tn_asprintf("%s/%s", service->folder, definition.name);
+    TN_TRY(tn_remove_tree(folder, err)); /* of an index of that name, dropped while nobody looked */
+    definition_write(&definition, &text);
+    TN_TRY(store_create(service->lake->store, definition_key(arena, definition.name), text.data, text.len, err));
+    const char *name = definition.name;
+    definition.arena = TN_TAKE(arena);
+    pthread_mutex_lock(&service->lock);
+    struct logical *logical = logical_ref(logical_new(service, &definition));
+    add(service, logical);
+    pthread_mutex_unlock(&service->lock);
+    enum tn_code code = TN_OK;
+    ret_job[0] = '\0';
+    if (service->jobs)
+        code = index_order(service, name, actor, ret_job, err);
+    logical_unref(logical);
+    return code;
+}
+
+enum tn_code index_drop(struct index_service *service, const char *name, struct tn_error *err)
+{
+    TN_CLEANUP(logical_unref_p) struct logical *logical = NULL;
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    TN_TRY(logical_find(service, name, &logical, err));
+    atomic_store(&logical->dropped, true); /* a walk under way ends at its next look */
+    TN_TRY(store_delete(service->lake->store, definition_key(arena, logical->definition.name), err));
+    pthread_mutex_lock(&service->lock);
+    for (size_t i = 0; i < service->count; i++)
+        if (service->items[i] == logical) {
+            service->items[i] = service->items[--service->count];
+            logical_unref(logical);
+            break;
+        }
+    pthread_mutex_unlock(&service->lock);
+    pthread_mutex_lock(&logical->work);
+    pthread_rwlock_wrlock(&logical->gate);
+    files_close(logical);
+    enum tn_code code = tn_remove_tree(logical->folder, err);
+    pthread_rwlock_unlock(&logical->gate);
+    pthread_mutex_unlock(&logical->work);
+    TN_TRY(code);
+    code = catalog_drop(service->lake->catalog, logical->definition.table, err);
+    return code == TN_EDATASET ? TN_OK : code;
+}
+
+/* ---- building ------------------------------------------------------------------------------ */
+
+enum tn_code index_bring_up(struct index_service *service, const char *name, struct job_run *run,
+                            struct index_report *ret, struct tn_error *err)
+{
+    TN_CLEANUP(logical_unref_p) struct logical *logical = NULL;
+    bool more, busy;
+    TN_TRY(logical_find(service, name, &logical, err));
+    return walk_locked(logical, run, 0, true, ret, &more, &busy, err);
+}
+
+enum tn_code index_order(struct index_service *service, const char *name, const char *actor,
+                         char ret_job[JOB_ID_TEXT], struct tn_error *err)
+{
+    TN_CLEANUP(logical_unref_p) struct logical *logical = NULL;
+    TN_TRY(logical_find(service, name, &logical, err));
+    if (!service->jobs)
+        return tn_fail(err, TN_EUNAVAILABLE, "nothing runs jobs here");
+    TN_AUTO_JSON *arguments = json_pack("{s:s}", "index", logical->definition.name);
+    TN_AUTO_FREE char *subject = tn_asprintf("index %s", logical->definition.name);
+    const struct job_request request = {
+        .kind = "index", .subject = subject, .arguments = arguments, .once = true, .actor = actor};
+    return job_submit(service->jobs, &request, ret_job, err);
+}
+
+enum tn_code index_rebuild(struct index_service *service, const char *name, struct tn_error *err)
+{
+    TN_CLEANUP(logical_unref_p) struct logical *logical = NULL;
+    TN_TRY(logical_find(service, name, &logical, err));
+    pthread_mutex_lock(&logical->work);
+    pthread_rwlock_wrlock(&logical->gate);
+    files_close(logical);
+    enum tn_code code = tn_remove_tree(logical->folder, err);
+    pthread_rwlock_unlock(&logical->gate);
+    pthread_mutex_unlock(&logical->work);
+    TN_TRY(code);
+    return files_open(logical, err);
+}
+
+/* ---- descriptions ----------------------------------------------------------------------------- */
+
+static const char *state_of(struct logical *logical, int64_t current)
+{
+    int64_t applied = atomic_load(&logical->applied);
+    if (atomic_load(&logical->working) && applied == 0)
+        return "building";
+    if (applied == 0)
+        return "empty";
+    return applied == current ? "ready" : "behind";
+}
+
+static void put_files(struct logical *logical, struct tn_json *out)
+{
+    struct vector_index *vectors = atomic_load(&logical->vectors);
+    struct vector_index_info info = {0};
+    struct docs *docs = NULL;
+    if (vectors)
+        vector_index_info(vectors, &info);
+    if (files_docs(logical, &docs, NULL) == TN_OK) {
+        tn_json_ki64(out, "documents", (int64_t)docs_count(docs));
+        tn_json_ki64(out, "chunks", (int64_t)docs_chunks(docs));
+    }
+    tn_json_ki64(out, "generation", (int64_t)info.generation);
+    tn_json_ki64(out, "generation_rows", (int64_t)info.rows);
+    tn_json_ki64(out, "delta_rows", (int64_t)info.delta_rows);
+    tn_json_ki64(out, "deleted_rows", (int64_t)info.deleted);
+    tn_json_ki64(out, "bytes_on_disk", (int64_t)(info.bytes_on_disk + chunk_file_bytes(logical->chunks)));
+    tn_json_ki64(out, "bytes_resident", (int64_t)info.bytes_resident);
+}
+
+static void describe(struct logical *logical, struct tn_json *out)
+{
+    const struct definition *definition = &logical->definition;
+    char time[TN_TIME_TEXT];
+    int64_t current = 0;
+    bool open = files_open(logical, NULL) == TN_OK;
+    if (dataset_snapshot(logical, &current, NULL) != TN_OK)
+        current = -1;
+    tn_json_open(out, '{');
+    tn_json_kstr(out, "name", definition->name);
+    tn_json_kstr(out, "dataset", definition->dataset);
+    tn_json_kstr(out, "vectors", definition->table);
+    tn_json_key(out, "text_columns");
+    tn_json_open(out, '[');
+    for (size_t i = 0; i < definition->column_count; i++)
+        tn_json_str(out, definition->columns[i]);
+    tn_json_close(out, ']');
+    tn_json_kstr(out, "vector_column", definition->vector_column);
+    tn_json_kstr(out, "model", definition->model);
+    tn_json_kstr(out, "model_version", definition->version);
+    tn_json_ki64(out, "dimension", definition->dimension);
+    tn_json_key(out, "chunk");
+    tn_json_open(out, '{');
+    tn_json_ki64(out, "size", definition->chunk_size);
+    tn_json_ki64(out, "overlap", definition->chunk_overlap);
+    tn_json_close(out, '}');
+    tn_json_kstr(out, "backend", definition->backend);
+    tn_json_kf64(out, "recall_target", definition->recall_target);
+    tn_json_kstr(out, "created", tn_time_format(definition->created_us, time));
+    tn_json_kstr(out, "state", open ? state_of(logical, current) : "damaged");
+    tn_json_ki64(out, "snapshot_id", atomic_load(&logical->applied));
+    pthread_rwlock_rdlock(&logical->gate);
+    if (atomic_load(&logical->open))
+        put_files(logical, out);
+    pthread_rwlock_unlock(&logical->gate);
+    tn_json_close(out, '}');
+}
+
+enum tn_code index_show(struct index_service *service, const char *name, struct tn_json *out, struct tn_error *err)
+{
+    TN_CLEANUP(logical_unref_p) struct logical *logical = NULL;
+    TN_TRY(logical_find(service, name, &logical, err));
+    describe(logical, out);
+    return TN_OK;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct logical *const *x = a, *const *y = b;
+    return strcmp((*x)->definition.name, (*y)->definition.name);
+}
+
+enum tn_code index_list(struct index_service *service, struct tn_json *out, struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    struct logical **all;
+    size_t count = logical_all(service, arena, &all);
+    (void)err;
+    if (count > 1)
+        qsort(all, count, sizeof *all, by_name);
+    tn_json_open(out, '[');
+    for (size_t i = 0; i < count; i++) {
+        describe(all[i], out);
+        logical_unref(all[i]);
+    }
+    tn_json_close(out, ']');
+    return TN_OK;
+}
