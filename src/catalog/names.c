@@ -6,16 +6,26 @@
 /* Words that a query could not use as a bare table name, and names that Tarn
  * keeps for its own tables. */
 static const char *const reserved[] = {
-    "all",        "analyse",   "analyze",    "and",          "any",         "array",     "as",        "asc",
-    "asymmetric", "both",      "case",       "cast",         "check",       "collate",   "column",    "constraint",
-    "create",     "default",   "deferrable", "desc",         "describe",    "distinct",  "do",        "else",
-    "end",        "except",    "false",      "fetch",        "for",         "foreign",   "from",      "group",
-    "having",     "history",   "in",         "initially",    "intersect",   "into",      "journal",   "lambda",
-    "lateral",    "leading",   "limit",      "not",          "null",        "offset",    "on",        "only",
-    "or",         "order",     "pivot",      "pivot_longer", "pivot_wider", "placing",   "primary",   "qualify",
-    "references", "returning", "select",     "show",         "some",        "summarize", "symmetric", "table",
-    "then",       "to",        "trailing",   "trials",       "true",        "union",     "unique",    "unpivot",
-    "using",      "variadic",  "when",       "where",        "window",      "with",
+    "all",         "analyse",      "analyze",     "and",
+    "any",         "array",        "as",          "asc",
+    "asymmetric",  "both",         "case",        "cast",
+    "check",       "collate",      "column",      "constraint",
+    "create",      "default",      "deferrable",  "desc",
+    "describe",    "distinct",     "do",          "else",
+    "end",         "except",       "false",       "fetch",
+    "for",         "foreign",      "from",        "group",
+    "having",      "history",      "in",          "initially",
+    "intersect",   "into",         "journal",     "lambda",
+    "lateral",     "leading",      "limit",       "model_outcomes",
+    "model_stats", "not",          "null",        "offset",
+    "on",          "only",         "or",          "order",
+    "pivot",       "pivot_longer", "pivot_wider", "placing",
+    "primary",     "qualify",      "references",  "returning",
+    "select",      "show",         "some",        "summarize",
+    "symmetric",   "table",        "then",        "to",
+    "trailing",    "trials",       "true",        "union",
+    "unique",      "unpivot",      "using",       "variadic",
+    "when",        "where",        "window",      "with",
 };
 
 static bool name_is_reserved(const char *name)

@@ -17,6 +17,16 @@
 #include "catalog/catalog.h"
 #include "engine/engine.h"
 
+/* Tables that a module above gives: names that no dataset may have. Outlives
+ * the lake's queries. */
+struct dataset_extra {
+    const char *const *names;
+    size_t name_count;
+    void *context;
+    enum tn_code (*resolve)(void *context, const struct engine_table_ref *ref, struct tn_arena *arena,
+                            struct engine_relation *ret, struct tn_error *err);
+};
+
 /* The parts of an open lake that the modules above work with. Filled and
  * owned by whoever opened them; borrowed by everybody else. */
 struct lake {
@@ -30,6 +40,7 @@ struct lake {
     struct dataset_hot *hot;             /* may be NULL: nothing is held in memory then */
     struct dataset_replays *replays;     /* may be NULL: forgotten moments are not told again */
     struct dataset_rows_queues *queues;  /* may be NULL: each write of rows is a commit of its own */
+    const struct dataset_extra *extra;   /* may be NULL: there are no tables but datasets and the journal */
 };
 
 /* SELECTs for snapshots, remembered because a busy dataset is asked for the

@@ -224,6 +224,14 @@ static enum tn_code resolve_told(struct lake *lake, const char *name, const stru
     return TN_OK;
 }
 
+static bool is_extra(const struct dataset_extra *extra, const char *name)
+{
+    for (size_t i = 0; extra && i < extra->name_count; i++)
+        if (tn_str_equal_nocase(extra->names[i], name))
+            return true;
+    return false;
+}
+
 static enum tn_code resolve(void *context, const struct engine_table_ref *ref, struct tn_arena *arena,
                             struct engine_relation *ret, struct tn_error *err)
 {
@@ -232,6 +240,8 @@ static enum tn_code resolve(void *context, const struct engine_table_ref *ref, s
         return dataset_resolve_changes(lake, ref, arena, ret, err);
     if (lake->journal && tn_str_equal_nocase(ref->name, "journal"))
         return journal_relation(lake->journal, lake->engine, ref, arena, ret, err);
+    if (is_extra(lake->extra, ref->name))
+        return lake->extra->resolve(lake->extra->context, ref, arena, ret, err);
     ICEBERG_AUTO_METADATA *metadata = NULL;
     struct moment_state state;
     char name[CATALOG_NAME_MAX + 1];
