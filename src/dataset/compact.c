@@ -7,19 +7,18 @@
  * deleted rows of the old files since, their places are looked up in the
  * staging file and deleted from the new file in the same commit.
  */
+#include "dataset/compact.h"
+#include "dataset/cells.h"
 #include "dataset/dataset_internal.h"
-#include "dataset/find.h"
 #include "dataset/hot.h"
+#include "dataset/rows_internal.h"
 
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
-#define SMALL_BYTES   (INT64_C(16) << 20)
-#define GROUP_BYTES   (INT64_C(64) << 20)
-#define GROUP_ROWS    2000000
-#define MANY_DELETES  8   /* delete files of one data file */
-#define DELETED_SHARE 0.1 /* of its rows */
+#define FOLLOW_ROWS 4096 /* of a group that hot copies follow row by row */
+#define TRIES       3
 
 struct compaction {
     struct lake *lake;
@@ -29,101 +28,31 @@ struct compaction {
     struct dataset_compacted result;
 };
 
-/* ---- what to rewrite ------------------------------------------------------- */
-
-static int64_t deleted_rows(const struct iceberg_plan_file *file)
-{
-    int64_t rows = 0;
-    for (size_t i = 0; i < file->delete_count; i++)
-        if (file->deletes[i]->referenced_data_file)
-            rows += file->deletes[i]->record_count;
-    return rows;
-}
-
-static bool is_small(const struct iceberg_plan_file *file)
-{
-    return file->file->size_bytes < SMALL_BYTES;
-}
-
-static bool worth_rewriting(const struct iceberg_plan_file *file, bool debt_only)
-{
-    if (is_small(file) || (file->delete_count > 0 && !debt_only))
-        return true;
-    return file->delete_count >= MANY_DELETES ||
-           (double)deleted_rows(file) > DELETED_SHARE * (double)file->file->record_count;
-}
-
-/* The next files from `*at` on that make one group. */
-static size_t next_group(const struct iceberg_plan *plan, bool debt_only, size_t *at, struct iceberg_plan_file *ret)
-{
-    size_t count = 0;
-    int64_t bytes = 0, rows = 0;
-    for (; *at < plan->file_count; (*at)++) {
-        const struct iceberg_plan_file *file = &plan->files[*at];
-        if (!worth_rewriting(file, debt_only))
-            continue;
-        if (count > 0 &&
-            (bytes + file->file->size_bytes > GROUP_BYTES || rows + file->file->record_count > GROUP_ROWS))
-            break;
-        ret[count++] = *file;
-        bytes += file->file->size_bytes;
-        rows += file->file->record_count;
-    }
-    return count;
-}
-
-/* One whole file by itself is as good as it can be. */
-static bool group_pays(const struct iceberg_plan_file *files, size_t count)
-{
-    return count > 1 || (count == 1 && files[0].delete_count > 0);
-}
-
-enum tn_code dataset_debt(struct lake *lake, const char *name, struct dataset_debt *ret, struct tn_error *err)
-{
-    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
-    ICEBERG_AUTO_METADATA *metadata = NULL;
-    ICEBERG_AUTO_PLAN *plan = NULL;
-    char exact[CATALOG_NAME_MAX + 1];
-    TN_TRY(catalog_load(lake->catalog, name, &metadata, err));
-    catalog_exact_name(name, exact);
-    struct iceberg_table table = catalog_table(lake->catalog, arena, exact);
-    TN_TRY(iceberg_plan_new(&table, metadata, NULL, NULL, 0, &plan, err));
-    struct dataset_debt debt = {.data_files = plan->file_count, .snapshots = metadata->snapshot_count};
-    for (size_t i = 0; i < plan->file_count; i++) {
-        debt.small_files += is_small(&plan->files[i]);
-        debt.deleted_rows += (uint64_t)deleted_rows(&plan->files[i]);
-        debt.rows += (uint64_t)plan->files[i].file->record_count;
-        debt.bytes += (uint64_t)plan->files[i].file->size_bytes;
-    }
-    debt.rows -= TN_MIN(debt.rows, debt.deleted_rows);
-    if (metadata->current)
-        debt.delete_files = (uint64_t)iceberg_snapshot_count(metadata->current, "total-delete-files", 0);
-    for (size_t i = metadata->snapshot_count; i > 0 && debt.compacted_us == 0; i--)
-        if (tn_streq(metadata->snapshots[i - 1]->operation, "replace"))
-            debt.compacted_us = metadata->snapshots[i - 1]->timestamp_ms * 1000;
-    *ret = debt;
-    return TN_OK;
-}
-
 /* ---- one group ------------------------------------------------------------- */
 
 struct group {
     struct compaction *run;
     struct iceberg_metadata *base;
     struct iceberg_table table;
-    struct iceberg_plan_file *files;
+    struct iceberg_plan *plan; /* of a later try: its files are the plan's */
+    const struct iceberg_plan_file *files;
     size_t count;
+    struct dataset_change change; /* for hot copies, where `told` */
+    bool told;
     char *placed;  /* staging file with the old places; NULL: not written */
     char *written; /* the new file, until the commit's batch owns it */
     struct iceberg_file file;
 };
 
-static void group_release(struct group *group)
+static void group_forget_try(struct group *group)
 {
     if (group->placed)
         (void)unlink(group->placed);
     if (group->written)
         (void)unlink(group->written);
+    group->placed = group->written = NULL;
+    group->file = (struct iceberg_file){0};
+    group->told = false;
 }
 
 static void put_names(struct tn_buf *sql, const struct iceberg_schema *schema)
@@ -187,6 +116,60 @@ static enum tn_code write_final(struct group *group, struct tn_error *err)
     TN_TRY(copy_rows(group, sql.data, true, &group->written, &stats, err));
     catalog_file_stats(group->run->arena, group->base->schema, &stats, &group->file);
     TN_FAULT("compact.file_written");
+    return TN_OK;
+}
+
+/* ---- what hot copies are told ------------------------------------------------ */
+
+/* To them, rows in another file are other rows. */
+struct telling {
+    struct tn_arena *arena;
+    struct cells_shape shape;
+    struct dataset_place *removed;
+    struct engine_cell *keys, *added;
+    size_t count, most;
+};
+
+static enum tn_code tell_row(void *context, const struct engine_cell *cells, struct tn_error *err)
+{
+    struct telling *telling = context;
+    size_t width = telling->shape.width;
+    if (telling->count == telling->most)
+        return tn_fail(err, TN_EINTERNAL, "a staging file has more rows than were written");
+    const struct engine_cell *row = cells_copy(&telling->shape, telling->arena, cells + 2);
+    const char *path = tn_arena_strndup(telling->arena, cells[0].text.data, cells[0].text.length);
+    telling->removed[telling->count] = (struct dataset_place){path, cells[1].integer};
+    cells_key_of(&telling->shape, row, telling->keys + telling->count * telling->shape.key_count);
+    memcpy(telling->added + telling->count * width, row, width * sizeof *row);
+    telling->count++;
+    return TN_OK;
+}
+
+static enum tn_code tell(struct group *group, struct tn_error *err)
+{
+    struct tn_arena *arena = group->run->arena;
+    const struct iceberg_schema *schema = group->base->schema;
+    struct telling telling = {.arena = arena, .most = (size_t)group->file.record_count};
+    if (!group->run->lake->hot || group->file.record_count > FOLLOW_ROWS)
+        return TN_OK;
+    TN_TRY(cells_shape_init(&telling.shape, arena, schema, err));
+    telling.removed = TN_ARENA_ARRAY(arena, struct dataset_place, telling.most + 1);
+    telling.keys = TN_ARENA_ARRAY(arena, struct engine_cell, telling.most * telling.shape.key_count + 1);
+    telling.added = TN_ARENA_ARRAY(arena, struct engine_cell, telling.most * telling.shape.width + 1);
+    TN_AUTO_BUF sql = {0};
+    tn_buf_puts(&sql, "SELECT tarn_path, tarn_pos, ");
+    put_names(&sql, schema);
+    tn_buf_puts(&sql, " FROM read_parquet(");
+    tn_buf_put_sql_string(&sql, group->placed);
+    tn_buf_puts(&sql, ") ORDER BY file_row_number");
+    const struct engine_select select = {.sql = sql.data};
+    TN_TRY(engine_select(group->run->lake->engine, &select, NULL, NULL, NULL, tell_row, &telling, err));
+    group->change = (struct dataset_change){.removed = telling.removed,
+                                            .removed_keys = telling.keys,
+                                            .removed_count = telling.count,
+                                            .added = telling.added,
+                                            .added_rows = telling.count};
+    group->told = true;
     return TN_OK;
 }
 
@@ -268,7 +251,8 @@ static enum tn_code find_moved(const struct group *group, const char *const *key
     return engine_run(group->run->lake->engine, sql.data, take_position, ret, err);
 }
 
-/* Deletes gained meanwhile move to the new file. */
+/* Deletes gained meanwhile move to the new file. Small groups rather begin
+ * again: then hot copies know what became of each row. */
 static enum tn_code add_moved(const struct group *group, struct iceberg_tx *tx, const struct iceberg_plan *now,
                               struct tn_error *err)
 {
@@ -277,6 +261,8 @@ static enum tn_code add_moved(const struct group *group, struct iceberg_tx *tx, 
     TN_TRY(gained_deletes(group, now, &keys, &count, err));
     if (count == 0 || group->file.record_count == 0)
         return TN_OK;
+    if (group->told)
+        return tn_fail(err, TN_EBUSY, "rows were deleted from the files meanwhile");
     struct positions moved = {0};
     enum tn_code code = find_moved(group, keys, count, &moved, err);
     if (code == TN_OK && moved.count > 0) {
@@ -334,7 +320,11 @@ static enum tn_code commit_group(struct group *group, struct tn_error *err)
     TN_TRY(iceberg_tx_commit(tx, &done, err));
     TN_FAULT("compact.after_commit");
     catalog_publish(lake->catalog, name, done);
-    dataset_hot_follow(lake, name, newest, done, NULL);
+    if (group->told)
+        group->change.added_path = group->file.record_count ? group->file.path : NULL;
+    else
+        group->change = (struct dataset_change){.moved = true};
+    dataset_hot_follow(lake, name, newest, done, &group->change);
     group->run->result.snapshot_id = done->current ? done->current->id : 0;
     return TN_OK;
 }
@@ -347,10 +337,10 @@ static void count_group(const struct group *group, struct dataset_compacted *res
     result->rows += (uint64_t)group->file.record_count;
     result->bytes += (uint64_t)group->file.size_bytes;
     for (size_t i = 0; i < group->count; i++)
-        result->deleted_rows += (uint64_t)deleted_rows(&group->files[i]);
+        result->deleted_rows += (uint64_t)compact_deleted_rows(&group->files[i]);
 }
 
-static enum tn_code compact_group(struct group *group, struct tn_error *err)
+static enum tn_code compact_group(struct group *group, bool last_try, struct tn_error *err)
 {
     TN_TRY(write_placed(group, err));
     TN_TRY(write_final(group, err));
@@ -358,42 +348,90 @@ static enum tn_code compact_group(struct group *group, struct tn_error *err)
         (void)unlink(group->written);
         group->written = NULL;
     }
-    struct tn_error lost = {0};
-    enum tn_code code = commit_group(group, &lost);
-    if (code == TN_ECONFLICT) {
-        group->run->result.lost_groups++;
-        TN_LOG(TN_LOG_INFO, "compact.gave_up", TN_FS("dataset", group->run->name), TN_FS("why", lost.detail));
-        return TN_OK;
-    }
-    if (code != TN_OK) {
-        if (err)
-            *err = lost;
-        return code;
-    }
+    if (!last_try)
+        TN_TRY(tell(group, err));
+    TN_TRY(commit_group(group, err));
     count_group(group, &group->run->result);
     return TN_OK;
 }
 
 /* ---- the whole ------------------------------------------------------------------ */
 
+/* Each try begins from the newest version; its files are the group's as long as
+ * all of them are live. */
+static enum tn_code refresh(struct group *group, struct tn_error *err)
+{
+    struct lake *lake = group->run->lake;
+    ICEBERG_AUTO_METADATA *newest = NULL;
+    TN_TRY(catalog_load(lake->catalog, group->run->name, &newest, err));
+    ICEBERG_AUTO_PLAN *plan = NULL;
+    TN_TRY(iceberg_plan_new(&group->table, newest, NULL, NULL, 0, &plan, err));
+    struct iceberg_plan_file *files = TN_ARENA_ARRAY(group->run->arena, struct iceberg_plan_file, group->count);
+    for (size_t i = 0; i < group->count; i++) {
+        const struct iceberg_plan_file *file = live_file(plan, group->files[i].file->path);
+        if (!file)
+            return tn_fail(err, TN_ECONFLICT, "%s was replaced by somebody else meanwhile",
+                           group->files[i].file->path);
+        files[i] = *file;
+    }
+    group->files = files; /* the plan's, no longer the one's before */
+    iceberg_plan_free(group->plan);
+    group->plan = TN_TAKE(plan);
+    iceberg_metadata_unref(group->base);
+    group->base = TN_TAKE(newest);
+    return TN_OK;
+}
+
+static enum tn_code try_group(struct compaction *run, struct iceberg_metadata *base,
+                              const struct compact_group *chosen, struct tn_error *err)
+{
+    struct iceberg_table table = catalog_table(run->lake->catalog, run->arena, run->name);
+    struct iceberg_metadata *held = iceberg_metadata_ref(base);
+    struct group group = {.run = run, .base = held, .table = table, .files = chosen->files, .count = chosen->count};
+    struct tn_error why = {0};
+    enum tn_code code = TN_EBUSY;
+    for (int left = TRIES; code == TN_EBUSY && left > 0; left--) {
+        code = left == TRIES ? TN_OK : refresh(&group, &why);
+        if (code == TN_OK)
+            code = compact_group(&group, left == 1, &why);
+        group_forget_try(&group);
+    }
+    iceberg_plan_free(group.plan);
+    iceberg_metadata_unref(group.base);
+    if (code == TN_ECONFLICT) {
+        run->result.lost_groups++;
+        TN_LOG(TN_LOG_INFO, "compact.gave_up", TN_FS("dataset", run->name), TN_FS("why", why.detail));
+        return TN_OK;
+    }
+    if (code != TN_OK && err)
+        *err = why;
+    return code;
+}
+
 static enum tn_code compact_all(struct compaction *run, struct iceberg_metadata *base, struct tn_error *err)
 {
     ICEBERG_AUTO_PLAN *plan = NULL;
+    struct compact_choice choice;
+    const struct dataset_compaction *options = run->options;
+    const struct compact_limits limits = {
+        .many = options->many ? options->many : COMPACT_MANY,
+        .deleted_share = options->deleted_share > 0 ? options->deleted_share : COMPACT_SHARE,
+    };
     struct iceberg_table table = catalog_table(run->lake->catalog, run->arena, run->name);
     TN_TRY(iceberg_plan_new(&table, base, NULL, NULL, 0, &plan, err));
-    struct iceberg_plan_file *files = TN_ARENA_ARRAY(run->arena, struct iceberg_plan_file, plan->file_count + 1);
-    for (size_t at = 0; at < plan->file_count;) {
-        size_t count = next_group(plan, run->options->debt_only, &at, files);
-        if (run->options->cancelled && run->options->cancelled(run->options->cancel_context))
+    if (options->debt_only)
+        compact_choose_debt(base, plan, &limits, run->arena, &choice);
+    else
+        compact_choose_all(plan, run->arena, &choice);
+    for (size_t i = 0; i < choice.group_count; i++) {
+        if (options->cancelled && options->cancelled(options->cancel_context))
             return tn_fail(err, TN_ECANCELLED, "the compaction was cancelled; what is committed stays");
-        if (!group_pays(files, count))
-            continue;
-        struct group group = {.run = run, .base = base, .table = table, .files = files, .count = count};
-        enum tn_code code = compact_group(&group, err);
-        group_release(&group);
-        TN_TRY(code);
+        TN_TRY(try_group(run, base, &choice.groups[i], err));
     }
-    return TN_OK;
+    if (choice.merge_count == 0)
+        return TN_OK;
+    return compact_merge_deletes(run->lake, run->name, base, choice.merges, choice.merge_count, options->actor,
+                                 &run->result, err);
 }
 
 enum tn_code dataset_compact(struct lake *lake, const char *name, const struct dataset_compaction *options,
@@ -406,7 +444,9 @@ enum tn_code dataset_compact(struct lake *lake, const char *name, const struct d
     catalog_exact_name(name, exact);
     struct compaction run = {.lake = lake, .name = exact, .options = options, .arena = arena};
     run.result.snapshot_id = base->current ? base->current->id : 0;
-    enum tn_code code = base->current ? compact_all(&run, base, err) : TN_OK;
+    enum tn_code code = options->debt_only ? TN_OK : rows_check_writable(base, err);
+    if (code == TN_OK && base->current)
+        code = compact_all(&run, base, err);
     if (code != TN_OK)
         tn_error_context(err, "compacting \"%s\"", exact);
     *ret = run.result;

@@ -4,6 +4,7 @@
  * then at plans. One dataset at a time, one group of files at a time: a stop
  * waits for one group at most.
  */
+#include "dataset/compact.h"
 #include "dataset/dataset_internal.h"
 #include "dataset/hot.h"
 #include "dataset/moment.h"
@@ -67,11 +68,11 @@ static struct upkeep_entry *entry_of(struct dataset_upkeep *upkeep, const char *
 
 /* ---- compaction ----------------------------------------------------------------- */
 
-/* By the summary alone: could there be enough to do? */
 /* After a compaction a dataset rests so many times as long as it took. */
 #define COMPACT_REST 15
 #define DELETED_MIN  5000 /* fewer cost nobody anything, whatever their share */
 
+/* By the summary alone: could there be enough to do? */
 static bool may_have_debt(const struct dataset_upkeep *upkeep, const struct iceberg_metadata *metadata)
 {
     const struct iceberg_snapshot *current = metadata->current;
@@ -79,17 +80,14 @@ static bool may_have_debt(const struct dataset_upkeep *upkeep, const struct iceb
         return false;
     int64_t files = iceberg_snapshot_count(current, "total-data-files", 0) +
                     iceberg_snapshot_count(current, "total-delete-files", 0);
-    int64_t deleted = iceberg_snapshot_count(current, "total-position-deletes", 0);
-    int64_t rows = iceberg_snapshot_count(current, "total-records", 0);
     return files >= (int64_t)upkeep->options.compact_files ||
-           (deleted >= DELETED_MIN && (double)deleted > upkeep->options.compact_deleted * (double)rows);
+           iceberg_snapshot_count(current, "total-position-deletes", 0) >= DELETED_MIN;
 }
 
-static bool has_debt(const struct dataset_upkeep *upkeep, const struct dataset_debt *debt)
+static struct compact_limits limits_of(const struct dataset_upkeep *upkeep)
 {
-    return debt->small_files + debt->delete_files >= upkeep->options.compact_files ||
-           (debt->deleted_rows >= DELETED_MIN &&
-            (double)debt->deleted_rows > upkeep->options.compact_deleted * (double)(debt->rows + debt->deleted_rows));
+    size_t many = TN_MIN((size_t)COMPACT_MANY, upkeep->options.compact_files / 2);
+    return (struct compact_limits){TN_MAX(many, (size_t)2), upkeep->options.compact_deleted};
 }
 
 /* *ret_waits: there is debt, and it is not time yet. */
@@ -97,16 +95,21 @@ static enum tn_code compact_one(struct dataset_upkeep *upkeep, struct upkeep_ent
                                 struct tn_error *err)
 {
     const char *name = entry->name;
+    const struct compact_limits limits = limits_of(upkeep);
     struct dataset_debt debt;
-    TN_TRY(dataset_debt(upkeep->lake, name, &debt, err));
-    if (!has_debt(upkeep, &debt))
+    TN_TRY(compact_debt(upkeep->lake, name, &limits, &debt, err));
+    if (debt.due_files < upkeep->options.compact_files && debt.tired_files == 0)
         return TN_OK;
     *ret_waits = tn_now_us() < entry->compact_after_us;
     if (*ret_waits)
         return TN_OK;
     int64_t started_us = tn_now_us();
-    const struct dataset_compaction options = {
-        .debt_only = true, .actor = "tarn", .cancelled = is_ending, .cancel_context = upkeep};
+    const struct dataset_compaction options = {.debt_only = true,
+                                               .many = limits.many,
+                                               .deleted_share = limits.deleted_share,
+                                               .actor = "tarn",
+                                               .cancelled = is_ending,
+                                               .cancel_context = upkeep};
     struct dataset_compacted done = {0};
     now_doing(upkeep, "compact", name);
     enum tn_code code = dataset_compact(upkeep->lake, name, &options, &done, err);

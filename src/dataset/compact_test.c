@@ -1,0 +1,365 @@
+/* Which files a compaction takes, that it ends, and that it changes no answer. */
+#include "dataset/compact.h"
+#include "journal/journal.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "dataset/test_support.h"
+
+static uint64_t dice_state = 7;
+
+static size_t dice(size_t below)
+{
+    dice_state = dice_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (size_t)((dice_state >> 33) % below);
+}
+
+/* ---- the policy, on plans that are made up --------------------------------------- */
+
+#define FILES_MAX 4000
+
+struct made_up {
+    struct tn_arena *arena;
+    struct iceberg_plan_file files[FILES_MAX];
+    struct iceberg_plan plan;
+};
+
+static const struct iceberg_metadata any_table = {.format_version = 2};
+static const struct compact_limits limits = {.many = 8, .deleted_share = 0.2};
+
+static struct made_up *made_up_new(void)
+{
+    struct made_up *made = tn_calloc(1, sizeof *made);
+    made->arena = tn_arena_new();
+    made->plan.files = made->files;
+    return made;
+}
+
+static void made_up_free(struct made_up *made)
+{
+    tn_arena_free(made->arena);
+    free(made);
+}
+
+/* `deletes` delete files of its own, with `deleted` rows together. */
+static void add_file(struct made_up *made, int64_t rows, size_t deletes, int64_t deleted)
+{
+    size_t at = made->plan.file_count++;
+    assert_true(at < FILES_MAX);
+    struct iceberg_file *file = TN_ARENA_ARRAY(made->arena, struct iceberg_file, 1);
+    struct iceberg_file *gone = TN_ARENA_ARRAY(made->arena, struct iceberg_file, deletes + 1);
+    const struct iceberg_file **list = TN_ARENA_ARRAY(made->arena, const struct iceberg_file *, deletes + 1);
+    file->path = tn_arena_printf(made->arena, "f%zu-%" PRId64, at, rows);
+    file->record_count = rows;
+    file->size_bytes = 500 + rows * 20;
+    for (size_t i = 0; i < deletes; i++) {
+        gone[i].referenced_data_file = file->path;
+        gone[i].record_count = i ? 0 : deleted;
+        list[i] = &gone[i];
+    }
+    made->files[at] = (struct iceberg_plan_file){.file = file, .deletes = list, .delete_count = deletes};
+}
+
+static struct compact_choice choose(struct made_up *made)
+{
+    struct compact_choice choice;
+    compact_choose_debt(&any_table, &made->plan, &limits, made->arena, &choice);
+    return choice;
+}
+
+/* The plan after what was chosen is done; returns the rows that were written. */
+static int64_t carry_out(struct made_up *made, const struct compact_choice *choice)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = made->arena;
+    struct iceberg_plan_file *old = tn_malloc(sizeof made->files);
+    memcpy(old, made->files, sizeof made->files);
+    size_t count = made->plan.file_count;
+    int64_t written = 0;
+    made->arena = tn_arena_new();
+    made->plan.file_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool grouped = false, merged = false;
+        for (size_t g = 0; g < choice->group_count; g++)
+            for (size_t k = 0; k < choice->groups[g].count; k++)
+                grouped = grouped || choice->groups[g].files[k].file == old[i].file;
+        for (size_t m = 0; m < choice->merge_count; m++)
+            merged = merged || choice->merges[m]->file == old[i].file;
+        if (!grouped)
+            add_file(made, old[i].file->record_count, merged ? 1 : old[i].delete_count,
+                     compact_deleted_rows(&old[i]));
+    }
+    for (size_t g = 0; g < choice->group_count; g++) {
+        int64_t rows = 0;
+        for (size_t k = 0; k < choice->groups[g].count; k++)
+            rows += choice->groups[g].files[k].file->record_count - compact_deleted_rows(&choice->groups[g].files[k]);
+        if (rows > 0)
+            add_file(made, rows, 0, 0);
+        written += rows;
+    }
+    free(old);
+    return written;
+}
+
+static void test_small_files_leave_the_base_alone(void **state)
+{
+    (void)state;
+    struct made_up *made = made_up_new();
+    add_file(made, 100000, 3, 60);
+    for (size_t i = 0; i < 60; i++)
+        add_file(made, 1, 0, 0);
+    struct compact_choice choice = choose(made);
+    assert_int_equal(choice.group_count, 1);
+    assert_int_equal(choice.groups[0].count, 60);
+    assert_int_equal(choice.merge_count, 0);
+    assert_int_equal(choice.files, 60);
+    assert_int_equal(choice.tired, 0);
+    assert_int_equal(carry_out(made, &choice), 60);
+    assert_int_equal(choose(made).files, 0);
+    made_up_free(made);
+}
+
+static void test_many_deletes_become_one_and_tired_files_are_written_anew(void **state)
+{
+    (void)state;
+    struct made_up *made = made_up_new();
+    add_file(made, 100000, 8, 60);
+    add_file(made, 100000, 2, 20001);
+    add_file(made, 20000, 2, 4999); /* a quarter, but not enough to cost anything */
+    struct compact_choice choice = choose(made);
+    assert_int_equal(choice.merge_count, 1);
+    assert_ptr_equal(choice.merges[0]->file, made->files[0].file);
+    assert_int_equal(choice.group_count, 1);
+    assert_ptr_equal(choice.groups[0].files[0].file, made->files[1].file);
+    assert_int_equal(choice.tired, 1);
+    assert_int_equal(choice.files, 8 + 3);
+    (void)carry_out(made, &choice);
+    assert_int_equal(choose(made).files, 0);
+    made_up_free(made);
+}
+
+/* Of delete files that name several data files, only the data file can go. */
+static void test_shared_deletes_tire_a_file(void **state)
+{
+    (void)state;
+    struct made_up *made = made_up_new();
+    add_file(made, 100000, 8, 10);
+    for (size_t i = 0; i < 8; i++)
+        ((struct iceberg_file *)(uintptr_t)made->files[0].deletes[i])->referenced_data_file = NULL;
+    struct compact_choice choice = choose(made);
+    assert_int_equal(choice.merge_count, 0);
+    assert_int_equal(choice.group_count, 1);
+    made_up_free(made);
+}
+
+static void test_partitioned_tables_are_left_alone(void **state)
+{
+    (void)state;
+    static const struct iceberg_partition_field field = {.name = "day"};
+    static const struct iceberg_spec spec = {.fields = &field, .field_count = 1};
+    static const struct iceberg_spec *const specs[] = {&spec};
+    const struct iceberg_metadata table = {.format_version = 2, .specs = specs, .spec_count = 1};
+    struct made_up *made = made_up_new();
+    struct compact_choice choice;
+    for (size_t i = 0; i < 60; i++)
+        add_file(made, 1, 0, 0);
+    compact_choose_debt(&table, &made->plan, &limits, made->arena, &choice);
+    assert_int_equal(choice.files, 0);
+    made_up_free(made);
+}
+
+/* Many thousand small writes, compacted whenever 100 files are due: the files
+ * stay few, what is left has no debt, and each row is written a few times. */
+static void test_files_stay_few_and_rows_are_not_written_again_and_again(void **state)
+{
+    (void)state;
+    struct made_up *made = made_up_new();
+    int64_t rows = 0, written = 0;
+    size_t most = 0;
+    for (size_t step = 0; step < 30000; step++) {
+        int64_t added = dice(50) ? 1 : 1 + (int64_t)dice(20000);
+        add_file(made, added, dice(2), 0);
+        rows += added;
+        most = TN_MAX(most, made->plan.file_count);
+        struct compact_choice choice = {0};
+        if (made->plan.file_count >= 100)
+            choice = choose(made);
+        if (choice.files < 100)
+            continue;
+        written += carry_out(made, &choice);
+        assert_int_equal(choose(made).files, 0);
+    }
+    assert_in_range(most, 100, 400);
+    assert_in_range(written, rows, 30 * rows);
+    made_up_free(made);
+}
+
+/* ---- real tables -------------------------------------------------------------------- */
+
+static int set_up_lake(void **state)
+{
+    struct tn_error err = {0};
+    assert_int_equal(set_up(state), 0);
+    struct fixture *f = *state;
+    must(journal_open(f->lake.store, f->lake.catalog, f->lake.engine, &f->lake.journal, &err), &err);
+    f->lake.queues = dataset_rows_queues_new();
+    return 0;
+}
+
+static int tear_down_lake(void **state)
+{
+    struct fixture *f = *state;
+    journal_close(f->lake.journal);
+    dataset_rows_queues_free(f->lake.queues);
+    return tear_down(state);
+}
+
+static void make_table(struct fixture *f, const char *sql)
+{
+    static const struct dataset_column columns[] = {{.name = "id", .sql_type = "BIGINT"},
+                                                    {.name = "name", .sql_type = "VARCHAR"}};
+    TN_CLEANUP(dataset_write_free_p) struct dataset_write *write = NULL;
+    struct tn_error err = {0};
+    struct dataset_commit commit;
+    must(dataset_write_begin(&f->lake, "t", DATASET_APPEND, columns, 2, &write, &err), &err);
+    must(dataset_write_set_key(write, "id", &err), &err);
+    must(dataset_write_file(write, 0, NULL, sql, NULL, NULL, &err), &err);
+    must(dataset_write_commit(write, &nothing_special, &commit, &err), &err);
+}
+
+static void upsert(struct fixture *f, int64_t id, const char *name)
+{
+    static const int32_t ids[] = {1, 2};
+    struct tn_error err = {0};
+    struct dataset_commit commit;
+    struct engine_cell cells[2] = {{.integer = id}, {0}};
+    cells[1].text.data = name;
+    cells[1].text.length = strlen(name);
+    const struct dataset_rows rows = {.op = DATASET_ROWS_UPSERT,
+                                      .field_ids = ids,
+                                      .column_count = 2,
+                                      .cells = cells,
+                                      .row_count = 1,
+                                      .actor = "ann",
+                                      .source = "api"};
+    must(dataset_rows_write(&f->lake, "t", &rows, &commit, &err), &err);
+}
+
+static void note_finding(void *context, const struct iceberg_finding *finding)
+{
+    (void)context;
+    if (finding->fatal)
+        fail_msg("%s at %s: %s", finding->rule, finding->where, finding->text);
+}
+
+static void check_table(struct fixture *f)
+{
+    struct tn_error err = {0};
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    ICEBERG_AUTO_METADATA *metadata = NULL;
+    must(catalog_load(f->lake.catalog, "t", &metadata, &err), &err);
+    const struct iceberg_table table = catalog_table(f->lake.catalog, arena, "t");
+    must(iceberg_check(&table, metadata, note_finding, NULL, &err), &err);
+}
+
+static struct dataset_compacted compact(struct fixture *f)
+{
+    struct tn_error err = {0};
+    struct dataset_compacted done;
+    const struct dataset_compaction options = {.debt_only = true};
+    must(dataset_compact(&f->lake, "t", &options, &done, &err), &err);
+    return done;
+}
+
+static struct dataset_debt debt(struct fixture *f)
+{
+    struct tn_error err = {0};
+    struct dataset_debt found;
+    must(dataset_debt(&f->lake, "t", &found, &err), &err);
+    return found;
+}
+
+#define SUM "SELECT count(*), sum(id), count(DISTINCT name), min(name), max(name) FROM t"
+
+static void test_debt_of_one_row_writes_is_paid_without_the_base(void **state)
+{
+    struct fixture *f = *state;
+    struct tn_error err = {0};
+    TN_AUTO_BUF before = {0};
+    make_table(f, "SELECT i::BIGINT AS id, 'n' || i AS name FROM range(1000) t(i)");
+    for (int64_t i = 0; i < 20; i++)
+        upsert(f, i * 37, i % 2 ? "odd" : "even");
+    struct dataset_debt due = debt(f);
+    assert_int_equal(due.data_files, 21);
+    assert_int_equal(due.due_files, 40); /* the new data files, and the base's delete files */
+    must(ask(&f->lake, SUM, NULL, &before, &err), &err);
+    struct dataset_compacted done = compact(f);
+    assert_int_equal(done.groups, 2);
+    assert_int_equal(done.files_before, 40);
+    assert_int_equal(done.files_after, 2);
+    assert_int_equal(done.rows, 20);
+    expect(f, SUM, before.data);
+    due = debt(f);
+    assert_int_equal(due.data_files, 2);
+    assert_int_equal(due.delete_files, 1);
+    assert_int_equal(due.due_files, 0);
+    check_table(f);
+    assert_int_equal(compact(f).groups, 0);
+    /* Nothing changed, and the change log says so. */
+    ICEBERG_AUTO_METADATA *metadata = NULL;
+    must(catalog_load(f->lake.catalog, "t", &metadata, &err), &err);
+    int64_t from = metadata->snapshots[metadata->snapshot_count - 3]->id;
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    expect(f,
+           tn_arena_printf(arena, "SELECT count(*) FROM changes('t', %" PRId64 ", %" PRId64 ")", from,
+                           metadata->current->id),
+           "[0]");
+}
+
+/* Rows that were written, replaced and deleted again, with compactions between. */
+static void test_random_writes_with_compactions_between(void **state)
+{
+    struct fixture *f = *state;
+    struct tn_error err = {0};
+    enum { KEYS = 40 };
+    size_t names[KEYS] = {0};
+    make_table(f, "SELECT i::BIGINT AS id, 'n0' AS name FROM range(40) t(i)");
+    for (size_t step = 0; step < 160; step++) {
+        size_t key = dice(KEYS);
+        names[key] = dice(90);
+        char name[16];
+        snprintf(name, sizeof name, "n%zu", names[key]);
+        upsert(f, (int64_t)key, name);
+        if (dice(12))
+            continue;
+        (void)compact(f);
+        TN_AUTO_BUF got = {0}, want = {0};
+        for (size_t i = 0; i < KEYS; i++)
+            tn_buf_printf(&want, "%s[%zu,\"n%zu\"]", i ? "," : "", i, names[i]);
+        must(ask(&f->lake, "SELECT id, name FROM t ORDER BY id", NULL, &got, &err), &err);
+        assert_string_equal(got.data, want.data);
+        assert_in_range(debt(f).due_files, 0, 0);
+    }
+    check_table(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_small_files_leave_the_base_alone),
+        cmocka_unit_test(test_many_deletes_become_one_and_tired_files_are_written_anew),
+        cmocka_unit_test(test_shared_deletes_tire_a_file),
+        cmocka_unit_test(test_partitioned_tables_are_left_alone),
+        cmocka_unit_test(test_files_stay_few_and_rows_are_not_written_again_and_again),
+        cmocka_unit_test_setup_teardown(test_debt_of_one_row_writes_is_paid_without_the_base, set_up_lake,
+                                        tear_down_lake),
+        cmocka_unit_test_setup_teardown(test_random_writes_with_compactions_between, set_up_lake, tear_down_lake),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

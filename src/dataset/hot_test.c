@@ -1,0 +1,501 @@
+/* Hot copies: filled, moved on by commits and compactions, evicted; and never
+ * another answer than that of the files. */
+#include "dataset/compact.h"
+#include "dataset/hot.h"
+#include "journal/journal.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "dataset/test_support.h"
+
+#define PLENTY ((uint64_t)256 << 20)
+
+static uint64_t dice_state = 11;
+
+static size_t dice(size_t below)
+{
+    dice_state = dice_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (size_t)((dice_state >> 33) % below);
+}
+
+/* ---- a lake with a hot cache ----------------------------------------------------- */
+
+static int set_up_hot(void **state)
+{
+    struct tn_error err = {0};
+    assert_int_equal(set_up(state), 0);
+    struct fixture *f = *state;
+    must(journal_open(f->lake.store, f->lake.catalog, f->lake.engine, &f->lake.journal, &err), &err);
+    f->lake.queues = dataset_rows_queues_new();
+    f->lake.hot = dataset_hot_new(PLENTY);
+    return 0;
+}
+
+static int tear_down_hot(void **state)
+{
+    struct fixture *f = *state;
+    dataset_relations_free(f->lake.relations);
+    f->lake.relations = NULL;
+    dataset_hot_free(f->lake.hot);
+    journal_close(f->lake.journal);
+    dataset_rows_queues_free(f->lake.queues);
+    return tear_down(state);
+}
+
+/* Columns (id BIGINT key, name VARCHAR, tags VARCHAR[]); the list only where it is wanted. */
+static void make_table(struct fixture *f, const char *name, const char *sql, const char *key, bool nested)
+{
+    static const struct dataset_column columns[] = {{.name = "id", .sql_type = "BIGINT"},
+                                                    {.name = "name", .sql_type = "VARCHAR"},
+                                                    {.name = "tags", .sql_type = "VARCHAR[]"}};
+    TN_CLEANUP(dataset_write_free_p) struct dataset_write *write = NULL;
+    struct tn_error err = {0};
+    struct dataset_commit commit;
+    must(dataset_write_begin(&f->lake, name, DATASET_APPEND, columns, nested ? 3 : 2, &write, &err), &err);
+    if (key)
+        must(dataset_write_set_key(write, key, &err), &err);
+    must(dataset_write_file(write, 0, NULL, sql, NULL, NULL, &err), &err);
+    must(dataset_write_commit(write, &nothing_special, &commit, &err), &err);
+}
+
+#define HUNDRED "SELECT i::BIGINT AS id, 'n' || i AS name FROM range(100) t(i)"
+
+static const int32_t ids[] = {1, 2};
+
+static struct engine_cell text(const char *value)
+{
+    struct engine_cell cell = {0};
+    cell.text.data = value;
+    cell.text.length = strlen(value);
+    return cell;
+}
+
+static int64_t upsert(struct fixture *f, int64_t id, const char *name)
+{
+    struct tn_error err = {0};
+    struct dataset_commit commit;
+    const struct engine_cell cells[2] = {{.integer = id}, text(name)};
+    const struct dataset_rows rows = {.op = DATASET_ROWS_UPSERT,
+                                      .field_ids = ids,
+                                      .column_count = 2,
+                                      .cells = cells,
+                                      .row_count = 1,
+                                      .actor = "ann",
+                                      .source = "api"};
+    must(dataset_rows_write(&f->lake, "t", &rows, &commit, &err), &err);
+    return commit.snapshot_id;
+}
+
+static void erase(struct fixture *f, int64_t id)
+{
+    struct tn_error err = {0};
+    struct dataset_commit commit;
+    const struct engine_cell cell = {.integer = id};
+    const struct dataset_rows rows = {.op = DATASET_ROWS_DELETE,
+                                      .field_ids = ids,
+                                      .column_count = 1,
+                                      .cells = &cell,
+                                      .row_count = 1,
+                                      .ignore_missing = true,
+                                      .actor = "ann",
+                                      .source = "api"};
+    must(dataset_rows_write(&f->lake, "t", &rows, &commit, &err), &err);
+}
+
+static struct dataset_compacted compact(struct fixture *f, bool debt_only)
+{
+    struct tn_error err = {0};
+    struct dataset_compacted done;
+    const struct dataset_compaction options = {.debt_only = debt_only};
+    must(dataset_compact(&f->lake, "t", &options, &done, &err), &err);
+    return done;
+}
+
+static void pin(struct fixture *f, const char *name)
+{
+    struct tn_error err = {0};
+    must(dataset_hot_pin(&f->lake, name, &err), &err);
+}
+
+/* Whether a query of the newest version, or of one with that id, is answered from memory. */
+static bool is_hot(struct fixture *f, const char *name, int64_t snapshot_id)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    ICEBERG_AUTO_METADATA *metadata = NULL;
+    struct dataset_hot_version version;
+    struct tn_error err = {0};
+    must(catalog_load(f->lake.catalog, name, &metadata, &err), &err);
+    const struct iceberg_snapshot *snapshot =
+        snapshot_id ? iceberg_metadata_snapshot(metadata, snapshot_id) : metadata->current;
+    assert_non_null(snapshot);
+    if (!dataset_hot_version(&f->lake, name, metadata, snapshot, metadata->schema, arena, &version))
+        return false;
+    engine_hold_unref(version.hold);
+    return true;
+}
+
+/* The answer is the same one from memory and from the files. */
+static void same_both_ways(struct fixture *f, const char *sql, const char *at)
+{
+    struct tn_error err = {0};
+    TN_AUTO_BUF hot = {0}, cold = {0};
+    must(ask(&f->lake, sql, at, &hot, &err), &err);
+    struct lake files = f->lake;
+    files.hot = NULL;
+    files.relations = NULL;
+    must(ask(&files, sql, at, &cold, &err), &err);
+    assert_string_equal(hot.data ? hot.data : "", cold.data ? cold.data : "");
+}
+
+#define ALL "SELECT * FROM t ORDER BY ALL"
+
+/* ---- one at a time ------------------------------------------------------------------ */
+
+static void test_a_copy_is_filled_and_let_go(void **state)
+{
+    struct fixture *f = *state;
+    make_table(f, "t", HUNDRED, "id", false);
+    assert_false(is_hot(f, "t", 0));
+    pin(f, "t");
+    assert_true(is_hot(f, "t", 0));
+    same_both_ways(f, ALL, NULL);
+    struct dataset_hot_state now = dataset_hot_state(f->lake.hot);
+    assert_int_equal(now.datasets, 1);
+    assert_int_equal(now.fills, 1);
+    assert_in_range(now.bytes, 1, PLENTY);
+    pin(f, "t"); /* it is there already */
+    assert_int_equal(dataset_hot_state(f->lake.hot).fills, 1);
+    dataset_hot_evict(&f->lake, "t");
+    assert_false(is_hot(f, "t", 0));
+    now = dataset_hot_state(f->lake.hot);
+    assert_int_equal(now.datasets, 0);
+    assert_int_equal(now.bytes, 0);
+    same_both_ways(f, ALL, NULL);
+}
+
+static void test_repeated_use_fills(void **state)
+{
+    struct fixture *f = *state;
+    make_table(f, "t", HUNDRED, "id", false);
+    for (size_t i = 0; i < 3; i++)
+        expect(f, "SELECT count(*) FROM t", "[100]");
+    for (size_t tries = 0; tries < 1000 && dataset_hot_state(f->lake.hot).fills == 0; tries++)
+        usleep(10000);
+    assert_true(is_hot(f, "t", 0));
+    same_both_ways(f, ALL, NULL);
+}
+
+static void test_writes_move_a_copy_on(void **state)
+{
+    struct fixture *f = *state;
+    make_table(f, "t", HUNDRED, "id", false);
+    pin(f, "t");
+    int64_t first = upsert(f, 7, "seven");
+    (void)upsert(f, 200, "new");
+    erase(f, 9);
+    erase(f, 200);
+    (void)upsert(f, 7, "seven again");
+    assert_true(is_hot(f, "t", 0));
+    assert_int_equal(dataset_hot_state(f->lake.hot).fills, 1);
+    same_both_ways(f, ALL, NULL);
+    expect(f, "SELECT count(*), min(name) FILTER (id = 7) FROM t", "[99,\"seven again\"]");
+    /* The versions between are there too. */
+    assert_true(is_hot(f, "t", first));
+    char at[32];
+    snprintf(at, sizeof at, "%" PRId64, first);
+    same_both_ways(f, ALL, at);
+}
+
+static void test_nested_values_are_followed(void **state)
+{
+    struct fixture *f = *state;
+    make_table(f, "t", "SELECT i::BIGINT AS id, 'n' || i AS name, [name, 'x'] AS tags FROM range(30) t(i)", "id",
+               true);
+    pin(f, "t");
+    for (int64_t i = 0; i < 12; i++)
+        (void)upsert(f, i * 3, "changed");
+    assert_true(is_hot(f, "t", 0));
+    same_both_ways(f, ALL, NULL);
+    assert_true(compact(f, true).groups > 0);
+    assert_true(is_hot(f, "t", 0));
+    same_both_ways(f, ALL, NULL);
+    (void)upsert(f, 3, "once more");
+    assert_true(is_hot(f, "t", 0));
+    same_both_ways(f, ALL, NULL);
+    assert_int_equal(dataset_hot_state(f->lake.hot).fills, 1);
+}
+
+/* ---- compaction ------------------------------------------------------------------------ */
+
+static void test_a_compaction_by_debt_is_followed(void **state)
+{
+    struct fixture *f = *state;
+    make_table(f, "t", HUNDRED, "id", false);
+    pin(f, "t");
+    for (int64_t round = 0; round < 4; round++) {
+        for (int64_t i = 0; i < 15; i++)
+            (void)upsert(f, (round * 31 + i * 7) % 120, round % 2 ? "odd" : "even");
+        assert_true(compact(f, true).groups > 0);
+        assert_true(is_hot(f, "t", 0));
+        same_both_ways(f, ALL, NULL);
+        /* Rows that were moved are found by writers, and go. */
+        (void)upsert(f, (round * 31) % 120, "after");
+        erase(f, (round * 31 + 7) % 120);
+        assert_true(is_hot(f, "t", 0));
+        same_both_ways(f, ALL, NULL);
+    }
+    assert_int_equal(dataset_hot_state(f->lake.hot).fills, 1);
+}
+
+/* Too many rows to be told one by one: the copy stays in use for reading, and
+ * is filled anew meanwhile. */
+static void test_a_large_compaction_leaves_readers_their_copy(void **state)
+{
+    struct fixture *f = *state;
+    make_table(f, "t", "SELECT i::BIGINT AS id, 'n' || i AS name FROM range(6000) t(i)", "id", false);
+    pin(f, "t");
+    for (int64_t i = 0; i < 10; i++)
+        (void)upsert(f, i, "changed");
+    struct tn_pool *pool = f->lake.pool;
+    f->lake.pool = NULL; /* nothing in the background for now */
+    assert_int_equal(compact(f, false).groups, 1);
+    assert_true(is_hot(f, "t", 0));
+    same_both_ways(f, ALL, NULL);
+    assert_int_equal(dataset_hot_state(f->lake.hot).fills, 1);
+    f->lake.pool = pool;
+    /* Where the moved rows lie is not known: a write that hits them ends the copy. */
+    (void)upsert(f, 3, "after");
+    same_both_ways(f, ALL, NULL);
+    for (size_t tries = 0; tries < 1000 && dataset_hot_state(f->lake.hot).fills < 2; tries++)
+        usleep(10000);
+    same_both_ways(f, ALL, NULL);
+    assert_true(is_hot(f, "t", 0));
+    (void)upsert(f, 4, "after that");
+    assert_true(is_hot(f, "t", 0));
+    same_both_ways(f, ALL, NULL);
+}
+
+/* ---- what a copy cannot follow -------------------------------------------------------- */
+
+static void test_what_was_replaced_falls_back_to_files(void **state)
+{
+    struct fixture *f = *state;
+    static const struct dataset_column columns[] = {{.name = "id", .sql_type = "BIGINT"},
+                                                    {.name = "name", .sql_type = "VARCHAR"}};
+    make_table(f, "t", HUNDRED, "id", false);
+    pin(f, "t");
+    f->lake.pool = NULL;
+    {
+        TN_CLEANUP(dataset_write_free_p) struct dataset_write *write = NULL;
+        struct tn_error err = {0};
+        struct dataset_commit commit;
+        must(dataset_write_begin(&f->lake, "t", DATASET_REPLACE, columns, 2, &write, &err), &err);
+        must(dataset_write_file(write, 0, NULL, "SELECT 5::BIGINT AS id, 'five' AS name", NULL, NULL, &err), &err);
+        must(dataset_write_commit(write, &nothing_special, &commit, &err), &err);
+    }
+    assert_false(is_hot(f, "t", 0));
+    expect(f, "SELECT * FROM t", "[5,\"five\"]");
+    pin(f, "t");
+    assert_true(is_hot(f, "t", 0));
+    same_both_ways(f, ALL, NULL);
+}
+
+static void test_versions_far_behind_come_from_files(void **state)
+{
+    struct fixture *f = *state;
+    make_table(f, "t", HUNDRED, "id", false);
+    pin(f, "t");
+    int64_t first = upsert(f, 1, "v0");
+    for (int64_t i = 1; i < 40; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "v%" PRId64, i);
+        (void)upsert(f, 1, name);
+        if (i % 8 == 0)
+            assert_true(is_hot(f, "t", 0));
+    }
+    assert_true(is_hot(f, "t", 0));
+    assert_false(is_hot(f, "t", first));
+    char at[32];
+    snprintf(at, sizeof at, "%" PRId64, first);
+    same_both_ways(f, ALL, at);
+}
+
+/* ---- the budget ----------------------------------------------------------------------- */
+
+static void test_least_recently_used_goes_first(void **state)
+{
+    struct fixture *f = *state;
+    struct tn_error err = {0};
+    make_table(f, "a", HUNDRED, NULL, false);
+    make_table(f, "b", HUNDRED, NULL, false);
+    make_table(f, "c", HUNDRED, NULL, false);
+    f->lake.pool = NULL;
+    pin(f, "a");
+    uint64_t one = dataset_hot_state(f->lake.hot).bytes;
+    dataset_relations_free(f->lake.relations);
+    f->lake.relations = NULL;
+    dataset_hot_free(f->lake.hot);
+    f->lake.hot = dataset_hot_new(2 * one + one / 2);
+    pin(f, "a");
+    pin(f, "b");
+    /* Both are held on purpose: nobody goes for a third. */
+    assert_int_equal(dataset_hot_pin(&f->lake, "c", &err), TN_ENOMEM);
+    assert_non_null(strstr(err.detail, "more than is free"));
+    dataset_hot_evict(&f->lake, "a");
+    pin(f, "c");
+    assert_false(is_hot(f, "a", 0));
+    assert_true(is_hot(f, "b", 0));
+    assert_true(is_hot(f, "c", 0));
+    struct dataset_hot_state now = dataset_hot_state(f->lake.hot);
+    assert_in_range(now.bytes, 1, now.budget);
+    expect(f, "SELECT count(*) FROM a", "[100]");
+}
+
+static void test_without_budget_nothing_is_held(void **state)
+{
+    struct fixture *f = *state;
+    struct tn_error err = {0};
+    make_table(f, "t", HUNDRED, "id", false);
+    dataset_hot_free(f->lake.hot);
+    f->lake.hot = dataset_hot_new(0);
+    assert_int_equal(dataset_hot_pin(&f->lake, "t", &err), TN_ENOMEM);
+    assert_false(is_hot(f, "t", 0));
+    expect(f, "SELECT count(*) FROM t", "[100]");
+}
+
+/* ---- random changes -------------------------------------------------------------------- */
+
+static void test_random_changes_are_the_same_both_ways(void **state)
+{
+    struct fixture *f = *state;
+    make_table(f, "t", HUNDRED, "id", false);
+    pin(f, "t");
+    for (size_t step = 0; step < 150; step++) {
+        size_t what = dice(40);
+        char name[16];
+        snprintf(name, sizeof name, "v%zu", dice(9));
+        if (what == 0)
+            dataset_hot_evict(&f->lake, "t");
+        else if (what == 1)
+            pin(f, "t");
+        else if (what == 2)
+            (void)compact(f, false);
+        else if (what < 6)
+            (void)compact(f, true);
+        else if (what < 16)
+            erase(f, (int64_t)dice(130));
+        else
+            (void)upsert(f, (int64_t)dice(130), name);
+        if (dice(3) == 0)
+            same_both_ways(f, ALL, NULL);
+    }
+    same_both_ways(f, ALL, NULL);
+}
+
+/* ---- many at once ----------------------------------------------------------------------- */
+
+struct crowd {
+    struct fixture *f;
+    atomic_bool ending;
+    atomic_size_t wrong, asked;
+};
+
+/* Rows come in pairs that are written together: their sum is zero in each version. */
+static void *read_pairs(void *argument)
+{
+    struct crowd *crowd = argument;
+    while (!atomic_load(&crowd->ending)) {
+        struct tn_error err = {0};
+        TN_AUTO_BUF got = {0};
+        if (ask(&crowd->f->lake, "SELECT sum(CAST(name AS BIGINT)) FROM t", NULL, &got, &err) != TN_OK ||
+            strcmp(got.data, "[0]") != 0)
+            atomic_fetch_add(&crowd->wrong, 1);
+        atomic_fetch_add(&crowd->asked, 1);
+    }
+    return NULL;
+}
+
+static void *keep_up(void *argument)
+{
+    struct crowd *crowd = argument;
+    while (!atomic_load(&crowd->ending)) {
+        struct tn_error err = {0};
+        struct dataset_compacted done;
+        const struct dataset_compaction options = {.debt_only = true};
+        if (dataset_compact(&crowd->f->lake, "t", &options, &done, &err) != TN_OK)
+            atomic_fetch_add(&crowd->wrong, 1);
+        dataset_hot_evict(&crowd->f->lake, "t");
+        if (dataset_hot_pin(&crowd->f->lake, "t", &err) != TN_OK && err.code != TN_ECONFLICT)
+            atomic_fetch_add(&crowd->wrong, 1);
+        usleep(2000);
+    }
+    return NULL;
+}
+
+static void test_readers_see_whole_versions_whatever_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    struct crowd crowd = {.f = f};
+    pthread_t readers[2], keeper;
+    make_table(f, "t",
+               "SELECT i::BIGINT AS id, CASE WHEN i % 2 = 0 THEN '5' ELSE '-5' END AS name FROM range(20) t(i)", "id",
+               false);
+    pin(f, "t");
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&readers[i], NULL, read_pairs, &crowd), 0);
+    assert_int_equal(pthread_create(&keeper, NULL, keep_up, &crowd), 0);
+    for (size_t i = 0; i < 120; i++) {
+        struct tn_error err = {0};
+        struct dataset_commit commit;
+        char plus[16], minus[16];
+        size_t value = dice(1000), pair = dice(15);
+        snprintf(plus, sizeof plus, "%zu", value);
+        snprintf(minus, sizeof minus, "-%zu", value);
+        const struct engine_cell cells[4] = {
+            {.integer = (int64_t)(2 * pair)}, text(plus), {.integer = (int64_t)(2 * pair + 1)}, text(minus)};
+        const struct dataset_rows rows = {.op = DATASET_ROWS_UPSERT,
+                                          .field_ids = ids,
+                                          .column_count = 2,
+                                          .cells = cells,
+                                          .row_count = 2,
+                                          .actor = "ann",
+                                          .source = "api"};
+        must(dataset_rows_write(&f->lake, "t", &rows, &commit, &err), &err);
+    }
+    atomic_store(&crowd.ending, true);
+    for (size_t i = 0; i < 2; i++)
+        pthread_join(readers[i], NULL);
+    pthread_join(keeper, NULL);
+    assert_int_equal(crowd.wrong, 0);
+    assert_true(crowd.asked > 0);
+    same_both_ways(f, ALL, NULL);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_hot, tear_down_hot)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_copy_is_filled_and_let_go),
+        TEST(test_repeated_use_fills),
+        TEST(test_writes_move_a_copy_on),
+        TEST(test_nested_values_are_followed),
+        TEST(test_a_compaction_by_debt_is_followed),
+        TEST(test_a_large_compaction_leaves_readers_their_copy),
+        TEST(test_what_was_replaced_falls_back_to_files),
+        TEST(test_versions_far_behind_come_from_files),
+        TEST(test_least_recently_used_goes_first),
+        TEST(test_without_budget_nothing_is_held),
+        TEST(test_random_changes_are_the_same_both_ways),
+        TEST(test_readers_see_whole_versions_whatever_goes_on),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
