@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+enum { TEXTS_MAX = 2048 };
+
 static const struct cli_option global_items[] = {
     {.name = "lake",
      .letter = 'L',
@@ -53,6 +55,36 @@ static const struct cli_option preview_items[] = {
 
 static const struct cli_option doctor_items[] = {
     {.name = "deep", .help = "read every file of the newest versions too, and hold it against its manifest"},
+};
+
+static const struct cli_option index_items[] = {
+    {.name = "name", .value = "NAME", .help = "with create: its name (default: the dataset's)"},
+    {.name = "columns",
+     .letter = 'c',
+     .value = "A,B",
+     .help = "with create: texts to search (default: those with prose)"},
+    {.name = "vector-column", .value = "NAME", .help = "with create: a column of vectors instead of texts"},
+    {.name = "model",
+     .letter = 'm',
+     .value = "NAME",
+     .help = "with create: PROVIDER/NAME (default: the default model)"},
+    {.name = "chunk", .value = "N", .help = "with create: tokens of a chunk (default: at most 256)"},
+    {.name = "overlap", .value = "N", .help = "with create: tokens that chunks share (default: an eighth)"},
+    {.name = "background", .help = "with create: do not wait for its building"},
+    {.name = "samples", .value = "N", .help = "with eval: how many queries (default 100)"},
+    {.name = "k", .letter = 'k', .value = "N", .help = "with eval: how many neighbours (default 10)"},
+};
+
+static const struct cli_option search_items[] = {
+    {.name = "index", .letter = 'i', .value = "NAME", .help = "search this index (default: the only one)"},
+    {.name = "dataset", .letter = 'D', .value = "NAME", .help = "search the newest index of this dataset"},
+    {.name = "count", .letter = 'n', .value = "N", .help = "how many hits (default 10)"},
+    {.name = "mode", .letter = 'm', .value = "MODE", .help = "hybrid (default), vector or keyword"},
+    {.name = "filter", .letter = 'f', .value = "SQL", .help = "only rows that meet this predicate"},
+    {.name = "fusion", .value = "HOW", .help = "blend (default) or rrf"},
+    {.name = "per-doc", .help = "one hit of a document at most"},
+    {.name = "rows", .help = "print the dataset's rows too, as JSON"},
+    {.name = "explain", .help = "print how it was found, as JSON"},
 };
 
 static const struct cli_option sql_items[] = {
@@ -131,6 +163,19 @@ static const struct cli_option demo_items[] = {
     {.name = "no-serve", .help = "load, and do not serve"},
     {.name = "port", .letter = 'p', .value = "N", .help = "TCP port to try first (default server.port)"},
     {.name = "ready-file", .value = "FILE", .help = "write {\"url\",\"token\",\"pid\"} there (0600) once it answers"},
+};
+
+static const struct cli_option embed_items[] = {
+    {.name = "model",
+     .letter = 'm',
+     .value = "NAME",
+     .help = "PROVIDER/NAME (default: ai.embed.model, else built-in)"},
+    {.name = "use", .letter = 'u', .value = "USE", .help = "plain (default), query or document: the model's prefix"},
+};
+
+static const struct cli_option model_items[] = {
+    {.name = "name", .value = "NAME", .help = "with import: call it so (default: the folder's name)"},
+    {.name = "chat", .help = "with default: the model for answers, not for vectors"},
 };
 
 static const struct cli_option help_items[] = {
@@ -291,6 +336,27 @@ static const struct cli_command commands[] = {
      .run = cmd_unpin,
      .summary = "Let a dataset's copy in memory go",
      .help = "  tarn unpin candidates\n"},
+    {.name = "index",
+     .arguments = "create DATASET | list | show NAME | drop NAME | eval NAME | fold NAME | rollback NAME",
+     .min = 1,
+     .max = 2,
+     .run = cmd_index,
+     .summary = "Indexes: a dataset's texts, to be searched",
+     .options = CLI_OPTIONS(index_items),
+     .help = "`create` cuts texts into chunks, embeds them and follows the dataset from then on. `eval`\n"
+             "measures recall against exact search. `rollback` puts the generation before back.\n\n"
+             "  tarn index create candidates --columns summary,skills\n  tarn index list\n"
+             "  tarn index eval candidates --samples 200\n"},
+    {.name = "search",
+     .arguments = "TEXT",
+     .min = 1,
+     .max = 1,
+     .run = cmd_search,
+     .summary = "Search by words and meaning",
+     .options = CLI_OPTIONS(search_items),
+     .help = "Words are joined by OR; \"a phrase\", begin*, AND, OR, NOT mean what they say.\n\n"
+             "  tarn search 'somebody for a Kubernetes migration' --filter \"city = 'Chicago'\"\n"
+             "  tarn search 'java AND spring NOT junior' --mode keyword --rows\n"},
     {.name = "drop",
      .arguments = "DATASET",
      .min = 1,
@@ -323,6 +389,29 @@ static const struct cli_command commands[] = {
      .help = "`show` prints each key, its value and where that came from. A key is set by tarn.yaml in the\n"
              "lake, by the environment (TARN_SERVER_PORT), by --set, in that order.\n\n"
              "  tarn config show\n  tarn config check --set sql.memory=4GB\n"},
+    {.name = "embed",
+     .arguments = "[TEXT...|-]",
+     .max = TEXTS_MAX,
+     .run = cmd_embed,
+     .summary = "Texts to vectors",
+     .options = CLI_OPTIONS(embed_items),
+     .help = "One JSON array a text, in their order; without a text, the lines of standard input. The\n"
+             "built-in model needs no network.\n\n"
+             "  tarn embed 'a tarn is a lake in the mountains'\n"
+             "  tarn embed --use query --model ollama/nomic-embed-text < questions.txt > questions.ndjson\n"},
+    {.name = "model",
+     .arguments = "list | providers | import DIR | default NAME | accept NAME",
+     .min = 1,
+     .max = 2,
+     .run = cmd_model,
+     .summary = "Models: what is there, imports, the default",
+     .options = CLI_OPTIONS(model_items),
+     .help = "`import` makes a built-in model of a downloaded folder of the BERT family (MiniLM, bge, e5,\n"
+             "gte): config.json, vocab.txt, model.safetensors. `accept` takes a model that changed behind\n"
+             "its name as it is now. ai.* keys in tarn.yaml name model servers.\n\n"
+             "  tarn model list\n  tarn model import bge-small-en-v1.5\n"
+             "  tarn model default ollama/nomic-embed-text\n"
+             "  tarn model default ollama/qwen2.5:7b --chat\n"},
     {.name = "token",
      .arguments = "new [NAME] | list | revoke ID",
      .min = 1,

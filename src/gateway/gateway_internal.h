@@ -7,6 +7,7 @@
  *   request.c  a request's life: body, task, answer, end
  *   upload.c   bodies that are streamed to a handler
  *   stream.c   answers that are computed while they are sent
+ *   push.c     answers that a call writes piece by piece
  *   reply.c    answers handed to libmicrohttpd
  *   warm.c     datasets bound before they are asked for
  *   watch.c    deadlines, clients that went away, slow ones
@@ -43,6 +44,9 @@ struct MHD_Connection;
 struct MHD_Daemon;
 struct connection;
 
+/* Answers that language models write at once. */
+#define GATEWAY_PUSHES_MAX 8
+
 struct gateway_limits {
     size_t max_body, max_header;
     uint64_t max_upload; /* 0: none */
@@ -77,7 +81,7 @@ struct gateway {
     int stop_fd; /* eventfd: written by gateway_request_stop */
     int64_t started_us;
     atomic_bool draining;
-    atomic_int ingests, small_engines;
+    atomic_int ingests, small_engines, pushes;
 
     pthread_t watch_thread;
     bool watching;
@@ -232,6 +236,7 @@ ssize_t stream_read(struct request *request, char *out, size_t max);
 /* routes_writes.c: a part of the table. */
 struct route_table gateway_write_routes(void);
 struct route_table gateway_iceberg_routes(void);
+struct route_table gateway_ai_routes(void);
 
 /* ---- reply.c --------------------------------------------------------------- */
 
@@ -314,6 +319,8 @@ route_handler h_dataset_list, h_dataset_get, h_dataset_patch, h_dataset_delete, 
 route_handler h_rows_append_start, h_rows_upsert_start, h_rows_patch_start, h_rows_write, h_rows_delete,
     h_rows_delete_where;
 route_handler h_compact, h_expire, h_restore, h_pin, h_unpin, h_journal, h_history;
+route_handler h_ai_providers, h_ai_models, h_ai_accept, h_ai_default, h_ai_import, h_ai_embed, h_ai_generate,
+    h_openai_models, h_openai_embeddings, h_openai_chat;
 route_handler h_token_list, h_token_add, h_token_revoke;
 route_handler h_iceberg_config, h_iceberg_oauth, h_iceberg_namespaces, h_iceberg_namespace, h_iceberg_namespace_head,
     h_iceberg_tables, h_iceberg_table, h_iceberg_table_head;

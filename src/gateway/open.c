@@ -113,7 +113,8 @@ static enum tn_code open_lake(struct gateway *gateway, const struct tn_config *c
     gateway->lake.queues = dataset_rows_queues_new();
     gateway->lake.hot = dataset_hot_new(tn_config_size(config, "cache.memory"));
     TN_TRY(tn_pool_new((size_t)tn_config_int(config, "ingest.threads"), &gateway->lake.pool, err));
-    size_t waiting = (size_t)tn_config_int(config, "sql.max_queries") + (size_t)gateway->limits.max_ingests;
+    size_t waiting =
+        (size_t)tn_config_int(config, "sql.max_queries") + (size_t)gateway->limits.max_ingests + GATEWAY_PUSHES_MAX;
     return tn_pool_new(waiting + SPARE_THREADS, &gateway->requests, err);
 }
 

@@ -18,6 +18,11 @@ static const char iceberg_error_schema[] =
     "\"required\":[\"message\",\"type\",\"code\"],\"properties\":{\"message\":{\"type\":\"string\"},"
     "\"type\":{\"type\":\"string\"},\"code\":{\"type\":\"integer\"}}}}}";
 
+static const char openai_error_schema[] =
+    "{\"type\":\"object\",\"required\":[\"error\"],\"properties\":{\"error\":{\"type\":\"object\","
+    "\"required\":[\"message\",\"type\",\"code\"],\"properties\":{\"message\":{\"type\":\"string\"},"
+    "\"type\":{\"type\":\"string\"},\"param\":{\"type\":\"null\"},\"code\":{\"type\":\"string\"}}}}}";
+
 static void raw(struct tn_json *json, const char *text)
 {
     tn_json_raw(json, text, strlen(text));
@@ -141,11 +146,15 @@ static void write_responses(struct tn_json *json, const struct route *route)
     }
     tn_json_key(json, "default");
     tn_json_open(json, '{');
-    bool iceberg = route->flags & ROUTE_ICEBERG;
-    tn_json_kstr(json, "description", iceberg ? "An error, in the REST catalog's shape." : "A problem document.");
-    write_content(json, iceberg ? "application/json" : PROBLEM_MEDIA,
-                  iceberg ? "{\"$ref\":\"#/components/schemas/IcebergError\"}"
-                          : "{\"$ref\":\"#/components/schemas/Problem\"}");
+    bool iceberg = route->flags & ROUTE_ICEBERG, openai = route->flags & ROUTE_OPENAI;
+    tn_json_kstr(json, "description",
+                 iceberg  ? "An error, in the REST catalog's shape."
+                 : openai ? "An error, in OpenAI's shape."
+                          : "A problem document.");
+    write_content(json, iceberg || openai ? "application/json" : PROBLEM_MEDIA,
+                  iceberg  ? "{\"$ref\":\"#/components/schemas/IcebergError\"}"
+                  : openai ? "{\"$ref\":\"#/components/schemas/OpenAIError\"}"
+                           : "{\"$ref\":\"#/components/schemas/Problem\"}");
     tn_json_close(json, '}');
     tn_json_close(json, '}');
 }
@@ -218,6 +227,7 @@ void openapi_write(struct route_table table, const char *version, struct tn_buf 
     tn_json_open(json, '{');
     kraw(json, "Problem", problem_schema);
     kraw(json, "IcebergError", iceberg_error_schema);
+    kraw(json, "OpenAIError", openai_error_schema);
     tn_json_close(json, '}');
     tn_json_close(json, '}');
     tn_json_close(json, '}');

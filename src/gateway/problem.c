@@ -61,6 +61,35 @@ void problem_write_iceberg(const struct tn_error *error, struct tn_buf *out)
     tn_json_close(&json, '}');
 }
 
+static const char *openai_type(int status)
+{
+    if (status == 401)
+        return "authentication_error";
+    if (status == 403)
+        return "permission_error";
+    if (status == 429)
+        return "rate_limit_error";
+    return status < 500 ? "invalid_request_error" : "server_error";
+}
+
+void problem_write_openai(const struct tn_error *error, struct tn_buf *out)
+{
+    TN_AUTO_BUF message = {0};
+    tn_buf_puts(&message, error->detail);
+    if (error->hint[0])
+        tn_buf_printf(&message, " (%s)", error->hint);
+    struct tn_json json = tn_json_writer(out);
+    tn_json_open(&json, '{');
+    tn_json_key(&json, "error");
+    tn_json_open(&json, '{');
+    tn_json_kstr(&json, "message", message.data);
+    tn_json_kstr(&json, "type", openai_type(tn_code_http_status(error->code)));
+    tn_json_kstr(&json, "param", NULL);
+    tn_json_kstr(&json, "code", tn_code_word(error->code));
+    tn_json_close(&json, '}');
+    tn_json_close(&json, '}');
+}
+
 int problem_retry_after(enum tn_code code)
 {
     switch (code) {

@@ -51,9 +51,13 @@ void reply_error(struct request *request, const struct tn_error *error)
         reply_header(request, kept.name, kept.value);
     bool iceberg = request->match.route ? (request->match.route->flags & ROUTE_ICEBERG) != 0
                                         : tn_str_starts_with(request->raw_target, "/iceberg/");
-    reply->media = iceberg ? "application/json" : PROBLEM_MEDIA;
+    bool openai = request->match.route ? (request->match.route->flags & ROUTE_OPENAI) != 0
+                                       : tn_str_starts_with(request->raw_target, "/v1/");
+    reply->media = iceberg || openai ? "application/json" : PROBLEM_MEDIA;
     if (iceberg)
         problem_write_iceberg(error, &reply->body);
+    else if (openai)
+        problem_write_openai(error, &reply->body);
     else
         problem_write(error, request->id, &reply->body);
     int retry = problem_retry_after(error->code);

@@ -130,7 +130,7 @@ static struct attempt attempt_once(struct model_provider *provider, const struct
 
 static bool is_cancelled(const struct model_exchange *x)
 {
-    return x->cancel && *x->cancel;
+    return model_cancelled(x->cancel);
 }
 
 /* False when there is no time left for it. */

@@ -25,7 +25,7 @@ static enum tn_code embed_builtin(struct model *model, const struct model_call *
     size_t dimension = embed_model_info(model->asset)->dimension;
     for (size_t at = 0; at < count;) {
         size_t n = TN_MIN(count - at, (size_t)BUILTIN_BATCH);
-        if (call->cancel && *call->cancel)
+        if (model_cancelled(call->cancel))
             return tn_fail(err, TN_ECANCELLED, "cancelled after %zu of %zu texts", at, count);
         for (size_t i = 0; i < n; i++)
             batch[i] = (struct embed_text){texts[at + i].data, texts[at + i].length};

@@ -69,11 +69,11 @@ enum tn_code model_guard_enter(struct model_guard *guard, const char *who, enum 
     enum tn_code code = TN_OK;
     (void)pthread_mutex_lock(&guard->lock);
     uint64_t now = now_ms(context);
-    while (!has_turn(guard, priority) && !is_open(guard, now) && !(cancel && *cancel)) {
+    while (!has_turn(guard, priority) && !is_open(guard, now) && !model_cancelled(cancel)) {
         wait_locked(guard, priority);
         now = now_ms(context);
     }
-    if (cancel && *cancel)
+    if (model_cancelled(cancel))
         code = tn_fail(err, TN_ECANCELLED, "cancelled while waiting for %s", who);
     else if (is_open(guard, now))
         code = refuse_locked(guard, who, now, err);

@@ -32,6 +32,12 @@ struct model_guard {
     char problem[240]; /* of the last failure */
 };
 
+/* Flags are raised by other threads. */
+static inline bool model_cancelled(const volatile bool *cancel)
+{
+    return cancel && __atomic_load_n(cancel, __ATOMIC_RELAXED);
+}
+
 void model_guard_init(struct model_guard *guard, unsigned limit);
 void model_guard_release(struct model_guard *guard);
 

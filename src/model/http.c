@@ -3,6 +3,8 @@
  * does not depend on bytes arriving. */
 #include "model/http.h"
 
+#include "model/guard.h"
+
 #include <curl/curl.h>
 #include <pthread.h>
 
@@ -218,7 +220,7 @@ static enum tn_code drive(const struct channel *channel, const struct transfer *
     for (int running = 1; running > 0;) {
         if (curl_multi_perform(channel->multi, &running) != CURLM_OK)
             return tn_fail(err, TN_EINTERNAL, "the HTTP library failed");
-        if (cancel && *cancel)
+        if (model_cancelled(cancel))
             return tn_fail(err, TN_ECANCELLED, "cancelled while the provider was at work");
         if (running > 0)
             (void)curl_multi_poll(channel->multi, NULL, 0, LOOK_MS, NULL);

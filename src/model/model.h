@@ -80,7 +80,7 @@ struct model_call {
     enum model_use use;
     enum tn_priority priority;   /* of the built-in encoder's work: jobs say TN_BACKGROUND */
     const char *version;         /* refuse another; NULL: take what is registered */
-    const volatile bool *cancel; /* looked at between batches; NULL: none */
+    const volatile bool *cancel; /* looked at (atomically) between batches and while waiting; NULL: none */
     uint64_t timeout_ms;         /* 0: the provider's */
 };
 /* `out`: count * dimension floats, in the texts' order. *ret_cut (may be NULL):

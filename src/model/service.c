@@ -257,7 +257,7 @@ static enum tn_code add_remote(struct model_service *service, enum model_kind ki
 {
     const struct model_provider *provider = &service->providers[kind];
     if (!model_provider_configured(provider)) {
-        enum tn_code code = tn_fail(err, TN_ECONFIG, "no %s server is configured", provider->name);
+        enum tn_code code = tn_fail(err, TN_ENOTFOUND, "no %s server is configured", provider->name);
         tn_error_hint(err, "set ai.%s.url in tarn.yaml", provider->name);
         return code;
     }
