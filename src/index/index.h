@@ -119,8 +119,9 @@ enum tn_code index_drop(struct index_service *service, const char *name, struct 
 enum tn_code index_list(struct index_service *service, struct tn_json *out, struct tn_error *err) TN_CHECKED;
 enum tn_code index_show(struct index_service *service, const char *name, struct tn_json *out,
                         struct tn_error *err) TN_CHECKED;
-/* The index that a search of a dataset uses: the one created last; the
- * caller's to free(). TN_ENOTFOUND. */
+/* The index that a search of a dataset uses: the one created last; without a
+ * dataset (NULL) the only one there is. The caller's to free(). TN_ENOTFOUND,
+ * TN_EREQUEST. */
 enum tn_code index_of_dataset(struct index_service *service, const char *dataset, char **ret,
                               struct tn_error *err) TN_CHECKED;
 

@@ -125,14 +125,12 @@ static void test_no_input_breaks_the_syntax(void **state)
     assert_ok(keyword_reader_open(path, &reader, &test_err));
     add(writer, 1, "a", "a word, or two words");
     for (int round = 0; round < 3000; round++) {
-        char text[200] = "";
+        TN_AUTO_BUF text = {0};
         for (int i = 0; i < 12; i++) {
             dice = dice * 1664525 + 1013904223;
-            strcat(text, pieces[(dice >> 16) % TN_COUNT(pieces)]);
-            if (dice >> 31)
-                strcat(text, " ");
+            tn_buf_printf(&text, "%s%s", pieces[(dice >> 16) % TN_COUNT(pieces)], dice >> 31 ? " " : "");
         }
-        (void)search(reader, text, &found);
+        (void)search(reader, text.data, &found);
     }
 }
 

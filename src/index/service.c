@@ -121,27 +121,42 @@ size_t logical_all(struct index_service *service, struct tn_arena *arena, struct
     return count;
 }
 
+static enum tn_code none_of(struct index_service *service, const char *dataset, struct tn_error *err)
+{
+    TN_AUTO_BUF names = {0};
+    for (size_t i = 0; i < service->count && i < 20; i++)
+        tn_buf_printf(&names, "%s%s", i ? ", " : "", service->items[i]->definition.name);
+    if (dataset) {
+        tn_fail(err, TN_ENOTFOUND, "dataset \"%.100s\" has no index", dataset);
+        tn_error_hint(err, "make one: `tarn index create %.100s`", dataset);
+    } else if (service->count == 0) {
+        tn_fail(err, TN_ENOTFOUND, "there is no index yet");
+        tn_error_hint(err, "make one: `tarn index create DATASET`");
+    } else {
+        tn_fail(err, TN_EREQUEST, "there are several indexes");
+        tn_error_hint(err, "say which to search: %s", names.data);
+        return TN_EREQUEST;
+    }
+    return TN_ENOTFOUND;
+}
+
 enum tn_code index_of_dataset(struct index_service *service, const char *dataset, char **ret, struct tn_error *err)
 {
     const struct definition *newest = NULL;
-    char *name = NULL;
+    enum tn_code code = TN_OK;
     pthread_mutex_lock(&service->lock);
     for (size_t i = 0; i < service->count; i++) {
         const struct definition *definition = &service->items[i]->definition;
-        if (tn_str_equal_nocase(definition->dataset, dataset) &&
-            (!newest || definition->created_us > newest->created_us))
-            newest = definition;
+        if (dataset ? tn_str_equal_nocase(definition->dataset, dataset) : service->count == 1)
+            if (!newest || definition->created_us > newest->created_us)
+                newest = definition;
     }
     if (newest)
-        name = tn_strdup(newest->name);
+        *ret = tn_strdup(newest->name);
+    else
+        code = none_of(service, dataset, err);
     pthread_mutex_unlock(&service->lock);
-    if (!name) {
-        tn_fail(err, TN_ENOTFOUND, "dataset \"%.100s\" has no index", dataset);
-        tn_error_hint(err, "make one: `tarn index create %.100s`", dataset);
-        return TN_ENOTFOUND;
-    }
-    *ret = name;
-    return TN_OK;
+    return code;
 }
 
 /* ---- the service ---------------------------------------------------------------------- */

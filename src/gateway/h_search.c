@@ -1,0 +1,243 @@
+/* Indexes and searches. */
+#include "gateway/gateway_internal.h"
+
+#include <math.h>
+
+/* ---- indexes ------------------------------------------------------------------- */
+
+static enum tn_code take_columns(struct request *request, const json_t *list, struct index_definition *ret,
+                                 struct tn_error *err)
+{
+    size_t count = json_array_size(list), i;
+    const json_t *item;
+    const char **names = TN_ARENA_ARRAY(request->arena, const char *, count + 1);
+    json_array_foreach(list, i, item)
+    {
+        if (!json_is_string(item))
+            return tn_fail(err, TN_EREQUEST, "text_columns must be a list of column names");
+        names[i] = json_string_value(item);
+    }
+    ret->text_columns = names;
+    ret->text_column_count = count;
+    return TN_OK;
+}
+
+static enum tn_code take_chunk(const json_t *chunk, struct index_definition *ret, struct tn_error *err)
+{
+    int64_t size = 0, overlap = UINT32_MAX;
+    const struct tn_json_field fields[] = {
+        {.name = "size", .kind = TN_JSON_INT, .ret = &size, .min = 1, .max = 1 << 20},
+        {.name = "overlap", .kind = TN_JSON_INT, .ret = &overlap, .min = 0, .max = 1 << 20},
+    };
+    if (chunk)
+        TN_TRY(tn_json_read(chunk, "chunk", fields, TN_COUNT(fields), err));
+    ret->chunk_size = (uint32_t)size;
+    ret->chunk_overlap = (uint32_t)overlap;
+    return TN_OK;
+}
+
+enum tn_code h_index_create(struct request *request, struct tn_error *err)
+{
+    TN_AUTO_JSON *body = NULL;
+    struct index_definition definition = {0};
+    json_t *columns = NULL, *chunk = NULL;
+    const char *reason = NULL;
+    char job[JOB_ID_TEXT];
+    TN_TRY(request_json(request, &body, err));
+    const struct tn_json_field fields[] = {
+        {.name = "name", .kind = TN_JSON_STRING, .ret = &definition.name},
+        {.name = "dataset", .kind = TN_JSON_STRING, .ret = &definition.dataset, .required = true},
+        {.name = "text_columns", .kind = TN_JSON_ARRAY, .ret = &columns},
+        {.name = "vector_column", .kind = TN_JSON_STRING, .ret = &definition.vector_column},
+        {.name = "model", .kind = TN_JSON_STRING, .ret = &definition.model},
+        {.name = "chunk", .kind = TN_JSON_OBJECT, .ret = &chunk},
+        {.name = "backend", .kind = TN_JSON_STRING, .ret = &definition.backend},
+        {.name = "recall_target", .kind = TN_JSON_DOUBLE, .ret = &definition.recall_target},
+        {.name = "reason", .kind = TN_JSON_STRING, .ret = &reason},
+    };
+    TN_TRY(tn_json_read(body, "request", fields, TN_COUNT(fields), err));
+    TN_TRY(take_columns(request, columns, &definition, err));
+    TN_TRY(take_chunk(chunk, &definition, err));
+    TN_TRY(index_create(request->gateway->indexes, &definition, request->actor.name, job, err));
+    return job_reply(request, job, err);
+}
+
+enum tn_code h_index_list(struct request *request, struct tn_error *err)
+{
+    struct tn_json json = reply_json(request);
+    tn_json_open(&json, '{');
+    tn_json_key(&json, "items");
+    TN_TRY(index_list(request->gateway->indexes, &json, err));
+    tn_json_key(&json, "next_cursor");
+    tn_json_null(&json);
+    tn_json_close(&json, '}');
+    return TN_OK;
+}
+
+enum tn_code h_index_get(struct request *request, struct tn_error *err)
+{
+    struct tn_json json = reply_json(request);
+    return index_show(request->gateway->indexes, request->match.captures[0], &json, err);
+}
+
+static enum tn_code done(struct request *request, const char *status)
+{
+    struct tn_json json = reply_json(request);
+    tn_json_open(&json, '{');
+    tn_json_kstr(&json, "index", request->match.captures[0]);
+    tn_json_kstr(&json, "status", status);
+    tn_json_close(&json, '}');
+    return TN_OK;
+}
+
+enum tn_code h_index_drop(struct request *request, struct tn_error *err)
+{
+    TN_TRY(index_drop(request->gateway->indexes, request->match.captures[0], err));
+    return done(request, "dropped");
+}
+
+enum tn_code h_index_refresh(struct request *request, struct tn_error *err)
+{
+    char job[JOB_ID_TEXT];
+    TN_TRY(index_order(request->gateway->indexes, request->match.captures[0], request->actor.name, job, err));
+    return job_reply(request, job, err);
+}
+
+enum tn_code h_index_fold(struct request *request, struct tn_error *err)
+{
+    TN_TRY(index_fold(request->gateway->indexes, request->match.captures[0], err));
+    return done(request, "folded");
+}
+
+enum tn_code h_index_rollback(struct request *request, struct tn_error *err)
+{
+    TN_TRY(index_rollback(request->gateway->indexes, request->match.captures[0], err));
+    return done(request, "rolled_back");
+}
+
+enum tn_code h_index_evaluate(struct request *request, struct tn_error *err)
+{
+    TN_AUTO_JSON *body = NULL;
+    int64_t samples = 100, k = 10;
+    const struct tn_json_field fields[] = {
+        {.name = "samples", .kind = TN_JSON_INT, .ret = &samples, .min = 1, .max = 1000},
+        {.name = "k", .kind = TN_JSON_INT, .ret = &k, .min = 1, .max = INDEX_K_MAX},
+    };
+    if (request->body.len > 0) {
+        TN_TRY(request_json(request, &body, err));
+        TN_TRY(tn_json_read(body, "request", fields, TN_COUNT(fields), err));
+    }
+    struct tn_json json = reply_json(request);
+    return index_evaluate(request->gateway->indexes, request->match.captures[0], (uint32_t)samples, (uint32_t)k,
+                          &json, err);
+}
+
+/* ---- searches --------------------------------------------------------------------- */
+
+static enum tn_code take_vector(struct request *request, const json_t *list, struct index_query *query,
+                                struct tn_error *err)
+{
+    size_t count = json_array_size(list), i;
+    const json_t *item;
+    float *vector = TN_ARENA_ARRAY(request->arena, float, count + 1);
+    if (!list)
+        return TN_OK;
+    json_array_foreach(list, i, item)
+    {
+        double value = json_number_value(item);
+        if (!json_is_number(item) || !isfinite((float)value))
+            return tn_fail(err, TN_EREQUEST, "vector must be a list of numbers");
+        vector[i] = (float)value;
+    }
+    query->vector = vector;
+    query->dimension = count;
+    return TN_OK;
+}
+
+static enum tn_code answer_search(struct request *request, const struct index_query *query, bool explain,
+                                  struct tn_error *err)
+{
+    TN_CLEANUP(index_answer_free_p) struct index_answer *answer = NULL;
+    TN_TRY(index_search(request->gateway->indexes, query, &answer, err));
+    struct tn_json json = reply_json(request);
+    index_answer_write(answer, explain, &json);
+    return TN_OK;
+}
+
+enum tn_code h_vector_search(struct request *request, struct tn_error *err)
+{
+    TN_AUTO_JSON *body = NULL;
+    struct index_query query = {.mode = INDEX_VECTOR, .weight = -1};
+    json_t *vector = NULL;
+    int64_t k = 10;
+    bool explain = false;
+    TN_TRY(request_json(request, &body, err));
+    const struct tn_json_field fields[] = {
+        {.name = "index", .kind = TN_JSON_STRING, .ret = &query.index, .required = true},
+        {.name = "query", .kind = TN_JSON_STRING, .ret = &query.text},
+        {.name = "vector", .kind = TN_JSON_ARRAY, .ret = &vector},
+        {.name = "k", .kind = TN_JSON_INT, .ret = &k, .min = 1, .max = INDEX_K_MAX},
+        {.name = "filter", .kind = TN_JSON_STRING, .ret = &query.filter},
+        {.name = "recall_target", .kind = TN_JSON_DOUBLE, .ret = &query.recall},
+        {.name = "model_version", .kind = TN_JSON_STRING, .ret = &query.model_version},
+        {.name = "per_doc", .kind = TN_JSON_BOOL, .ret = &query.per_doc},
+        {.name = "rows", .kind = TN_JSON_BOOL, .ret = &query.rows},
+        {.name = "explain", .kind = TN_JSON_BOOL, .ret = &explain},
+    };
+    TN_TRY(tn_json_read(body, "request", fields, TN_COUNT(fields), err));
+    TN_TRY(take_vector(request, vector, &query, err));
+    query.k = (uint32_t)k;
+    return answer_search(request, &query, explain, err);
+}
+
+/* The index that a search means: the one it names, that of its dataset, or the
+ * only one there is. */
+static enum tn_code choose_index(struct request *request, const json_t *datasets, const char **index,
+                                 struct tn_error *err)
+{
+    char *name = NULL;
+    if (*index)
+        return TN_OK;
+    if (json_array_size(datasets) > 1)
+        return tn_fail(err, TN_EREQUEST, "a search looks into one dataset; ask once for each");
+    const char *dataset = json_string_value(json_array_get(datasets, 0));
+    TN_TRY(index_of_dataset(request->gateway->indexes, dataset, &name, err));
+    *index = tn_arena_strdup(request->arena, name);
+    free(name);
+    return TN_OK;
+}
+
+enum tn_code h_search(struct request *request, struct tn_error *err)
+{
+    TN_AUTO_JSON *body = NULL;
+    struct index_query query = {.mode = INDEX_HYBRID, .weight = -1};
+    json_t *datasets = NULL;
+    const char *mode = "hybrid", *fusion = "blend";
+    int64_t k = 10;
+    bool explain = false;
+    TN_TRY(request_json(request, &body, err));
+    const struct tn_json_field fields[] = {
+        {.name = "query", .kind = TN_JSON_STRING, .ret = &query.text, .required = true},
+        {.name = "index", .kind = TN_JSON_STRING, .ret = &query.index},
+        {.name = "datasets", .kind = TN_JSON_ARRAY, .ret = &datasets},
+        {.name = "k", .kind = TN_JSON_INT, .ret = &k, .min = 1, .max = INDEX_K_MAX},
+        {.name = "mode", .kind = TN_JSON_STRING, .ret = &mode},
+        {.name = "filter", .kind = TN_JSON_STRING, .ret = &query.filter},
+        {.name = "fusion", .kind = TN_JSON_STRING, .ret = &fusion},
+        {.name = "weight", .kind = TN_JSON_DOUBLE, .ret = &query.weight},
+        {.name = "recall_target", .kind = TN_JSON_DOUBLE, .ret = &query.recall},
+        {.name = "per_doc", .kind = TN_JSON_BOOL, .ret = &query.per_doc},
+        {.name = "rows", .kind = TN_JSON_BOOL, .ret = &query.rows},
+        {.name = "explain", .kind = TN_JSON_BOOL, .ret = &explain},
+    };
+    TN_TRY(tn_json_read(body, "request", fields, TN_COUNT(fields), err));
+    if (!index_mode_parse(mode, &query.mode))
+        return tn_fail(err, TN_EREQUEST, "mode must be hybrid, vector or keyword, not \"%.40s\"", mode);
+    if (!index_fusion_parse(fusion, &query.fusion))
+        return tn_fail(err, TN_EREQUEST, "fusion must be blend or rrf, not \"%.40s\"", fusion);
+    if (json_object_get(body, "weight") && !(query.weight >= 0 && query.weight <= 1))
+        return tn_fail(err, TN_EREQUEST, "weight is the vectors' share, from 0 to 1");
+    TN_TRY(choose_index(request, datasets, &query.index, err));
+    query.k = (uint32_t)k;
+    return answer_search(request, &query, explain, err);
+}
