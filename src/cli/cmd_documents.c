@@ -1,0 +1,405 @@
+/* tarn ingest, for documents: files, archives and folders of them, sent some
+ * hundred at a time, each with its path. */
+#include "cli/cli.h"
+#include "cli/files.h"
+#include "cli/query.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BATCH_FILES 200
+#define BATCH_BYTES ((uint64_t)64 << 20)
+#define DEPTH_MAX   64
+#define BOUNDARY    "tarn-documents-"
+
+struct found {
+    const char *path, *name; /* on this machine; as it is to be kept */
+    uint64_t size;
+};
+struct list {
+    struct cli *cli;
+    struct found *files;
+    size_t count, capacity, tables; /* tables: data files that were passed by */
+};
+
+/* ---- which files ---------------------------------------------------------------------- */
+
+static bool ends_with_any(const char *name, const char *const *endings)
+{
+    size_t length = strlen(name);
+    for (; *endings; endings++) {
+        size_t size = strlen(*endings);
+        if (length > size && tn_str_equal_nocase(name + length - size, *endings))
+            return true;
+    }
+    return false;
+}
+
+static bool is_document(const char *name)
+{
+    static const char *const endings[] = {".pdf",      ".docx", ".html", ".htm", ".xhtml", ".md",
+                                          ".markdown", ".txt",  ".text", ".eml", ".zip",   NULL};
+    return ends_with_any(name, endings);
+}
+
+static bool is_table(const char *name)
+{
+    static const char *const endings[] = {".csv",      ".tsv",     ".json",     ".ndjson",  ".jsonl",
+                                          ".parquet",  ".csv.gz",  ".tsv.gz",   ".json.gz", ".ndjson.gz",
+                                          ".jsonl.gz", ".csv.zst", ".json.zst", NULL};
+    return ends_with_any(name, endings);
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static void add_file(struct list *list, const char *path, const char *name, off_t size)
+{
+    TN_GROW(list->files, list->count, list->capacity);
+    list->files[list->count++] = (struct found){path, name, size > 0 ? (uint64_t)size : 0};
+}
+
+static void close_folder(DIR **folder)
+{
+    if (*folder)
+        (void)closedir(*folder);
+}
+
+/* Everything below, but what is hidden; links to folders are not followed. */
+static enum tn_code walk(struct list *list, const char *path, const char *name, unsigned depth, struct tn_error *err)
+{
+    struct tn_arena *arena = list->cli->arena;
+    TN_CLEANUP(close_folder) DIR *folder = depth < DEPTH_MAX ? opendir(path) : NULL;
+    if (!folder && depth < DEPTH_MAX)
+        return tn_fail_errno(err, errno, "%s", path);
+    for (const struct dirent *entry; folder && (entry = readdir(folder));) {
+        struct stat info;
+        if (entry->d_name[0] == '.')
+            continue;
+        const char *below = tn_path_join(arena, path, entry->d_name);
+        const char *kept = tn_path_join(arena, name, entry->d_name);
+        if (lstat(below, &info) != 0)
+            continue;
+        if (S_ISDIR(info.st_mode))
+            TN_TRY(walk(list, below, kept, depth + 1, err));
+        else if (S_ISLNK(info.st_mode) && (stat(below, &info) != 0 || !S_ISREG(info.st_mode)))
+            continue;
+        else if (is_document(entry->d_name))
+            add_file(list, below, kept, info.st_size);
+        else
+            list->tables += is_table(entry->d_name);
+    }
+    return TN_OK;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct found *)a)->name, ((const struct found *)b)->name);
+}
+
+/* A folder's files are named from the folder on: "reports/2024/a.pdf". */
+static enum tn_code gather(struct list *list, const char *const *words, size_t count, bool *ret_others,
+                           struct tn_error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct stat info;
+        size_t before = list->count;
+        char *real;
+        bool there = !tn_streq(words[i], "-") && stat(words[i], &info) == 0;
+        if (there && S_ISDIR(info.st_mode)) {
+            TN_TRY(tn_path_real(list->cli->arena, words[i], &real, err));
+            TN_TRY(walk(list, words[i], base_name(real), 0, err));
+            if (list->count > before)
+                qsort(list->files + before, list->count - before, sizeof *list->files, by_name);
+        } else if (there && is_document(words[i])) {
+            add_file(list, words[i], words[i], info.st_size);
+        }
+        *ret_others |= list->count == before;
+    }
+    return TN_OK;
+}
+
+/* ---- one request ----------------------------------------------------------------------- */
+
+struct body {
+    const struct found *files;
+    int *fds;
+    size_t count, at; /* at: which file is being sent */
+    bool in_file;
+    const char *boundary;
+    struct tn_buf text; /* of the form around the files */
+    size_t text_sent;
+    bool ended;
+    struct progress progress;
+    uint64_t sent;
+};
+
+static void put_part_head(struct body *body, const char *name)
+{
+    tn_buf_printf(&body->text, "--%s\r\nContent-Disposition: form-data; name=\"file\"; filename=\"", body->boundary);
+    for (const char *p = name; *p; p++) {
+        if (*p == '"' || *p == '\\')
+            tn_buf_putc(&body->text, '\\');
+        tn_buf_putc(&body->text, (unsigned char)*p < 0x20 ? '_' : *p);
+    }
+    tn_buf_puts(&body->text, "\"\r\nContent-Type: application/octet-stream\r\n\r\n");
+}
+
+/* The form's next words when those before are sent. */
+static void next_text(struct body *body)
+{
+    tn_buf_clear(&body->text);
+    body->text_sent = 0;
+    if (body->at < body->count) {
+        put_part_head(body, body->files[body->at].name);
+        body->in_file = true;
+    } else {
+        tn_buf_printf(&body->text, "--%s--\r\n", body->boundary);
+        body->ended = true;
+    }
+}
+
+static enum tn_code read_body(void *context, char *out, size_t room, size_t *ret_count, struct tn_error *err)
+{
+    struct body *body = context;
+    *ret_count = 0;
+    for (;;) {
+        size_t left = TN_MIN(body->text.len - body->text_sent, room);
+        if (left) {
+            memcpy(out, body->text.data + body->text_sent, left);
+            body->text_sent += left;
+            *ret_count = left;
+            return TN_OK;
+        }
+        if (body->in_file) {
+            ssize_t got = read(body->fds[body->at], out, room);
+            if (got < 0 && errno == EINTR && !client_interrupted())
+                continue;
+            if (got < 0)
+                return tn_fail_errno(err, errno, "%s", body->files[body->at].path);
+            *ret_count = (size_t)got;
+            if (got > 0)
+                return TN_OK;
+            body->in_file = false;
+            body->at++;
+            tn_buf_clear(&body->text);
+            body->text_sent = 0;
+            tn_buf_puts(&body->text, "\r\n");
+            continue;
+        }
+        if (body->ended)
+            return TN_OK;
+        next_text(body);
+    }
+}
+
+static void show_progress(void *context, uint64_t sent, bool all_sent)
+{
+    struct body *body = context;
+    progress_update(&body->progress, body->sent + sent, all_sent ? "writing" : NULL);
+}
+
+static enum tn_code send_body(struct cli *cli, const char *path, struct body *body, json_t **ret,
+                              struct tn_error *err)
+{
+    struct client *client;
+    TN_TRY(cli_connect(cli, true, &client, err));
+    struct client_request request = {
+        .method = "POST",
+        .path = path,
+        .content_type = tn_arena_printf(cli->arena, "multipart/form-data; boundary=%s", body->boundary),
+        .source = read_body,
+        .source_context = body,
+        .source_size = -1,
+        .progress = show_progress,
+        .progress_context = body};
+    CLIENT_AUTO_REPLY reply = {0};
+    query_catch_interrupts(true);
+    TN_TRY(client_send(client, &request, &reply, err));
+    return tn_json_parse(reply.body.data ? reply.body.data : "", reply.body.len, 64 << 20, "the server's answer", ret,
+                         err);
+}
+
+/* ---- all of them --------------------------------------------------------------------------- */
+
+static const char *const counts[] = {"files", "ingested", "unchanged", "failed", "pages", "needs_ocr", "bytes"};
+
+static int64_t number_at(const json_t *answer, const char *key)
+{
+    return json_integer_value(json_object_get(answer, key));
+}
+
+/* Adds an answer to the sum of those before. */
+static void add_answer(json_t *sum, json_t *answer)
+{
+    for (size_t i = 0; i < TN_COUNT(counts); i++)
+        (void)json_object_set_new(sum, counts[i],
+                                  json_integer(number_at(sum, counts[i]) + number_at(answer, counts[i])));
+    static const char *const last[] = {"dataset", "pages_dataset", "snapshot_id", "pages_snapshot_id"};
+    for (size_t i = 0; i < TN_COUNT(last); i++) {
+        json_t *value = json_object_get(answer, last[i]);
+        if (value && (!json_is_null(value) || !json_object_get(sum, last[i])))
+            (void)json_object_set(sum, last[i], value);
+    }
+    (void)json_array_extend(json_object_get(sum, "errors"), json_object_get(answer, "errors"));
+}
+
+static void tell_errors(const struct cli *cli, const json_t *answer)
+{
+    const json_t *errors = json_object_get(answer, "errors");
+    for (size_t i = 0; i < json_array_size(errors); i++) {
+        const json_t *item = json_array_get(errors, i);
+        const char *word = json_string_value(json_object_get(item, "code"));
+        const char *hint = json_string_value(json_object_get(item, "hint"));
+        struct tn_error error = {0};
+        (void)tn_fail(&error, tn_code_from_word(word ? word : ""), "%s: %s",
+                      json_string_value(json_object_get(item, "path")),
+                      json_string_value(json_object_get(item, "detail")));
+        if (hint)
+            tn_error_hint(&error, "%s", hint);
+        cli_error_print(cli, &error);
+    }
+}
+
+/* How many of the files go into the next request. */
+static size_t batch_size(const struct list *list, size_t first)
+{
+    uint64_t bytes = 0;
+    size_t count = 0;
+    while (first + count < list->count && count < BATCH_FILES && (count == 0 || bytes < BATCH_BYTES))
+        bytes += list->files[first + count++].size;
+    return count;
+}
+
+static enum tn_code send_batch(struct cli *cli, const char *path, struct body *body, json_t *sum,
+                               struct tn_error *err)
+{
+    TN_AUTO_JSON *answer = NULL;
+    int fds[BATCH_FILES];
+    size_t opened = 0;
+    enum tn_code code = TN_OK;
+    body->fds = fds;
+    for (; opened < body->count && code == TN_OK; opened++) {
+        fds[opened] = open(body->files[opened].path, O_RDONLY | O_CLOEXEC);
+        if (fds[opened] < 0)
+            code = tn_fail_errno(err, errno, "%s", body->files[opened].path);
+    }
+    if (code == TN_OK)
+        code = send_body(cli, path, body, &answer, err);
+    for (size_t i = 0; i < opened; i++)
+        if (fds[i] >= 0)
+            (void)close(fds[i]);
+    tn_buf_release(&body->text);
+    if (code != TN_OK)
+        return code;
+    if (!cli->json)
+        tell_errors(cli, answer);
+    add_answer(sum, answer);
+    return TN_OK;
+}
+
+static enum tn_code send_all(struct cli *cli, const struct list *list, const char *path, json_t *sum,
+                             struct tn_error *err)
+{
+    char token[32], boundary[64];
+    struct progress progress;
+    uint64_t total = 0, sent = 0;
+    enum tn_code code = TN_OK;
+    (void)snprintf(boundary, sizeof boundary, BOUNDARY "%s", tn_random_token(12, token));
+    for (size_t i = 0; i < list->count; i++)
+        total += list->files[i].size;
+    progress_begin(&progress, &cli->term, cli->quiet || cli->json,
+                   list->count == 1 ? list->files[0].name : "documents", total);
+    for (size_t first = 0; first < list->count && code == TN_OK && !client_interrupted();) {
+        struct body body = {.files = list->files + first,
+                            .count = batch_size(list, first),
+                            .boundary = boundary,
+                            .progress = progress,
+                            .sent = sent};
+        code = send_batch(cli, path, &body, sum, err);
+        progress = body.progress;
+        for (size_t i = 0; i < body.count; i++)
+            sent += body.files[i].size;
+        first += body.count;
+    }
+    progress_end(&progress);
+    return code;
+}
+
+static enum tn_code tell(struct cli *cli, const json_t *sum, const struct list *list, uint64_t elapsed_ns,
+                         struct tn_error *err)
+{
+    char ingested[32], unchanged[32], failed[32], pages[32];
+    TN_AUTO_BUF text = {0};
+    if (cli->json)
+        return cli_print_json(cli, sum, err);
+    tn_buf_printf(
+        &text, "%s: %s documents (%s pages or sections), %s unchanged, %s failed, in %.2f s\n",
+        json_string_value(json_object_get(sum, "dataset")), cli_format_count(number_at(sum, "ingested"), ingested),
+        cli_format_count(number_at(sum, "pages"), pages), cli_format_count(number_at(sum, "unchanged"), unchanged),
+        cli_format_count(number_at(sum, "failed"), failed), (double)elapsed_ns / 1e9);
+    if (number_at(sum, "needs_ocr"))
+        tn_buf_printf(&text, "  %" PRId64 " scanned without text: SELECT path FROM %s WHERE needs_ocr\n",
+                      number_at(sum, "needs_ocr"), json_string_value(json_object_get(sum, "dataset")));
+    TN_TRY(cli_print(cli, &text, err));
+    if (list->tables)
+        cli_note(cli, "%zu files of tables were passed by: name them to `tarn ingest`, without documents",
+                 list->tables);
+    return TN_OK;
+}
+
+/* A name for the dataset, from the first word: "My reports/" is my_reports. */
+static const char *default_dataset(struct cli *cli, const char *word)
+{
+    TN_AUTO_BUF name = {0};
+    char *real;
+    const char *base = base_name(tn_path_real(cli->arena, word, &real, NULL) == TN_OK ? real : word);
+    const char *dot = strrchr(base, '.');
+    for (const char *p = base; *p && p != dot; p++) {
+        char c = tn_ascii_lower(*p);
+        bool fine = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+        if (fine && !name.len && c <= '9')
+            tn_buf_putc(&name, '_');
+        if (fine || (name.len && name.data[name.len - 1] != '_'))
+            tn_buf_putc(&name, fine ? c : '_');
+    }
+    while (name.len > 1 && name.data[name.len - 1] == '_')
+        name.data[--name.len] = '\0';
+    return tn_arena_strdup(cli->arena, name.len ? name.data : "documents");
+}
+
+enum tn_code cli_ingest_documents(struct cli *cli, const struct cli_args *args, const char *const *words,
+                                  size_t count, const char *dataset, bool *ret_taken, struct tn_error *err)
+{
+    struct list list = {.cli = cli};
+    bool others = false;
+    uint64_t started = tn_mono_ns();
+    enum tn_code code = gather(&list, words, count, &others, err);
+    if (code == TN_OK && list.count && others) {
+        code = tn_fail(err, TN_EUSAGE, "documents and other files in one call");
+        tn_error_hint(err, "they go into different datasets: call `tarn ingest` once for each kind");
+    }
+    if (code == TN_OK && list.count) {
+        char *path = tn_arena_strdup(cli->arena, "/ingest/documents");
+        cli_add_query(cli, &path, "dataset", dataset ? dataset : default_dataset(cli, words[0]));
+        cli_add_query(cli, &path, "reason", cli_args_text(args, "reason", NULL));
+        TN_AUTO_JSON *sum = json_pack("{s:[]}", "errors");
+        code = send_all(cli, &list, path, sum, err);
+        if (code == TN_OK)
+            code = tell(cli, sum, &list, tn_mono_ns() - started, err);
+        if (code == TN_OK && number_at(sum, "failed"))
+            cli->exit_status = 1;
+        *ret_taken = true;
+    }
+    free(list.files);
+    return code;
+}

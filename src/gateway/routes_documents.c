@@ -1,0 +1,45 @@
+/* The routes of documents. */
+#include "gateway/gateway_internal.h"
+
+#define STRING "{\"type\":\"string\"}"
+#define NUMBER "{\"type\":[\"integer\",\"string\"]}"
+#define ID     "{\"type\":[\"integer\",\"string\",\"null\"]}"
+
+#define DOCUMENTS_RESPONSE                                                                                           \
+    "{\"type\":\"object\",\"required\":[\"dataset\",\"pages_dataset\",\"files\",\"ingested\",\"unchanged\","         \
+    "\"failed\",\"pages\",\"needs_ocr\",\"errors\"],\"properties\":{\"dataset\":" STRING                             \
+    ",\"pages_dataset\":" STRING ",\"files\":" NUMBER ",\"ingested\":" NUMBER ",\"unchanged\":" NUMBER               \
+    ",\"failed\":" NUMBER ",\"pages\":" NUMBER ",\"needs_ocr\":" NUMBER ",\"snapshot_id\":" ID                       \
+    ",\"pages_snapshot_id\":" ID ",\"errors\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":["     \
+    "\"path\",\"code\",\"detail\"],\"properties\":{\"path\":" STRING ",\"code\":" STRING ",\"detail\":" STRING       \
+    ",\"hint\":" STRING "}}}}}"
+
+static const struct route_param document_params[] = {
+    {.name = "dataset", .schema = STRING, .help = "Into which dataset; its pages go into DATASET__pages."},
+    {.name = "name",
+     .schema = STRING,
+     .help = "The path of a file that is sent as it is; a form's files have names."},
+    {.name = "reason", .schema = STRING, .help = "Why; kept with the snapshots."}};
+
+static const struct route routes[] = {
+    {.method = "POST",
+     .path = "/ingest/documents",
+     .id = "ingestDocuments",
+     .tag = "ingest",
+     .summary = "Load documents, and archives of them",
+     .description = "The body is one file (PDF, DOCX, HTML, Markdown, text, EML, or a zip archive of them) with its "
+                    "path in name=, or a form with any number of files. A file that cannot be read is told in "
+                    "errors and does not keep the others out. A file whose bytes are known under its path changes "
+                    "nothing; other bytes replace its rows.",
+     .params = document_params,
+     .param_count = TN_COUNT(document_params),
+     .response = DOCUMENTS_RESPONSE,
+     .flags = ROUTE_UPLOAD | ROUTE_WRITE,
+     .handler = h_documents,
+     .start = h_documents_start},
+};
+
+struct route_table gateway_document_routes(void)
+{
+    return (struct route_table){.routes = routes, .count = TN_COUNT(routes)};
+}
