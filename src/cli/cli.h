@@ -105,6 +105,11 @@ cli_run_fn cmd_init, cmd_serve, cmd_ingest, cmd_preview, cmd_sql, cmd_datasets, 
     cmd_pin, cmd_unpin, cmd_index, cmd_search, cmd_doctor, cmd_config, cmd_token, cmd_embed, cmd_model, cmd_demo, cmd_version, cmd_help,
     cmd_complete;
 
+/* cmd_documents.c: sends the words that name documents, archives or folders of
+ * them; *ret_taken says whether they were any. */
+enum tn_code cli_ingest_documents(struct cli *cli, const struct cli_args *args, const char *const *words, size_t count,
+                                  const char *dataset, bool *ret_taken, struct tn_error *err) TN_CHECKED;
+
 /* Appends ?name=value or &name=value to a path; nothing for NULL. */
 void cli_add_query(struct cli *cli, char **path, const char *name, const char *value);
 /* Answers GET requests of several commands: all pages of a list; the caller's. */

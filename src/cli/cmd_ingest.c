@@ -199,6 +199,10 @@ enum tn_code cmd_ingest(struct cli *cli, const struct cli_args *args, struct tn_
     size_t words = args->word_count;
     if (words > 1 && !dataset && files_is_dataset(args->words[words - 1]))
         dataset = args->words[--words];
+    bool taken = false;
+    TN_TRY(cli_ingest_documents(cli, args, args->words, words, dataset, &taken, err));
+    if (taken)
+        return TN_OK;
     struct file_list files = {0};
     TN_TRY(files_expand(cli->arena, args->words, words, &files, err));
     enum tn_code first = TN_OK;

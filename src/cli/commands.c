@@ -201,7 +201,7 @@ static const struct cli_command commands[] = {
              "Other commands find this server by themselves.\n\n"
              "  tarn serve\n  tarn serve --port 0 --ready-file ready.json   (for scripts)\n"},
     {.name = "ingest",
-     .arguments = "FILE|FOLDER|-... [DATASET]",
+     .arguments = "FILE|FOLDER|ZIP|-... [DATASET]",
      .min = 1,
      .max = 4096,
      .run = cmd_ingest,
@@ -212,7 +212,9 @@ static const struct cli_command commands[] = {
              "The whole file is considered before a column gets a type other than text. The same bytes\n"
              "again are \"unchanged\" and write nothing. Rows that do not fit are never dropped in silence:\n"
              "see `tarn rejects`.\n\n"
-             "  tarn ingest calls.csv\n  tarn ingest export-*.csv.gz calls --max-rejects 10\n"
+             "Documents (PDF, DOCX, HTML, Markdown, text, EML), zip archives and folders of them become a\n"
+             "dataset with one row each, and NAME__pages with one row per page or section.\n\n"
+             "  tarn ingest resumes/ resumes\n  tarn ingest calls.csv\n  tarn ingest export-*.csv.gz calls --max-rejects 10\n"
              "  tarn ingest people.csv --types zip:text,hired:date:%d/%m/%Y --key id\n"
              "  pg_dump_rows | tarn ingest - orders --format csv\n"},
     {.name = "preview",

@@ -1,5 +1,6 @@
 /* The `tarn` command: global options, the table of commands, exit status. */
 #include "cli/cli.h"
+#include "document/document.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -113,6 +114,8 @@ static enum tn_code dispatch(struct cli *cli, int argc, char *const *argv, struc
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && tn_streq(argv[1], DOCUMENT_WORKER))
+        return document_worker_main();
     (void)signal(SIGPIPE, SIG_IGN);
     tn_fault_init();
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();

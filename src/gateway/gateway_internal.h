@@ -236,6 +236,7 @@ ssize_t stream_read(struct request *request, char *out, size_t max);
 /* routes_writes.c: a part of the table. */
 struct route_table gateway_write_routes(void);
 struct route_table gateway_iceberg_routes(void);
+struct route_table gateway_document_routes(void);
 struct route_table gateway_ai_routes(void);
 
 /* ---- reply.c --------------------------------------------------------------- */
@@ -313,6 +314,7 @@ void debt_json(const struct dataset_debt *debt, struct tn_json *json);
 /* ---- handlers -------------------------------------------------------------- */
 
 route_handler h_page, h_login, h_health, h_metrics, h_openapi, h_system;
+route_handler h_documents_start, h_documents;
 route_handler h_query_sql, h_query_explain, h_query_cancel;
 route_handler h_ingest_start, h_ingest_file, h_preview_start, h_ingest_preview, h_ingest_rejects;
 route_handler h_dataset_list, h_dataset_get, h_dataset_patch, h_dataset_delete, h_dataset_snapshots, h_dataset_sample;

@@ -52,9 +52,11 @@ static enum tn_code refuse_binary(const char *bytes, size_t length, struct tn_er
         size_t length;
         const char *what, *hint;
     } known[] = {
-        {"PK\x03\x04", 4, "a zip archive (or an Excel workbook)", "unpack it, or save the sheet as CSV"},
+        {"PK\x03\x04", 4, "a zip archive (or an Office file)",
+         "documents and archives of them go to POST /ingest/documents (tarn ingest sends them there); save sheets as CSV"},
         {"\xD0\xCF\x11\xE0", 4, "an old Excel workbook", "save the sheet as CSV"},
-        {"%PDF", 4, "a PDF document", "export the table as CSV"},
+        {"%PDF", 4, "a PDF document",
+         "documents go to POST /ingest/documents (tarn ingest sends them there); export tables as CSV"},
         {"SQLite format 3", 15, "an SQLite database", "export each table as CSV"},
         {"BZh", 3, "compressed with bzip2", "decompress it, or use gzip or zstd"},
         {"\xFD"

@@ -20,7 +20,8 @@
 
 #include "base/base.h"
 #include "dataset/dataset.h"
-#include "ingest/rows.h" /* rows of one request */
+#include "ingest/documents.h" /* PDF, DOCX, mails, ... */
+#include "ingest/rows.h"      /* rows of one request */
 
 struct ingest;
 
