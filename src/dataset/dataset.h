@@ -186,6 +186,11 @@ enum tn_code dataset_rows_write(struct lake *lake, const char *name, const struc
  * with the first key that is there twice, or NULL. */
 enum tn_code dataset_set_key(struct lake *lake, const char *name, const char *key, const char *actor,
                              const char *reason, struct tn_error *err) TN_CHECKED;
+/* The same for rows that are about to be upserted: refused, and nothing left
+ * behind, when they would be. *ret_snapshot is the newest one afterwards, for their if_snapshot. */
+enum tn_code dataset_set_key_for(struct lake *lake, const char *name, const char *key,
+                                 const struct dataset_rows *rows, int64_t *ret_snapshot,
+                                 struct tn_error *err) TN_CHECKED;
 
 /* ---- past and future ----------------------------------------------------- */
 

@@ -210,7 +210,7 @@ static enum tn_code attach_event(struct journal_batch *batch, struct iceberg_tx 
 
 static enum tn_code commit_key(struct lake *lake, const char *name, struct iceberg_metadata *newest,
                                const struct iceberg_schema *keyed, const char *actor, const char *reason,
-                               struct tn_error *err)
+                               int64_t *ret_snapshot, struct tn_error *err)
 {
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
     const struct iceberg_table table = catalog_table(lake->catalog, arena, name);
@@ -229,11 +229,33 @@ static enum tn_code commit_key(struct lake *lake, const char *name, struct icebe
         dataset_hot_follow(lake, name, newest, done, NULL);
     if (lake->journal)
         journal_batch_committed(lake->journal, batch, done);
+    *ret_snapshot = done->current ? done->current->id : 0;
     return TN_OK;
 }
 
-enum tn_code dataset_set_key(struct lake *lake, const char *name, const char *key, const char *actor,
-                             const char *reason, struct tn_error *err)
+/* What would refuse the rows whatever the dataset holds: before the key is
+ * there, nothing may be. */
+static enum tn_code try_rows(const struct iceberg_metadata *newest, const struct iceberg_schema *keyed,
+                             const struct dataset_rows *rows, struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    TN_CLEANUP(rows_overlay_release) struct rows_overlay overlay;
+    struct cells_shape shape = {0};
+    struct rows_request request = {.rows = rows};
+    struct dataset_counts counts = {0};
+    int64_t now = newest->current ? newest->current->id : 0;
+    rows_overlay_init(&overlay, arena, &shape);
+    if (rows->if_snapshot != 0 && rows->if_snapshot != now)
+        return tn_fail(err, TN_EPRECONDITION, "the newest snapshot is %" PRId64 ", not %" PRId64, now,
+                       rows->if_snapshot);
+    TN_TRY(rows_check_writable(newest, err));
+    TN_TRY(cells_shape_init(&shape, arena, keyed, err));
+    TN_TRY(rows_overlay_prepare(&overlay, &request, err));
+    return rows_overlay_apply(&overlay, &request, &counts, err);
+}
+
+static enum tn_code set_key(struct lake *lake, const char *name, const char *key, const struct dataset_rows *rows,
+                            const char *actor, const char *reason, int64_t *ret_snapshot, struct tn_error *err)
 {
     char exact[CATALOG_NAME_MAX + 1];
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
@@ -246,8 +268,24 @@ enum tn_code dataset_set_key(struct lake *lake, const char *name, const char *ke
         return tn_fail(err, TN_EDATASET, "there is no dataset \"%s\" any more", exact);
     struct schema_plan plan = {.target = newest->schema};
     TN_TRY(dataset_plan_key(arena, false, key, &plan, err));
+    *ret_snapshot = newest->current ? newest->current->id : 0;
+    if (rows)
+        TN_TRY(try_rows(newest, plan.target, rows, err));
     if (plan.target == newest->schema)
         return TN_OK;
     TN_TRY(check_rows(lake, exact, newest, plan.target, err));
-    return commit_key(lake, exact, newest, plan.target, actor, reason, err);
+    return commit_key(lake, exact, newest, plan.target, actor, reason, ret_snapshot, err);
+}
+
+enum tn_code dataset_set_key(struct lake *lake, const char *name, const char *key, const char *actor,
+                             const char *reason, struct tn_error *err)
+{
+    int64_t snapshot;
+    return set_key(lake, name, key, NULL, actor, reason, &snapshot, err);
+}
+
+enum tn_code dataset_set_key_for(struct lake *lake, const char *name, const char *key,
+                                 const struct dataset_rows *rows, int64_t *ret_snapshot, struct tn_error *err)
+{
+    return set_key(lake, name, key, rows, rows->actor, rows->reason, ret_snapshot, err);
 }

@@ -1,5 +1,5 @@
 /* Datasets: listed, described, changed, dropped, looked into. */
-#include "gateway/gateway_internal.h"
+#include "gateway/evidence.h"
 
 #define LIST_DEFAULT 100
 #define LIST_MAX     1000
@@ -88,26 +88,44 @@ static enum tn_code patch_key(struct request *request, const char *name, json_t 
     return TN_OK;
 }
 
+static const char *exact_name(struct request *request, const char *name)
+{
+    char exact[CATALOG_NAME_MAX + 1];
+    catalog_exact_name(name, exact);
+    return tn_arena_strdup(request->arena, exact);
+}
+
 enum tn_code h_dataset_patch(struct request *request, struct tn_error *err)
 {
     TN_AUTO_JSON *body = NULL;
     TN_TRY(request_json(request, &body, err));
     const char *name = request->match.captures[0];
     const char *reason = json_string_value(json_object_get(body, "reason"));
+    if (reason)
+        reason = tn_arena_strdup(request->arena, reason);
     TN_LOG(TN_LOG_INFO, "dataset.patch", TN_FS("dataset", name), TN_FS("actor", request->actor.name),
            TN_FS("reason", reason));
     TN_TRY(patch_key(request, name, body, reason, err));
     (void)json_object_del(body, "reason");
     if (json_object_size(body) == 0)
         return h_dataset_get(request, err);
+    ICEBERG_AUTO_METADATA *before = NULL;
+    ICEBERG_AUTO_METADATA *after = NULL;
+    TN_TRY(catalog_load(request->gateway->lake.catalog, name, &before, err));
     TN_TRY(catalog_patch(request->gateway->lake.catalog, name, body, err));
+    if (catalog_load(request->gateway->lake.catalog, name, &after, NULL) == TN_OK)
+        evidence_describe(request, exact_name(request, name), before, after, body, reason);
     return h_dataset_get(request, err);
 }
 
 enum tn_code h_dataset_delete(struct request *request, struct tn_error *err)
 {
     const char *name = request->match.captures[0], *reason = http_param(&request->target, "reason");
+    ICEBERG_AUTO_METADATA *was = NULL;
+    TN_TRY(catalog_load(request->gateway->lake.catalog, name, &was, err));
+    TN_TRY(evidence_settle(request, name, err));
     TN_TRY(catalog_drop(request->gateway->lake.catalog, name, err));
+    evidence_note(request, exact_name(request, name), was, "drop", NULL, NULL, reason);
     TN_LOG(TN_LOG_INFO, "dataset.drop", TN_FS("dataset", name), TN_FS("actor", request->actor.name),
            TN_FS("reason", reason));
     struct tn_json json = reply_json(request);

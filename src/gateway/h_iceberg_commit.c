@@ -4,7 +4,18 @@
  * a client cannot know, and leaves its files behind. What is committed is
  * answered by 200 or 204, never an error: after a 400 a client deletes its
  * files, and would take the table's with them. */
+#include "gateway/evidence.h"
 #include "gateway/iceberg_rest.h"
+
+/* Snapshots name the events that are not rolled yet. */
+static enum tn_code settle(struct request *request, const struct iceberg_change *change, struct tn_error *err)
+{
+    const char *dataset = NULL;
+    if (!evidence_forgets(change) || catalog_dataset_named(request->gateway->lake.catalog, change->space,
+                                                           change->table, request->arena, &dataset, NULL) != TN_OK)
+        return TN_OK;
+    return evidence_settle(request, dataset, err);
+}
 
 static enum tn_code run(struct request *request, struct iceberg_change *changes, size_t count,
                         struct iceberg_metadata **ret, struct tn_error *err)
@@ -14,8 +25,12 @@ static enum tn_code run(struct request *request, struct iceberg_change *changes,
     for (size_t i = 0; i < count; i++) {
         list[i].id = (struct catalog_identifier){changes[i].space, changes[i].table};
         list[i].change = changes[i];
+        TN_TRY(settle(request, &changes[i], err));
     }
-    return catalog_commit(request->gateway->lake.catalog, list, count, &origin, ret, err);
+    TN_TRY(catalog_commit(request->gateway->lake.catalog, list, count, &origin, ret, err));
+    for (size_t i = 0; i < count; i++)
+        evidence_changed(request, &changes[i], ret[i]);
+    return TN_OK;
 }
 
 enum tn_code h_iceberg_commit(struct request *request, struct tn_error *err)

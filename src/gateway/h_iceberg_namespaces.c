@@ -1,4 +1,5 @@
 /* Namespaces of the Iceberg REST catalog, and the views that there are not. */
+#include "gateway/evidence.h"
 #include "gateway/iceberg_rest.h"
 
 static struct catalog *catalog_of(const struct request *request)
@@ -47,6 +48,8 @@ enum tn_code h_iceberg_namespace(struct request *request, struct tn_error *err)
     TN_AUTO_JSON *properties = NULL;
     const char *space = request->match.captures[0];
     TN_TRY(catalog_namespace_properties(catalog_of(request), space, &properties, err));
+    evidence_note(request, catalog_namespace_text(request->arena, space), NULL, "namespace.create", NULL, properties,
+                  NULL);
     write_namespace(request, space, properties);
     return TN_OK;
 }
@@ -69,6 +72,8 @@ enum tn_code h_iceberg_namespace_create(struct request *request, struct tn_error
         wanted = NULL;
     TN_TRY(catalog_namespace_create(catalog_of(request), space, wanted, err));
     TN_TRY(catalog_namespace_properties(catalog_of(request), space, &properties, err));
+    evidence_note(request, catalog_namespace_text(request->arena, space), NULL, "namespace.create", NULL, properties,
+                  NULL);
     write_namespace(request, space, properties);
     return TN_OK;
 }
@@ -79,6 +84,8 @@ enum tn_code h_iceberg_namespace_drop(struct request *request, struct tn_error *
     if (code == TN_ECONFLICT && strstr(err->detail, "is not empty"))
         return rest_refuse(request, 409, "NamespaceNotEmptyException", err->detail);
     TN_TRY(code);
+    evidence_note(request, catalog_namespace_text(request->arena, request->match.captures[0]), NULL, "namespace.drop",
+                  NULL, NULL, NULL);
     reply_status(request, 204, NULL);
     return TN_OK;
 }
@@ -107,6 +114,8 @@ enum tn_code h_iceberg_namespace_update(struct request *request, struct tn_error
     if (code == TN_EREFUSED)
         return rest_refuse(request, 422, "UnprocessableEntityException", err->detail);
     TN_TRY(code);
+    evidence_note(request, catalog_namespace_text(request->arena, request->match.captures[0]), NULL,
+                  "namespace.update", removals, updates, NULL);
     struct tn_json json = reply_json(request);
     tn_json_open(&json, '{');
     write_names(&json, "updated", updated);

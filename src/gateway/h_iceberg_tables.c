@@ -1,4 +1,5 @@
 /* Tables of the Iceberg REST catalog: listing, loading, making, dropping. */
+#include "gateway/evidence.h"
 #include "gateway/iceberg_rest.h"
 
 static struct catalog *catalog_of(const struct request *request)
@@ -152,11 +153,15 @@ enum tn_code h_iceberg_register(struct request *request, struct tn_error *err)
 enum tn_code h_iceberg_table_drop(struct request *request, struct tn_error *err)
 {
     const char *purge = http_param(&request->target, "purgeRequested"), *dataset = NULL;
+    ICEBERG_AUTO_METADATA *was = NULL;
     TN_TRY(rest_dataset(request, &dataset, err));
+    TN_TRY(catalog_load(catalog_of(request), dataset, &was, err));
+    TN_TRY(evidence_settle(request, dataset, err));
     if (purge && tn_str_equal_nocase(purge, "true"))
         TN_TRY(catalog_purge(catalog_of(request), dataset, err));
     else
         TN_TRY(catalog_drop(catalog_of(request), dataset, err));
+    evidence_note(request, dataset, was, "drop", NULL, NULL, NULL);
     reply_status(request, 204, NULL);
     return TN_OK;
 }
@@ -171,6 +176,21 @@ static enum tn_code read_identifier(struct request *request, const json_t *body,
     return read_name(node, "name", &ret->table, err);
 }
 
+static json_t *identifier_json(struct request *request, struct catalog_identifier id)
+{
+    return json_pack("{s:s, s:s}", "namespace", catalog_namespace_text(request->arena, id.space), "name", id.table);
+}
+
+static void note_rename(struct request *request, struct catalog_identifier from, struct catalog_identifier to)
+{
+    TN_AUTO_JSON *old_name = identifier_json(request, from), *new_name = identifier_json(request, to);
+    ICEBERG_AUTO_METADATA *metadata = NULL;
+    const char *dataset = NULL;
+    if (catalog_dataset_named(catalog_of(request), to.space, to.table, request->arena, &dataset, NULL) == TN_OK &&
+        catalog_load(catalog_of(request), dataset, &metadata, NULL) == TN_OK)
+        evidence_note(request, dataset, metadata, "rename", old_name, new_name, NULL);
+}
+
 enum tn_code h_iceberg_rename(struct request *request, struct tn_error *err)
 {
     TN_AUTO_JSON *body = NULL;
@@ -179,6 +199,7 @@ enum tn_code h_iceberg_rename(struct request *request, struct tn_error *err)
     TN_TRY(read_identifier(request, body, "source", &from, err));
     TN_TRY(read_identifier(request, body, "destination", &to, err));
     TN_TRY(catalog_rename(catalog_of(request), from.space, from.table, to.space, to.table, err));
+    note_rename(request, from, to);
     reply_status(request, 204, NULL);
     return TN_OK;
 }

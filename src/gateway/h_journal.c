@@ -148,12 +148,42 @@ enum tn_code h_journal(struct request *request, struct tn_error *err)
     return code;
 }
 
+static enum tn_code was_there(struct request *request, const char *name, bool *ret, struct tn_error *err)
+{
+    TN_AUTO_BUF lines = {0};
+    TN_AUTO_JSON *params = json_pack("[s]", name);
+    TN_TRY(ask(request, "SELECT 1 FROM journal WHERE dataset = lower($1) LIMIT 1", params, &lines, err));
+    *ret = lines.len > 0;
+    return TN_OK;
+}
+
+/* A dataset that was dropped has a history too: *ret stays NULL then. */
+static enum tn_code history_of(struct request *request, struct iceberg_metadata **ret, struct tn_error *err)
+{
+    const char *name = request->match.captures[0];
+    struct tn_error unknown = {0};
+    bool known = false;
+    enum tn_code code = catalog_load(request->gateway->lake.catalog, name, ret, &unknown);
+    if (code == TN_EDATASET)
+        TN_TRY(was_there(request, name, &known, err));
+    if (code == TN_OK || known)
+        return TN_OK;
+    if (err)
+        *err = unknown;
+    return code;
+}
+
 enum tn_code h_history(struct request *request, struct tn_error *err)
 {
     ICEBERG_AUTO_METADATA *metadata = NULL;
-    TN_TRY(catalog_load(request->gateway->lake.catalog, request->match.captures[0], &metadata, err));
+    char exact[CATALOG_NAME_MAX + 1];
+    TN_TRY(history_of(request, &metadata, err));
+    catalog_exact_name(request->match.captures[0], exact);
     struct where where = {.params = json_array()};
-    where_add(&where, "table_uuid =", metadata->uuid);
+    if (metadata)
+        where_add(&where, "table_uuid =", metadata->uuid);
+    else
+        where_add(&where, "dataset =", exact);
     where_add(&where, "entity =", request->match.captures[1]);
     enum tn_code code = answer_events(request, &where, "\"sequence\", \"ordinal\"", HISTORY_MAX, err);
     tn_buf_release(&where.sql);

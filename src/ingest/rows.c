@@ -213,14 +213,14 @@ static enum tn_code read_rows(const struct ingest_rows *rows, struct tn_arena *a
     return rows->options.key_value ? add_key(rows, arena, metadata->schema, ret, err) : TN_OK;
 }
 
-static enum tn_code write_rows(const struct ingest_rows *rows, const struct iceberg_metadata *metadata,
+static enum tn_code write_rows(struct ingest_rows *rows, const struct iceberg_metadata *metadata,
                                struct dataset_commit *ret, struct tn_error *err)
 {
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
     const struct ingest_rows_options *options = &rows->options;
     struct rows_json json;
     TN_TRY(read_rows(rows, arena, metadata, &json, err));
-    const struct dataset_rows request = {
+    struct dataset_rows request = {
         .op = options->op,
         .field_ids = json.field_ids,
         .column_count = json.column_count,
@@ -234,6 +234,12 @@ static enum tn_code write_rows(const struct ingest_rows *rows, const struct iceb
         .workspace = options->workspace,
         .request_id = options->request_id,
     };
+    if (options->key && metadata->schema->identifier_count == 0) {
+        int64_t snapshot;
+        TN_TRY(dataset_set_key_for(rows->lake, options->dataset, options->key, &request, &snapshot, err));
+        if (options->if_snapshot) /* the key's own commit came in between */
+            request.if_snapshot = rows->options.if_snapshot = snapshot;
+    }
     return dataset_rows_write(rows->lake, options->dataset, &request, ret, err);
 }
 
@@ -285,8 +291,8 @@ static enum tn_code attempt(struct ingest_rows *rows, struct dataset_commit *ret
     return write_rows(rows, metadata, ret, err);
 }
 
-/* The key that an upsert says: the dataset takes it when it has none. */
-static enum tn_code hold_key(struct ingest_rows *rows, struct tn_error *err)
+/* The key that an upsert says is the dataset's, if that has one. */
+static enum tn_code check_key(const struct ingest_rows *rows, struct tn_error *err)
 {
     const struct ingest_rows_options *options = &rows->options;
     ICEBERG_AUTO_METADATA *metadata = NULL;
@@ -294,7 +300,7 @@ static enum tn_code hold_key(struct ingest_rows *rows, struct tn_error *err)
         return TN_OK;
     const struct iceberg_schema *schema = metadata->schema;
     if (schema->identifier_count == 0)
-        return dataset_set_key(rows->lake, options->dataset, options->key, options->actor, options->reason, err);
+        return TN_OK;
     TN_AUTO_BUF names = {0};
     for (size_t i = 0; i < schema->identifier_count; i++)
         tn_buf_printf(&names, "%s%s", i ? "," : "", key_field(schema, i)->name);
@@ -307,7 +313,7 @@ static enum tn_code hold_key(struct ingest_rows *rows, struct tn_error *err)
 
 enum tn_code ingest_rows_commit(struct ingest_rows *rows, struct dataset_commit *ret, struct tn_error *err)
 {
-    TN_TRY(hold_key(rows, err));
+    TN_TRY(check_key(rows, err));
     for (int n = 1;; n++) {
         enum tn_code code = attempt(rows, ret, err);
         /* The schema may have changed between reading the rows and writing them. */

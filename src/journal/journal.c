@@ -46,7 +46,7 @@ static enum tn_code put_rolled(struct journal *journal, struct tn_buf *out, stru
     if (!plan || plan->file_count == 0)
         return TN_OK;
     tn_buf_puts(out, "SELECT ");
-    journal_put_columns(out, "");
+    journal_put_answer(out);
     tn_buf_puts(out, " FROM read_parquet(");
     TN_TRY(journal_put_files(journal, plan, out, err));
     tn_buf_puts(out, ") UNION ALL ");
@@ -58,7 +58,7 @@ static enum tn_code put_relation(struct journal *journal, struct tn_buf *out, st
 {
     TN_TRY(put_rolled(journal, out, err));
     tn_buf_puts(out, "SELECT ");
-    journal_put_columns(out, "");
+    journal_put_answer(out);
     tn_buf_printf(out, " FROM " TAIL_TABLE " WHERE batch > %" PRId64 " AND batch <= %" PRId64, journal->rolled_number,
                   journal->last_number);
     return TN_OK;
@@ -99,7 +99,7 @@ static enum tn_code copy_tail(struct journal *journal, struct engine_hold **ret_
     *scratch = (struct scratch){.hold = {1, free_scratch}, .path = tn_strdup(path)};
     *ret_hold = &scratch->hold;
     tn_buf_puts(out, "SELECT ");
-    journal_put_columns(out, "");
+    journal_put_answer(out);
     tn_buf_puts(out, " FROM read_parquet(");
     tn_buf_put_sql_string(out, path);
     tn_buf_putc(out, ')');
@@ -195,7 +195,8 @@ enum tn_code journal_events(struct journal *journal, const char *table_uuid, int
     tn_buf_printf(&sql,
                   "SELECT sequence, entity, operation, field, old_value, new_value FROM (%s) WHERE "
                   "CASE WHEN operation = 'rollback' THEN sequence >= %" PRId64 " AND sequence < %" PRId64
-                  " ELSE sequence > %" PRId64 " AND sequence <= %" PRId64 " END AND table_uuid = ",
+                  " ELSE snapshot_id IS NOT NULL AND sequence > %" PRId64 " AND sequence <= %" PRId64
+                  " END AND table_uuid = ",
                   relation.definition, from, to, from, to);
     tn_buf_put_sql_string(&sql, table_uuid);
     tn_buf_puts(&sql, " ORDER BY sequence, ordinal");
@@ -225,10 +226,10 @@ enum tn_code journal_moment(struct journal *journal, const char *table_uuid, int
     TN_TRY(relation_text(journal, journal->engine, arena, &relation, err));
     tn_buf_printf(&sql,
                   "SELECT sequence, CASE operation WHEN 'rollback' THEN json_extract_string(new_value, '/sequence') "
-                  "END FROM (%s) WHERE snapshot_id > 0 AND ",
+                  "END FROM (%s) WHERE (snapshot_id IS NOT NULL OR operation = 'rollback') AND ",
                   relation.definition);
     if (snapshot_id)
-        tn_buf_printf(&sql, "operation <> 'rollback' AND snapshot_id = %" PRId64, snapshot_id);
+        tn_buf_printf(&sql, "snapshot_id = %" PRId64, snapshot_id);
     else
         tn_buf_printf(&sql, "ts <= make_timestamptz(%" PRId64 ")", time_us);
     tn_buf_puts(&sql, " AND table_uuid = ");

@@ -36,8 +36,11 @@ struct journal;
 
 /* Operations: "insert" (new_value: the row as JSON), "update" (one for each
  * field: old_value and new_value as JSON), "delete" (old_value: the row), for
- * rows; "ingest", "replace", "restore", "drop", "schema" for whole commits (new_value: JSON
- * with counts, hash and source). */
+ * rows; "ingest", "replace", "restore", "schema", "compact" for whole commits
+ * (new_value: JSON with counts, hash and source); "drop", "undrop", "describe",
+ * "rename", "create", "alter", "rollback", "namespace.create", "namespace.update" and
+ * "namespace.drop" for what is no commit of rows (journal_note). A "rollback" made
+ * an older state the current one (new_value: its snapshot_id and sequence). */
 struct journal_event {
     const char *entity; /* the key as text; several columns: a JSON array; NULL: no key, or the whole dataset */
     size_t entity_length;
@@ -114,6 +117,11 @@ enum tn_code journal_moment(struct journal *journal, const char *table_uuid, int
 enum tn_code journal_add_foreign(struct journal *journal, struct journal_batch *batch,
                                  const struct iceberg_metadata *metadata, const struct iceberg_snapshot *snapshot,
                                  struct tn_error *err) TN_CHECKED;
+/* Journals what is no commit of rows, all events with one place: `sequence` is
+ * that of the table's newest commit. `dataset` may be a namespace, then without
+ * a uuid. Durable on return. Without a journal nothing happens. */
+enum tn_code journal_note(struct journal *journal, const char *dataset, const char *table_uuid, int64_t sequence,
+                          const struct journal_event *events, size_t count, struct tn_error *err) TN_CHECKED;
 /* Whether a snapshot of a dataset has its events: its own batch, or journal_add_foreign's. */
 bool journal_has(struct journal *journal, const struct iceberg_metadata *metadata,
                  const struct iceberg_snapshot *snapshot);

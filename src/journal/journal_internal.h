@@ -31,6 +31,8 @@ enum journal_column {
 const struct iceberg_schema *journal_schema(void) __attribute__((returns_nonnull));
 /* "event_id, ts, ...", each with the prefix. */
 void journal_put_columns(struct tn_buf *out, const char *prefix);
+/* The same as whoever asks the journal sees them. */
+void journal_put_answer(struct tn_buf *out);
 
 #define JOURNAL_BATCHES "journal/batches/" /* <dataset>/<snapshot id>-<uuid>.parquet */
 #define JOURNAL_FOREIGN "journal/foreign/" /* <table uuid>/<sequence>-<snapshot id>.parquet */

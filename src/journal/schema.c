@@ -38,3 +38,12 @@ void journal_put_columns(struct tn_buf *out, const char *prefix)
     for (size_t i = 0; i < JOURNAL_COLUMNS; i++)
         tn_buf_printf(out, "%s%s%s", i ? ", " : "", prefix, fields[i].name);
 }
+
+/* What was no commit has a number in place of a snapshot (note.c). */
+void journal_put_answer(struct tn_buf *out)
+{
+    for (size_t i = 0; i < JOURNAL_COLUMNS; i++)
+        tn_buf_printf(out,
+                      i == COLUMN_SNAPSHOT_ID ? "%sCASE WHEN %s > 0 THEN snapshot_id END AS snapshot_id" : "%s%s",
+                      i ? ", " : "", fields[i].name);
+}
