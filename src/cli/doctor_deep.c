@@ -256,16 +256,43 @@ static enum tn_code judge_delete_file(const struct deep *deep, const struct iceb
     return TN_OK;
 }
 
+/* Rows of the file that some delete file names, each once: what one file after
+ * the other deletes may be the same rows. */
+static enum tn_code count_live(const struct deep *deep, const struct iceberg_plan_file *planned, int64_t *live)
+{
+    struct numbers numbers = {.values = {0}, .count = 1};
+    TN_AUTO_BUF sql = {0};
+    bool answered = true;
+    if (planned->delete_count > 0) {
+        tn_buf_puts(&sql, "SELECT count(DISTINCT pos) FROM read_parquet([");
+        for (size_t i = 0; i < planned->delete_count; i++) {
+            tn_buf_puts(&sql, i ? ", " : "");
+            put_file(&sql, deep, planned->delete_keys[i]);
+        }
+        tn_buf_puts(&sql, "]) WHERE file_path = ");
+        tn_buf_put_sql_string(&sql, planned->file->path);
+        tn_buf_printf(&sql, " AND pos >= 0 AND pos < %" PRId64, planned->file->record_count);
+        TN_TRY(deep_ask(deep, planned->file->path, sql.data, &numbers, &answered));
+    }
+    if (!answered)
+        *live = ICEBERG_NONE;
+    else if (*live != ICEBERG_NONE)
+        *live += planned->file->record_count - numbers.values[0];
+    return TN_OK;
+}
+
 enum tn_code doctor_read_files(struct engine *engine, const struct iceberg_table *table,
                                const struct iceberg_metadata *metadata, iceberg_finding_fn *each, void *context,
-                               struct tn_error *err)
+                               int64_t *ret_live, struct tn_error *err)
 {
+    int64_t live = 0;
     ICEBERG_AUTO_PLAN *plan = NULL;
     struct deep deep = {.engine = engine, .table = table, .each = each, .context = context};
     struct tn_error cause = {0};
     enum tn_code code = iceberg_plan_new(table, metadata, NULL, NULL, 0, &plan, &cause);
     if (code == TN_EUNSUPPORTED) {
         deep_report(&deep, false, "unsupported", table->prefix, "%s", cause.detail);
+        *ret_live = ICEBERG_NONE;
         return TN_OK;
     }
     if (code != TN_OK)
@@ -277,6 +304,8 @@ enum tn_code doctor_read_files(struct engine *engine, const struct iceberg_table
         TN_TRY(judge_data_file(&deep, &plan->files[i]));
         for (size_t k = 0; k < plan->files[i].delete_count; k++)
             TN_TRY(judge_delete_file(&deep, &plan->files[i], k));
+        TN_TRY(count_live(&deep, &plan->files[i], &live));
     }
+    *ret_live = live;
     return TN_OK;
 }

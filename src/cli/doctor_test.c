@@ -144,11 +144,13 @@ static void collect(void *context, const struct iceberg_finding *finding)
     tn_buf_printf(rules, "%s%s ", finding->rule, finding->fatal ? "!" : "");
 }
 
+static int64_t live;
+
 static void assert_rules(struct lies *lies, const char *want)
 {
     TN_AUTO_BUF rules = {0};
     tn_buf_puts(&rules, "");
-    assert_ok(doctor_read_files(lies->engine, &lies->table, lies->metadata, collect, &rules, &test_err));
+    assert_ok(doctor_read_files(lies->engine, &lies->table, lies->metadata, collect, &rules, &live, &test_err));
     assert_string_equal(rules.len ? rules.data : "", want);
 }
 
@@ -250,6 +252,31 @@ static void deletes_that_miss(void **state)
     assert_rules(lies, "delete-position! delete-twice delete-order delete-target! ");
 }
 
+/* Each deleted row counts once, whoever deletes it. */
+static void deletes_that_overlap(void **state)
+{
+    struct lies *lies = *state;
+    struct iceberg_stats *stats;
+    const struct iceberg_file *data = put_data(lies, &stats);
+    commit(lies, data);
+    assert_rules(lies, "");
+    int64_t all = live;
+    const char *const positions[] = {"[0, 2]", "[2]", "[1, 2]"};
+    const int64_t left[] = {2, 2, 3};
+    for (size_t i = 0; i < TN_COUNT(positions); i++) {
+        struct iceberg_file *deletes =
+            put_rows(lies,
+                     tn_arena_printf(lies->arena, "SELECT '%s' AS file_path, unnest(%s)::BIGINT AS pos", data->path,
+                                     positions[i]),
+                     "{'file_path': 2147483546, 'pos': 2147483545}");
+        deletes->content = ICEBERG_POSITION_DELETES;
+        deletes->referenced_data_file = data->path;
+        commit(lies, deletes);
+        assert_rules(lies, "");
+        assert_int_equal(live, all - left[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +284,7 @@ int main(void)
         LIES_TEST(bounds_that_do_not_bound),     LIES_TEST(rows_that_are_not_there),
         LIES_TEST(a_required_column_with_nulls), LIES_TEST(files_without_field_ids),
         LIES_TEST(a_file_that_is_no_parquet),    LIES_TEST(deletes_that_miss),
+        LIES_TEST(deletes_that_overlap),
     };
     return cmocka_run_group_tests_name("cli/doctor", tests, NULL, NULL);
 }
