@@ -217,13 +217,13 @@ static void count_bytes(const struct applying *applying)
 {
     struct hot_table *table = applying->table;
     uint64_t added = applying->delta_end - applying->from->delta_rows;
-    uint64_t bytes = added * ((table->bytes - table->keys_bytes) / TN_MAX(table->rows, UINT64_C(1)) + 16);
     pthread_mutex_lock(&table->hot->mutex);
+    uint64_t bytes = added * ((table->bytes - table->keys_bytes) / TN_MAX(table->rows, UINT64_C(1)) + 16);
     table->bytes += bytes;
     table->hot->state.bytes += bytes;
-    pthread_mutex_unlock(&table->hot->mutex);
     table->delta_rows += added;
     table->gone_rows += applying->gone_rows;
+    pthread_mutex_unlock(&table->hot->mutex);
 }
 
 static enum tn_code apply_all(struct applying *applying, const struct hot_pending *first,
