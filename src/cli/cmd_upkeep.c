@@ -29,11 +29,19 @@ static int64_t count_of(const json_t *answer, const char *key)
 enum tn_code cmd_compact(struct cli *cli, const struct cli_args *args, struct tn_error *err)
 {
     TN_AUTO_JSON *body = json_object(), *answer = NULL;
+    struct client *client;
     set_text(body, args, "reason", "reason");
-    TN_TRY(post(cli, "POST", args->words[0], "compact", body, &answer, err));
+    TN_TRY(cli_connect(cli, false, &client, err));
+    /* A gateway of our own ends with us: there the job is waited for. */
+    const char *action = cli->gateway ? "compact?background=true&wait=3600" : "compact?background=true";
+    TN_TRY(
+        post(cli, "POST", args->words[0], cli_args_has(args, "background") ? action : "compact", body, &answer, err));
     if (cli->json)
         return cli_print_json(cli, answer, err);
-    if (count_of(answer, "files_before") == 0)
+    const char *job = json_string_value(json_object_get(answer, "job_id"));
+    if (job)
+        cli_note(cli, "%s: job %s; `tarn jobs watch %s` follows it", args->words[0], job, job);
+    else if (count_of(answer, "files_before") == 0)
         cli_note(cli, "%s: nothing to compact", args->words[0]);
     else
         cli_note(cli, "%s: %" PRId64 " files became %" PRId64 ", %" PRId64 " deleted rows are gone from them",

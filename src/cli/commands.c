@@ -133,7 +133,15 @@ static const struct cli_option journal_items[] = {
     {.name = "limit", .letter = 'n', .value = "N", .help = "how many events (default 50)"},
 };
 
-static const struct cli_option reason_items[] = {REASON_OPTION};
+static const struct cli_option compact_items[] = {
+    {.name = "background", .letter = 'b', .help = "as a job: do not wait for its end"},
+    REASON_OPTION,
+};
+
+static const struct cli_option jobs_items[] = {
+    {.name = "state", .value = "STATE", .help = "queued, running, waiting, paused, done, failed or cancelled"},
+    {.name = "limit", .letter = 'n', .value = "N", .help = "how many (default 20)"},
+};
 
 static const struct cli_option restore_items[] = {
     {.name = "as-of", .value = "MOMENT", .help = "a time or a snapshot id"},
@@ -312,9 +320,18 @@ static const struct cli_command commands[] = {
      .max = 1,
      .run = cmd_compact,
      .summary = "Merge small files and applied deletes",
-     .options = CLI_OPTIONS(reason_items),
+     .options = CLI_OPTIONS(compact_items),
      .help = "The server does it by itself when there is much to merge (upkeep.* in tarn.yaml).\n\n"
-             "  tarn compact calls\n"},
+             "  tarn compact calls\n  tarn compact calls --background\n"},
+    {.name = "jobs",
+     .arguments = "[watch|pause|resume|cancel|log JOB]",
+     .max = 2,
+     .run = cmd_jobs,
+     .summary = "Long work: list, follow, hold, end it",
+     .options = CLI_OPTIONS(jobs_items),
+     .help = "A job goes on where it was after a restart of the server. `watch` shows a bar on a terminal,\n"
+             "else one JSON object for each change, and ends with it: status 0 when the job is done.\n\n"
+             "  tarn jobs\n  tarn jobs watch 0193f0c4-...\n  tarn jobs cancel 0193f0c4-...\n"},
     {.name = "expire",
      .arguments = "DATASET",
      .min = 1,

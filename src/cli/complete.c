@@ -40,6 +40,7 @@ static void put_words_matching(struct cli *cli, const struct cli_command *comman
                                            {"token", "new", "list", "revoke"},
                                            {"demo", "staffing"},
                                            {"datasets", "set"},
+                                           {"jobs", "watch", "pause", "resume", "cancel", "log"},
                                            {"rows", "append", "upsert", "patch", "delete"}};
     for (size_t i = 0; i < TN_COUNT(fixed); i++)
         for (size_t k = 1; k < 6 && tn_streq(command->name, fixed[i][0]) && fixed[i][k]; k++)

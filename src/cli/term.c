@@ -119,12 +119,16 @@ void progress_render(const struct progress *progress, uint64_t done, const char 
         tn_buf_printf(out, "  %s, %s", phase, tn_format_duration(elapsed_ms, left));
         return;
     }
-    if (elapsed_ms < 300)
+    if (progress->rate > 0)
+        per_second = (uint64_t)(progress->rate + 0.5);
+    else if (elapsed_ms < 300)
         return; /* a rate would be a guess */
     tn_buf_puts(out, "  ");
     put_amount(out, progress, per_second);
     tn_buf_puts(out, "/s");
-    if (progress->total > done && per_second > 0)
+    if (progress->seconds_left > 0)
+        tn_buf_printf(out, "  %s left", tn_format_duration((uint64_t)(progress->seconds_left * 1000), left));
+    else if (progress->total > done && per_second > 0)
         tn_buf_printf(out, "  %s left",
                       tn_format_duration((progress->total - done) / per_second * 1000 + 1000, left));
 }

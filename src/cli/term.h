@@ -29,6 +29,8 @@ struct progress {
     uint64_t total;   /* 0 when not known */
     uint64_t started_ns, drawn_ns;
     bool drawn;
+    /* Known by whoever does the work, and then better than what is seen here; 0: not. */
+    double rate, seconds_left;
 };
 void progress_begin(struct progress *progress, const struct term *term, bool quiet, const char *label,
                     uint64_t total);

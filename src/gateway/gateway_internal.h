@@ -11,14 +11,15 @@
  *   reply.c    answers handed to libmicrohttpd
  *   warm.c     datasets bound before they are asked for
  *   watch.c    deadlines, clients that went away, slow ones
+ *   event.c    requests that wait for a job, and streams of its events
  *   h_*.c      the handlers
  *
  * Threads. libmicrohttpd's event threads call server.c and never wait. Each
  * request belongs to its connection's event thread, except while a task of the
  * gateway's pool runs for it: then the connection is suspended (or, in an
  * upload or a streamed answer, only the buffers that request.lock guards are
- * shared). The lock order is gateway.watch_lock, request.lock, then whatever
- * libmicrohttpd takes inside suspend and resume.
+ * shared). The lock order is gateway.watch_lock, gateway.event_lock,
+ * request.lock, then whatever libmicrohttpd takes inside suspend and resume.
  *
  * A request is counted: one reference for its connection, one for a task under
  * way, one for an answer that libmicrohttpd still reads from.
@@ -34,6 +35,7 @@
 #include "gateway/route.h"
 #include "gateway/tokens.h"
 #include "ingest/ingest.h"
+#include "job/job.h"
 #include "model/model.h"
 #include "store/store.h"
 
@@ -50,7 +52,7 @@ struct connection;
 struct gateway_limits {
     size_t max_body, max_header;
     uint64_t max_upload; /* 0: none */
-    uint64_t header_timeout_ns, idle_timeout_ns, drain_ns, min_rate;
+    uint64_t header_timeout_ns, idle_timeout_ns, drain_ns, min_rate, heartbeat_ns;
     uint64_t sql_timeout_ms, sql_max_rows;
     int64_t max_rejects;
     int max_ingests;
@@ -75,6 +77,9 @@ struct gateway {
     struct route_table routes;
     struct tn_buf openapi;
     struct dataset_upkeep *upkeep; /* NULL: none is wanted */
+    struct job_service *jobs;
+    pthread_mutex_t event_lock; /* the list of who waits for jobs */
+    struct event *events;
     struct model_service *models;
     struct MHD_Daemon *daemon;
     char *tls_cert, *tls_key;
@@ -104,7 +109,8 @@ struct connection {
 /* ---- answers ------------------------------------------------------------- */
 
 /* Bytes that a handler computes while they are sent. All three run on a pool
- * thread, one at a time. */
+ * thread, one at a time. A fill that adds nothing and is not done is not called
+ * again before stream_wake. */
 struct stream {
     void *context;
     enum tn_code (*fill)(void *context, size_t target, struct tn_buf *out, bool *ret_done, struct tn_error *err);
@@ -145,6 +151,7 @@ struct request {
     struct http_target target;
     struct route_match match;
     const char *content_type, *idempotency_header, *accept, *if_none_match, *if_match, *authorization;
+    const char *last_event_id;
     const char *user_agent;
     bool expects_continue;
     uint64_t promised_bytes; /* by Content-Length */
@@ -171,6 +178,9 @@ struct request {
     bool upload_started;
     struct tn_buf upload_work;
 
+    route_handler *parked; /* what makes the answer once the job of `event` has ended; NULL: not parked */
+    struct event *event;
+
     struct reply reply;
     size_t sent_at; /* of reply.body, when it is a stream's front buffer */
     atomic_bool cancel;
@@ -185,7 +195,7 @@ struct request {
     void *cancel_context;
     struct tn_buf upload_in;
     struct tn_buf stream_back;
-    bool stream_ready, stream_filling, stream_ended;
+    bool stream_ready, stream_filling, stream_ended, stream_resting, stream_woken;
     atomic_bool stream_failed; /* of uploads too: set under the lock, read without */
 };
 
@@ -210,6 +220,8 @@ void request_suspend_locked(struct request *request);
 void request_resume_locked(struct request *request);
 /* Pool thread: handler, answer, resume. */
 void request_run(struct request *request);
+/* The same for a request that was parked; a task that takes its reference. */
+void request_run_parked(void *request);
 /* What really happened when the engine says "cancelled". */
 void request_explain_cancel(struct request *request, struct tn_error *err);
 
@@ -233,8 +245,37 @@ void stream_begin(struct request *request);
 #define STREAM_BREAK (-2)
 ssize_t stream_read(struct request *request, char *out, size_t max);
 
-/* routes_writes.c: a part of the table. */
+/* A stream that has nothing yet may have something now. Any thread; the caller
+ * keeps the request from being freed by what the stream's `free` waits for. */
+void stream_wake(struct request *request);
+
+/* ---- event.c: waiting for jobs without a thread --------------------------------- */
+
+/* Handlers end in this: 202 with the job's id, or, with ?wait=SECONDS, what the
+ * job came to when it ends in that time: its result, or its error. The route
+ * has the flag ROUTE_JOB and the parameter `wait`. */
+enum tn_code job_reply(struct request *request, const char *id, struct tn_error *err) TN_CHECKED;
+/* The request is answered by `then`, on a pool thread, when the job has ended,
+ * at the latest after so many seconds, or when the client or the server goes. */
+void event_wait(struct request *request, const char *id, uint64_t seconds, route_handler *then);
+/* request_run: the handler has returned. */
+void event_park(struct request *request);
+/* Makes the answer a stream of the job's events. */
+enum tn_code event_stream(struct request *request, const char *id, struct tn_error *err) TN_CHECKED;
+/* Ten times a second, by the watch. */
+void event_tick(struct gateway *gateway);
+
+/* ---- job_compact.c: jobs that the gateway itself brings ---------------------------- */
+
+void job_kinds_add(struct gateway *gateway);
+enum tn_code compact_later(struct request *request, const char *dataset, const struct dataset_compaction *options,
+                           struct tn_error *err) TN_CHECKED;
+/* The answer to a compaction. */
+void compact_json(const char *dataset, const struct dataset_compacted *done, struct tn_json *json);
+
+/* routes_writes.c, routes_jobs.c: parts of the table. */
 struct route_table gateway_write_routes(void);
+struct route_table gateway_job_routes(void);
 struct route_table gateway_iceberg_routes(void);
 struct route_table gateway_document_routes(void);
 struct route_table gateway_ai_routes(void);
@@ -320,6 +361,7 @@ route_handler h_ingest_start, h_ingest_file, h_preview_start, h_ingest_preview, 
 route_handler h_dataset_list, h_dataset_get, h_dataset_patch, h_dataset_delete, h_dataset_snapshots, h_dataset_sample;
 route_handler h_rows_append_start, h_rows_upsert_start, h_rows_patch_start, h_rows_write, h_rows_delete,
     h_rows_delete_where;
+route_handler h_job_list, h_job_get, h_job_cancel, h_job_pause, h_job_resume, h_job_log, h_job_events;
 route_handler h_compact, h_expire, h_restore, h_pin, h_unpin, h_journal, h_history;
 route_handler h_ai_providers, h_ai_models, h_ai_accept, h_ai_default, h_ai_import, h_ai_embed, h_ai_generate,
     h_openai_models, h_openai_embeddings, h_openai_chat;

@@ -34,6 +34,20 @@ static void watch_counts(struct gateway *gateway, size_t *ret_connections, size_
     (void)pthread_mutex_unlock(&gateway->watch_lock);
 }
 
+static void sample_jobs(struct gateway *gateway, struct tn_buf *out)
+{
+    struct job_totals jobs;
+    job_totals(gateway->jobs, &jobs);
+    metrics_sample(out, "tarn_jobs_queued", "gauge", "Jobs that could run.", (double)jobs.queued);
+    metrics_sample(out, "tarn_jobs_running", "gauge", "Jobs that run.", (double)jobs.running);
+    metrics_sample(out, "tarn_jobs_waiting", "gauge", "Jobs that wait for something that is away.",
+                   (double)jobs.waiting);
+    metrics_sample(out, "tarn_jobs_paused", "gauge", "Jobs that were paused.", (double)jobs.paused);
+    metrics_sample(out, "tarn_jobs_done_total", "counter", "Jobs that ended well.", (double)jobs.done);
+    metrics_sample(out, "tarn_jobs_failed_total", "counter", "Jobs that failed.", (double)jobs.failed);
+    metrics_sample(out, "tarn_jobs_cancelled_total", "counter", "Jobs that were cancelled.", (double)jobs.cancelled);
+}
+
 static void sample_writes(struct gateway *gateway, struct tn_buf *out)
 {
     const struct dataset_hot_state hot = dataset_hot_state(gateway->lake.hot);
@@ -46,6 +60,7 @@ static void sample_writes(struct gateway *gateway, struct tn_buf *out)
                    (double)hot.evictions);
     metrics_sample(out, "tarn_journal_unrolled_events", "gauge", "Events in batches of commits.",
                    (double)journal.events);
+    sample_jobs(gateway, out);
     if (!gateway->upkeep)
         return;
     const struct dataset_upkeep_state upkeep = dataset_upkeep_state(gateway->upkeep);
@@ -136,6 +151,25 @@ static void write_cache(struct gateway *gateway, struct tn_json *json)
     tn_json_ki64(json, "misses", (int64_t)state.misses);
     tn_json_ki64(json, "fills", (int64_t)state.fills);
     tn_json_ki64(json, "evictions", (int64_t)state.evictions);
+    tn_json_close(json, '}');
+}
+
+static void write_jobs(struct gateway *gateway, struct tn_json *json)
+{
+    struct job_totals jobs;
+    job_totals(gateway->jobs, &jobs);
+    tn_json_key(json, "jobs");
+    tn_json_open(json, '{');
+    tn_json_ki64(json, "queued", (int64_t)jobs.queued);
+    tn_json_ki64(json, "running", (int64_t)jobs.running);
+    tn_json_ki64(json, "waiting", (int64_t)jobs.waiting);
+    tn_json_ki64(json, "paused", (int64_t)jobs.paused);
+    tn_json_ki64(json, "done", (int64_t)jobs.done);
+    tn_json_ki64(json, "failed", (int64_t)jobs.failed);
+    tn_json_ki64(json, "cancelled", (int64_t)jobs.cancelled);
+    tn_json_ki64(json, "running_limit", tn_config_int(gateway->lake.config, "jobs.running"));
+    tn_json_ki64(json, "cpus", (int64_t)jobs.cpus);
+    tn_json_ki64(json, "memory_bytes", (int64_t)jobs.memory_bytes);
     tn_json_close(json, '}');
 }
 
@@ -232,6 +266,7 @@ enum tn_code h_system(struct request *request, struct tn_error *err)
     write_disk(gateway, &json);
     write_cache(gateway, &json);
     write_journal(gateway, &json);
+    write_jobs(gateway, &json);
     write_upkeep(gateway, &json);
     write_debt(gateway, names, datasets, &json);
     tn_json_close(&json, '}');

@@ -33,20 +33,16 @@ enum tn_code h_compact(struct request *request, struct tn_error *err)
         {.name = "debt_only", .kind = TN_JSON_BOOL, .ret = &options.debt_only},
     };
     TN_TRY(tn_json_read(body, "request", fields, TN_COUNT(fields), err));
+    bool later = false;
+    const char *background = http_param(&request->target, "background");
+    if (background && !tn_parse_bool(background, &later))
+        return tn_fail(err, TN_EREQUEST, "background must be true or false, not \"%.60s\"", background);
+    if (later)
+        return compact_later(request, name, &options, err);
     struct dataset_compacted done = {0};
     TN_TRY(dataset_compact(&request->gateway->lake, name, &options, &done, err));
     struct tn_json json = reply_json(request);
-    tn_json_open(&json, '{');
-    tn_json_kstr(&json, "dataset", name);
-    tn_json_kstr(&json, "status", done.groups > 0 ? "compacted" : "unchanged");
-    put_u64(&json, "files_before", done.files_before);
-    put_u64(&json, "files_after", done.files_after);
-    put_u64(&json, "rows", done.rows);
-    put_u64(&json, "deleted_rows", done.deleted_rows);
-    put_u64(&json, "bytes", done.bytes);
-    put_u64(&json, "lost_groups", done.lost_groups);
-    tn_json_ki64(&json, "snapshot_id", done.snapshot_id);
-    tn_json_close(&json, '}');
+    compact_json(name, &done, &json);
     return TN_OK;
 }
 

@@ -27,6 +27,7 @@ static void read_limits(struct gateway *gateway, const struct tn_config *config)
         .idle_timeout_ns = tn_config_ms(config, "server.idle_timeout") * MS,
         .drain_ns = tn_config_ms(config, "server.drain") * MS,
         .min_rate = tn_config_size(config, "server.min_rate"),
+        .heartbeat_ns = tn_config_ms(config, "server.heartbeat") * MS,
         .sql_timeout_ms = tn_config_ms(config, "sql.timeout"),
         .sql_max_rows = (uint64_t)tn_config_int(config, "sql.max_rows"),
         .max_rejects = tn_config_int(config, "ingest.max_rejects"),
@@ -157,6 +158,23 @@ static enum tn_code announce(struct gateway *gateway, const struct gateway_optio
     return TN_OK;
 }
 
+/* Jobs that were left are a server's to finish, not a short command's. */
+static enum tn_code open_jobs(struct gateway *gateway, const struct tn_config *config, struct tn_error *err)
+{
+    const struct job_options options = {
+        .folder = tn_path_join(gateway->arena, gateway->folder, "state"),
+        .running_most = (unsigned)tn_config_int(config, "jobs.running"),
+        .idle = tn_config_int(config, "jobs.running") == 0,
+        .keep_ended_ms = tn_config_ms(config, "jobs.keep"),
+        .memory_bytes = tn_config_size(config, "jobs.memory"),
+        .cpus = (unsigned)tn_config_int(config, "jobs.cpus"),
+        .only_new = gateway->embedded,
+    };
+    TN_TRY(job_service_open(&options, &gateway->jobs, err));
+    job_kinds_add(gateway);
+    return TN_OK;
+}
+
 static enum tn_code start_upkeep(struct gateway *gateway, const struct tn_config *config, struct tn_error *err)
 {
     const struct dataset_upkeep_options options = {
@@ -184,11 +202,13 @@ static enum tn_code open_parts(struct gateway *gateway, const struct gateway_opt
     TN_TRY(open_tokens(gateway, err));
     TN_TRY(open_lake(gateway, options->config, err));
     TN_TRY(open_models(gateway, options->config, err));
+    TN_TRY(open_jobs(gateway, options->config, err));
     openapi_write(gateway->routes, TARN_VERSION, &gateway->openapi);
     TN_TRY(watch_start(gateway, err));
     TN_TRY(server_start(gateway, err));
     TN_TRY(announce(gateway, options, err));
     warm_start(gateway);
+    TN_TRY(job_service_start(gateway->jobs, err));
     return start_upkeep(gateway, options->config, err);
 }
 
@@ -208,6 +228,7 @@ enum tn_code gateway_open(const struct gateway_options *options, struct gateway 
     (void)pthread_cond_init(&gateway->watch_wake, &attributes);
     (void)pthread_condattr_destroy(&attributes);
     (void)pthread_mutex_init(&gateway->watch_lock, NULL);
+    (void)pthread_mutex_init(&gateway->event_lock, NULL);
     gateway->stop_fd = eventfd(0, EFD_CLOEXEC);
     if (gateway->stop_fd < 0)
         return tn_fail_errno(err, errno, "cannot make an event descriptor");
@@ -280,6 +301,7 @@ void gateway_close(struct gateway *gateway)
         drain(gateway);
     watch_stop(gateway);
     tn_pool_free(gateway->requests);
+    job_service_close(gateway->jobs);
     dataset_upkeep_stop(gateway->upkeep);
     model_service_close(gateway->models);
     tn_pool_free(gateway->lake.pool);
@@ -304,6 +326,7 @@ void gateway_close(struct gateway *gateway)
     free(gateway->tls_key);
     (void)pthread_cond_destroy(&gateway->watch_wake);
     (void)pthread_mutex_destroy(&gateway->watch_lock);
+    (void)pthread_mutex_destroy(&gateway->event_lock);
     tn_arena_free(gateway->arena);
     free(gateway);
 }

@@ -144,6 +144,15 @@ static void write_responses(struct tn_json *json, const struct route *route)
         write_content(json, route->media ? route->media : "application/json", route->response);
         tn_json_close(json, '}');
     }
+    if (route->flags & ROUTE_JOB) {
+        tn_json_key(json, "202");
+        tn_json_open(json, '{');
+        tn_json_kstr(json, "description", "A job was made of it, or was there already.");
+        write_content(json, "application/json",
+                      "{\"type\":\"object\",\"required\":[\"job_id\",\"href\"],\"properties\":{\"job_id\":{\"type\":"
+                      "\"string\"},\"href\":{\"type\":\"string\"},\"state\":{\"type\":\"string\"}}}");
+        tn_json_close(json, '}');
+    }
     tn_json_key(json, "default");
     tn_json_open(json, '{');
     bool iceberg = route->flags & ROUTE_ICEBERG, openai = route->flags & ROUTE_OPENAI;

@@ -152,7 +152,18 @@ static void keep_end(struct request *request)
     request->keep_answer = false;
 }
 
-/* Everything between the request and its reply. Errors become the reply. */
+static void settle(struct request *request, enum tn_code code, struct tn_error *err)
+{
+    if (code != TN_OK) {
+        err->code = code;
+        request_explain_cancel(request, err);
+        reply_error(request, err);
+    }
+    keep_end(request);
+}
+
+/* Everything between the request and its reply, unless the handler parked the
+ * request (event.c). Errors become the reply. */
 static void run_handler(struct request *request)
 {
     struct tn_error err = {0};
@@ -167,12 +178,18 @@ static void run_handler(struct request *request)
         if (code == TN_OK && request->reply.stream.fill)
             stream_begin(request);
     }
-    if (code != TN_OK) {
-        err.code = code;
-        request_explain_cancel(request, &err);
-        reply_error(request, &err);
-    }
-    keep_end(request);
+    if (code == TN_OK && request->parked)
+        return;
+    request->parked = NULL;
+    settle(request, code, &err);
+}
+
+static void answer_is_there(struct request *request)
+{
+    (void)pthread_mutex_lock(&request->lock);
+    request->done = true;
+    request_resume_locked(request);
+    (void)pthread_mutex_unlock(&request->lock);
 }
 
 void request_run(struct request *request)
@@ -180,10 +197,23 @@ void request_run(struct request *request)
     tn_log_set_request(request->id);
     run_handler(request);
     tn_log_set_request(NULL);
-    (void)pthread_mutex_lock(&request->lock);
-    request->done = true;
-    request_resume_locked(request);
-    (void)pthread_mutex_unlock(&request->lock);
+    if (request->parked)
+        event_park(request);
+    else
+        answer_is_there(request);
+}
+
+void request_run_parked(void *argument)
+{
+    struct request *request = argument;
+    struct tn_error err = {0};
+    route_handler *then = request->parked;
+    request->parked = NULL;
+    tn_log_set_request(request->id);
+    settle(request, then(request, &err), &err);
+    tn_log_set_request(NULL);
+    answer_is_there(request);
+    request_unref(request);
 }
 
 static void run_task(void *argument)

@@ -24,6 +24,7 @@ enum route_flag {
     ROUTE_LENIENT = 64,  /* ignores unknown parameters, as the Iceberg clients need */
     ROUTE_ICEBERG = 128, /* errors in the REST catalog's shape */
     ROUTE_QUERY = 256,   /* its errors and ends may come after the headers */
+    ROUTE_JOB = 1024,    /* may answer 202 with a job */
     ROUTE_OPENAI = 512,  /* errors in OpenAI's shape */
 };
 

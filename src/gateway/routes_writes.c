@@ -56,6 +56,11 @@ static const struct route_param upsert_params[] = {
     REASON,
     WORKSPACE,
     {.name = "key", .schema = STRING, .help = "The key's columns (a,b), for a dataset that has none yet."}};
+static const struct route_param compact_params[] = {
+    {.name = "background", .schema = "{\"type\":\"boolean\"}", .help = "As a job; the answer is 202."},
+    {.name = "wait",
+     .schema = "{\"type\":\"integer\",\"minimum\":0,\"maximum\":3600}",
+     .help = "With background: seconds to wait for its end."}};
 static const struct route_param journal_params[] = {
     {.name = "dataset", .schema = STRING, .help = "Events of this dataset."},
     {.name = "entity", .schema = STRING, .help = "Events of the record with this key."},
@@ -128,9 +133,10 @@ static const struct route routes[] = {
      .id = "compact",
      .tag = "upkeep",
      .summary = "Merge small files and applied deletes",
+     PARAMS(compact_params),
      .request = COMPACT_REQUEST,
      .response = STATUS_RESPONSE,
-     .flags = ROUTE_WRITE | ROUTE_JSON,
+     .flags = ROUTE_WRITE | ROUTE_JSON | ROUTE_JOB,
      .handler = h_compact},
     {.method = "POST",
      .path = "/datasets/{dataset}/expire",

@@ -6,6 +6,10 @@
  * buffers and its connection, and no thread. When the rows have ended the
  * stream is freed at once, by the task, whatever the client does.
  *
+ * A fill that adds nothing and does not say that it is done has nothing yet
+ * (events that have not happened). The stream then rests, without a task and
+ * without a thread, until stream_wake.
+ *
  * An error after the first byte cannot change the status any more. The body
  * then ends in a message of its own format, and the transfer is cut instead of
  * ended, so that every client sees a broken answer. */
@@ -39,6 +43,8 @@ void stream_begin(struct request *request)
     reply_error(request, &err);
 }
 
+static void wake_locked(struct request *request);
+
 static void fill_task(void *argument)
 {
     struct request *request = argument;
@@ -58,21 +64,47 @@ static void fill_task(void *argument)
     tn_log_set_request(NULL);
     (void)pthread_mutex_lock(&request->lock);
     request->stream_filling = false;
-    request->stream_ready = true;
-    request->stream_failed = code != TN_OK;
-    request->stream_ended = code != TN_OK || done;
-    request_resume_locked(request);
+    if (code == TN_OK && !done && request->stream_back.len == 0) {
+        request->stream_resting = true;
+        if (request->stream_woken)
+            wake_locked(request);
+    } else {
+        request->stream_ready = true;
+        request->stream_failed = code != TN_OK;
+        request->stream_ended = code != TN_OK || done;
+        request_resume_locked(request);
+    }
     (void)pthread_mutex_unlock(&request->lock);
     request_unref(request);
 }
 
 static void start_filling_locked(struct request *request)
 {
-    if (request->stream_filling || request->stream_ready || request->stream_ended)
+    if (request->stream_filling || request->stream_ready || request->stream_ended || request->stream_resting)
         return;
     request->stream_filling = true;
+    request->stream_woken = false;
     request->refs++;
     tn_pool_submit(request->gateway->requests, TN_FOREGROUND, fill_task, request);
+}
+
+static void wake_locked(struct request *request)
+{
+    request->stream_resting = false;
+    start_filling_locked(request);
+}
+
+void stream_wake(struct request *request)
+{
+    (void)pthread_mutex_lock(&request->lock);
+    if (request->refs == 0) {
+        /* It is being freed, and its stream waits for whoever calls here. */
+    } else if (request->stream_resting) {
+        wake_locked(request);
+    } else {
+        request->stream_woken = true; /* what runs now may have looked too early */
+    }
+    (void)pthread_mutex_unlock(&request->lock);
 }
 
 static void swap_locked(struct request *request)

@@ -92,6 +92,7 @@ static void *watch_run(void *argument)
     (void)pthread_mutex_lock(&gateway->watch_lock);
     while (!gateway->watch_ending) {
         look(gateway);
+        event_tick(gateway);
         struct timespec until;
         (void)clock_gettime(CLOCK_MONOTONIC, &until);
         uint64_t wait = gateway->connections ? TICK_NS : 5 * TICK_NS;

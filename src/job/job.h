@@ -53,6 +53,7 @@ struct job_options {
     uint64_t keep_ended_ms; /* 0: a week */
     uint64_t memory_bytes;  /* of all running jobs together (job_run_memory); 0: 1 GB */
     unsigned cpus;          /* that jobs may run on; 0, or more than there are: all */
+    bool idle; /* none runs; they are taken, kept and steered */
     /* Jobs of earlier processes rest until they are asked for again (job_resume,
      * or job_submit with `once`): for commands that open a lake for a moment. */
     bool only_new;

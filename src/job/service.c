@@ -325,6 +325,8 @@ static void open_left(struct job_service *service)
 enum tn_code job_service_start(struct job_service *service, struct tn_error *err)
 {
     open_left(service);
+    if (service->options.idle)
+        return TN_OK;
     service->threads = tn_calloc(service->options.running_most, sizeof *service->threads);
     /* Signals are for the main thread. */
     sigset_t all, before;
