@@ -108,9 +108,13 @@ static enum tn_code mark_passing(struct logical *logical, const struct relation 
     tn_buf_printf(&sql, "SELECT %s FROM (SELECT * FROM (%s) WHERE (%s))", relation->doc_id, relation->made.definition,
                   safe);
     marking->set = true;
-    enum tn_code code = mark_all(logical, marking, sql.data, err);
-    if (code != TN_OK)
-        tn_error_context(err, "filter");
+    /* What the engine says against this text, it says against the predicate. */
+    struct tn_error why = {0};
+    enum tn_code code = mark_all(logical, marking, sql.data, &why);
+    if (code == TN_EINTERNAL)
+        return tn_fail(err, TN_ESQL, "filter: %s", why.detail);
+    if (code != TN_OK && err)
+        *err = why;
     return code;
 }
 
