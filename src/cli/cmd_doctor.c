@@ -229,8 +229,10 @@ enum tn_code cmd_doctor(struct cli *cli, const struct cli_args *args, struct tn_
         TN_TRY(open_engine(cli, bucket, &engine, err));
     doctor.engine = engine;
     doctor_check_tables(&doctor, bucket, served);
-    if (good)
+    if (good) {
         doctor_check_reading(&doctor);
+        doctor_check_outcomes(&doctor);
+    }
     TN_TRY(print_findings(&doctor, err));
     cli->exit_status = doctor.errors > 0 ? 1 : 0;
     return TN_OK;

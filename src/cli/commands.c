@@ -143,6 +143,28 @@ static const struct cli_option jobs_items[] = {
     {.name = "limit", .letter = 'n', .value = "N", .help = "how many (default 20)"},
 };
 
+static const struct cli_option outcomes_items[] = {
+    {.name = "success", .help = "record: it did well"},
+    {.name = "failure", .help = "record: it did not"},
+    {.name = "timeout", .help = "record: it took too long (a failure)"},
+    {.name = "tokens", .value = "N", .help = "record: tokens that it took"},
+    {.name = "cost", .value = "USD", .help = "record: what it cost"},
+    {.name = "key", .letter = 'k', .value = "KEY", .help = "record: the same key again is the same outcome"},
+    {.name = "at", .value = "TIME", .help = "record: when (default now)"},
+    {.name = "min-samples", .value = "N", .help = "leave out models with fewer trials"},
+    {.name = "by", .value = "ORDER", .help = "rank: rate (default), bound, cost or tokens"},
+    {.name = "threshold", .value = "SHARE", .help = "demote: below this success rate (default 0.5)"},
+    {.name = "incumbent", .value = "MODEL", .help = "ab: instead of the best one"},
+    {.name = "challenger", .value = "MODEL", .help = "ab: instead of the most promising one"},
+    {.name = "since", .value = "TIME", .help = "ab: outcomes from this time on"},
+    {.name = "alpha", .value = "P", .help = "ab: significant below this p value (default 0.05)"},
+    {.name = "model", .value = "MODEL", .help = "trends: only this one"},
+    {.name = "days", .value = "N", .help = "trends: how far back (default 30)"},
+    {.name = "output", .letter = 'o', .value = "FILE", .help = "export: write there"},
+    {.name = "source", .value = "NAME", .help = "import: whose numbers they are (default: the file's name)"},
+    {.name = "dataset", .letter = 'D', .value = "NAME", .help = "import: from this dataset's rows"},
+};
+
 static const struct cli_option restore_items[] = {
     {.name = "as-of", .value = "MOMENT", .help = "a time or a snapshot id"},
     REASON_OPTION,
@@ -305,6 +327,20 @@ static const struct cli_command commands[] = {
      .help = "The same events are the SQL table journal.\n\n"
              "  tarn journal --dataset candidates --since 2026-01-31T00:00:00Z\n"
              "  tarn sql -c \"select actor, count(*) from journal group by all\"\n"},
+    {.name = "outcomes",
+     .arguments = "ACTION [TASK] [MODEL|FILE]",
+     .min = 1,
+     .max = 3,
+     .run = cmd_outcomes,
+     .summary = "Remember how models did, and ask who is best",
+     .options = CLI_OPTIONS(outcomes_items),
+     .help = "Actions: record, rank, demote, ab, trends, dashboard, export, import. The outcomes are also the\n"
+             "SQL tables model_outcomes and model_stats.\n\n"
+             "  tarn outcomes record execute-task gpt-4o --success --tokens 812 --cost 0.011 --key run-17\n"
+             "  tarn outcomes record outcomes.ndjson         (one JSON object a line; - reads stdin)\n"
+             "  tarn outcomes rank execute-task --by bound\n"
+             "  tarn outcomes ab execute-task --challenger claude-opus --since 2026-11-01T00:00:00Z\n"
+             "  tarn outcomes import model-performance.json\n  tarn outcomes import --dataset llm_task_outcomes\n"},
     {.name = "restore",
      .arguments = "DATASET",
      .min = 1,

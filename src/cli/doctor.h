@@ -41,5 +41,7 @@ enum tn_code doctor_read_files(struct engine *engine, const struct iceberg_table
                                int64_t *ret_live, struct tn_error *err) TN_CHECKED;
 /* Each table read through the engine: it answers and its rows add up. */
 void doctor_check_reading(struct doctor *doctor);
+/* Outcomes counted again; what is wrong is put right (doctor_outcomes.c). */
+void doctor_check_outcomes(struct doctor *doctor);
 
 #endif

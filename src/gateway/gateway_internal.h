@@ -37,6 +37,7 @@
 #include "ingest/ingest.h"
 #include "job/job.h"
 #include "model/model.h"
+#include "outcome/outcome.h"
 #include "store/store.h"
 
 #include <pthread.h>
@@ -77,6 +78,7 @@ struct gateway {
     struct route_table routes;
     struct tn_buf openapi;
     struct dataset_upkeep *upkeep; /* NULL: none is wanted */
+    struct outcome_store *outcomes;
     struct job_service *jobs;
     pthread_mutex_t event_lock; /* the list of who waits for jobs */
     struct event *events;
@@ -275,6 +277,7 @@ void compact_json(const char *dataset, const struct dataset_compacted *done, str
 
 /* routes_writes.c, routes_jobs.c: parts of the table. */
 struct route_table gateway_write_routes(void);
+struct route_table gateway_outcome_routes(void); /* routes_outcomes.c */
 struct route_table gateway_job_routes(void);
 struct route_table gateway_iceberg_routes(void);
 struct route_table gateway_document_routes(void);

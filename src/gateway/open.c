@@ -114,6 +114,10 @@ static enum tn_code open_lake(struct gateway *gateway, const struct tn_config *c
     gateway->lake.queues = dataset_rows_queues_new();
     gateway->lake.hot = dataset_hot_new(tn_config_size(config, "cache.memory"));
     TN_TRY(tn_pool_new((size_t)tn_config_int(config, "ingest.threads"), &gateway->lake.pool, err));
+    const struct outcome_options outcomes = {
+        .folder = tn_path_join(gateway->arena, gateway->folder, "buckets/primary/outcomes"), .lake = &gateway->lake};
+    TN_TRY(outcome_open(&outcomes, &gateway->outcomes, err));
+    gateway->lake.extra = outcome_tables(gateway->outcomes);
     size_t waiting =
         (size_t)tn_config_int(config, "sql.max_queries") + (size_t)gateway->limits.max_ingests + GATEWAY_PUSHES_MAX;
     return tn_pool_new(waiting + SPARE_THREADS, &gateway->requests, err);
@@ -305,6 +309,7 @@ void gateway_close(struct gateway *gateway)
     dataset_upkeep_stop(gateway->upkeep);
     model_service_close(gateway->models);
     tn_pool_free(gateway->lake.pool);
+    outcome_close(gateway->outcomes);
     dataset_hot_free(gateway->lake.hot);
     dataset_rows_queues_free(gateway->lake.queues);
     dataset_replays_free(gateway->lake.replays);

@@ -304,6 +304,7 @@ static void join_routes(void)
 {
     add_routes((struct route_table){.routes = routes, .count = TN_COUNT(routes)});
     add_routes(gateway_write_routes());
+    add_routes(gateway_outcome_routes());
     add_routes(gateway_job_routes());
     add_routes(gateway_document_routes());
     add_routes(gateway_ai_routes());

@@ -47,7 +47,8 @@ struct outcome_options {
 };
 
 /* Cheap when nothing was ever recorded. Applies what a crash left unapplied and
- * imports folder/model-performance.json, when it lies there, once. */
+ * imports folder/model-performance.json, when it lies there, once. A damaged log
+ * does not fail it: a lake must open; it is logged, and every call says it. */
 enum tn_code outcome_open(const struct outcome_options *options, struct outcome_store **ret,
                           struct tn_error *err) TN_CHECKED;
 /* No call may be under way; after the lake's pool, before its engine. */

@@ -231,11 +231,12 @@ static void test_a_broken_middle_is_no_end(void **state)
     TN_AUTO_FREE char *file = segment_of(state);
     TN_AUTO_CLOSE int fd = open(file, O_RDWR | O_CLOEXEC);
     assert_int_equal(pwrite(fd, "X", 1, 70), 1);
-    store = NULL;
-    TN_AUTO_FREE char *folder = tn_asprintf("%s/outcomes", (const char *)*state);
-    const struct outcome_options options = {.folder = folder};
-    assert_int_equal(outcome_open(&options, &store, &test_err), TN_ECORRUPT);
+    store = open_store(state);
+    const struct outcome_event one = event("t", "m", true);
+    struct outcome_recorded done;
+    assert_int_equal(outcome_record(store, &one, 1, &done, &test_err), TN_ECORRUPT);
     assert_non_null(strstr(test_err.detail, "before its end"));
+    outcome_close(store);
 }
 
 /* ---- crashes ------------------------------------------------------------------------- */

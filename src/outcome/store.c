@@ -163,6 +163,10 @@ static enum tn_code open_log(struct outcome_store *store, bool create, struct tn
         return TN_OK;
     if (!create && stat(store->folder, &info) != 0 && errno == ENOENT)
         return tn_fail(err, TN_ENOTFOUND, "no outcome was ever recorded");
+    pthread_mutex_lock(&store->rolling);
+    enum tn_code code = outcome_table_load(store, err); /* the ids that are used up */
+    pthread_mutex_unlock(&store->rolling);
+    TN_TRY(code);
     TN_TRY(tn_mkdirs(store->log_folder, 0700, err));
     TN_TRY(tn_fsync_dir(store->folder, err));
     TN_TRY(log_open(store->log_folder, atomic_load(&store->rolled_id), &store->log, err));
@@ -185,6 +189,7 @@ enum tn_code outcome_rebuild(struct outcome_store *store, struct tn_error *err)
 
 enum tn_code outcome_open(const struct outcome_options *options, struct outcome_store **ret, struct tn_error *err)
 {
+    (void)err; /* so far nothing can fail here that would not fail again when it is needed */
     TN_CLEANUP(outcome_close_p) struct outcome_store *store = tn_calloc(1, sizeof *store);
     store->arena = tn_arena_new();
     store->lake = options->lake;
@@ -199,17 +204,14 @@ enum tn_code outcome_open(const struct outcome_options *options, struct outcome_
     (void)pthread_mutex_init(&store->readers_lock, NULL);
     (void)pthread_mutex_init(&store->rolling, NULL);
     outcome_tables_init(store);
-    pthread_mutex_lock(&store->rolling);
-    enum tn_code code = outcome_table_load(store, err);
-    pthread_mutex_unlock(&store->rolling);
-    TN_TRY(code);
+    struct tn_error why = {0};
     pthread_mutex_lock(&store->writing);
-    code = outcome_ready(store, false, err);
+    enum tn_code code = outcome_ready(store, false, &why);
     pthread_mutex_unlock(&store->writing);
     if (code == TN_OK)
         outcome_import_old_file(store);
     else if (code != TN_ENOTFOUND)
-        return code;
+        TN_LOG(TN_LOG_ERROR, "outcome.unavailable", TN_FS("error", why.detail), TN_FS("hint", why.hint));
     *ret = TN_TAKE(store);
     return TN_OK;
 }
