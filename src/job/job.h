@@ -53,13 +53,15 @@ struct job_options {
     uint64_t keep_ended_ms; /* 0: a week */
     uint64_t memory_bytes;  /* of all running jobs together (job_run_memory); 0: 1 GB */
     unsigned cpus;          /* that jobs may run on; 0, or more than there are: all */
-    bool idle; /* none runs; they are taken, kept and steered */
+    bool idle;              /* none runs; they are taken, kept and steered */
     /* Jobs of earlier processes rest until they are asked for again (job_resume,
      * or job_submit with `once`): for commands that open a lake for a moment. */
     bool only_new;
     uint64_t wait_first_ms, wait_most_ms; /* pauses of waiting jobs; 0: a second, five minutes */
 };
 
+/* Reads what earlier processes left; a file that cannot be opened now is a line
+ * in the log, and the error of whoever wants something of it. */
 enum tn_code job_service_open(const struct job_options *options, struct job_service **ret,
                               struct tn_error *err) TN_CHECKED;
 /* Asks running jobs to stop at their next checkpoint (they are queued, not

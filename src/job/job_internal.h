@@ -153,6 +153,8 @@ struct job_run {
 const struct job_kind *job_kind_find(const struct job_service *service, const char *kind);
 /* File lock held: the file is open, and what it holds is in memory. */
 enum tn_code job_service_need_file(struct job_service *service, struct tn_error *err) TN_CHECKED;
+/* The same, but only when there is one: it is not made for looking. */
+enum tn_code job_service_need_left(struct job_service *service, struct tn_error *err) TN_CHECKED;
 /* Lock held, or file: NULL when it has ended or never was. */
 struct job *job_find(struct job_service *service, const char *id);
 

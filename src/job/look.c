@@ -106,9 +106,10 @@ static bool write_active(struct job_service *service, const char *id, struct tn_
     return job != NULL;
 }
 
-/* Without a file there are no jobs; one is not made for looking. */
+/* Without a file there are no jobs. */
 static enum tn_code need_job(struct job_service *service, const char *id, struct tn_error *err)
 {
+    TN_TRY(job_service_need_left(service, err));
     return service->db ? TN_OK : tn_fail(err, TN_ENOTFOUND, "there is no job %.60s", id);
 }
 
@@ -166,8 +167,8 @@ enum tn_code job_list(struct job_service *service, const char *state, const char
     struct list list = {.service = service, .out = out, .limit = limit};
     tn_json_open(out, '[');
     (void)pthread_mutex_lock(&service->file);
-    enum tn_code code = TN_OK;
-    if (service->db)
+    enum tn_code code = job_service_need_left(service, err);
+    if (code == TN_OK && service->db)
         code = job_db_list(service->db, state ? (int)wanted : -1, before_id, limit + 1, list_one, &list, err);
     (void)pthread_mutex_unlock(&service->file);
     TN_TRY(code);

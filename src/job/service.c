@@ -282,6 +282,22 @@ static void fill_defaults(struct job_options *options)
         options->wait_most_ms = 300000;
 }
 
+enum tn_code job_service_need_left(struct job_service *service, struct tn_error *err)
+{
+    TN_AUTO_FREE char *path = tn_asprintf("%s/jobs.db", service->options.folder);
+    return service->db || access(path, F_OK) != 0 ? TN_OK : job_service_need_file(service, err);
+}
+
+static void open_left(struct job_service *service)
+{
+    struct tn_error err = {0};
+    (void)pthread_mutex_lock(&service->file);
+    enum tn_code code = job_service_need_left(service, &err);
+    (void)pthread_mutex_unlock(&service->file);
+    if (code != TN_OK)
+        TN_LOG(TN_LOG_WARN, "jobs.unavailable", TN_FS("detail", err.detail), TN_FS("hint", err.hint));
+}
+
 enum tn_code job_service_open(const struct job_options *options, struct job_service **ret, struct tn_error *err)
 {
     TN_TRY(tn_random_init(err));
@@ -290,6 +306,7 @@ enum tn_code job_service_open(const struct job_options *options, struct job_serv
     service->options.folder = service->folder = tn_strdup(options->folder);
     fill_defaults(&service->options);
     init_locks(service);
+    open_left(service);
     *ret = service;
     return TN_OK;
 }
@@ -308,23 +325,8 @@ const struct job_kind *job_kind_find(const struct job_service *service, const ch
     return NULL;
 }
 
-/* Only when there is one: a lake without jobs does not pay for a file of them. */
-static void open_left(struct job_service *service)
-{
-    struct tn_error err = {0};
-    TN_AUTO_FREE char *path = tn_asprintf("%s/jobs.db", service->options.folder);
-    if (access(path, F_OK) != 0)
-        return;
-    (void)pthread_mutex_lock(&service->file);
-    enum tn_code code = job_service_need_file(service, &err);
-    (void)pthread_mutex_unlock(&service->file);
-    if (code != TN_OK)
-        TN_LOG(TN_LOG_WARN, "jobs.unavailable", TN_FS("detail", err.detail), TN_FS("hint", err.hint));
-}
-
 enum tn_code job_service_start(struct job_service *service, struct tn_error *err)
 {
-    open_left(service);
     if (service->options.idle)
         return TN_OK;
     service->threads = tn_calloc(service->options.running_most, sizeof *service->threads);

@@ -218,6 +218,7 @@ def test_a_file_that_cannot_be_opened(lake):
         answer = server.post("/datasets/calls/compact", params={"background": "true"})
         assert answer.status_code == 500 and answer.json()["code"] == "io_error"
         assert "jobs.db" in answer.json()["detail"] and answer.json()["hint"]
+        assert server.get("/jobs").status_code == 500
         assert server.post("/datasets/calls/compact").status_code == 200
 
 
