@@ -51,6 +51,7 @@ static void open_lake(const char *folder)
     struct tn_error err = {0};
     must(tn_random_init(&err), &err);
     must(store_open_local(folder, &lake.store, &err), &err);
+    store_sync_threads(lake.store, 12);
     must(catalog_open(lake.store, &lake.catalog, &err), &err);
     const char *folders[] = {folder};
     char spill[600];

@@ -114,12 +114,12 @@ static enum tn_code open_lake(struct gateway *gateway, const struct tn_config *c
     gateway->lake.queues = dataset_rows_queues_new();
     gateway->lake.hot = dataset_hot_new(tn_config_size(config, "cache.memory"));
     TN_TRY(tn_pool_new((size_t)tn_config_int(config, "ingest.threads"), &gateway->lake.pool, err));
+    size_t waiting =
+        (size_t)tn_config_int(config, "sql.max_queries") + (size_t)gateway->limits.max_ingests + GATEWAY_PUSHES_MAX;
     const struct outcome_options outcomes = {
         .folder = tn_path_join(gateway->arena, gateway->folder, "buckets/primary/outcomes"), .lake = &gateway->lake};
     TN_TRY(outcome_open(&outcomes, &gateway->outcomes, err));
     gateway->lake.extra = outcome_tables(gateway->outcomes);
-    size_t waiting =
-        (size_t)tn_config_int(config, "sql.max_queries") + (size_t)gateway->limits.max_ingests + GATEWAY_PUSHES_MAX;
     return tn_pool_new(waiting + SPARE_THREADS, &gateway->requests, err);
 }
 
@@ -179,6 +179,22 @@ static enum tn_code open_jobs(struct gateway *gateway, const struct tn_config *c
     return TN_OK;
 }
 
+/* Catching up is a server's work too; a short command only searches. */
+static enum tn_code open_indexes(struct gateway *gateway, struct tn_error *err)
+{
+    const struct index_options options = {
+        .lake = &gateway->lake,
+        .folder = tn_path_join(gateway->arena, gateway->folder, "state/indexes"),
+        .embedder = index_embedder_of(gateway->models),
+        .jobs = gateway->jobs,
+        .follow = !gateway->embedded,
+    };
+    TN_TRY(index_service_open(&options, &gateway->indexes, err));
+    gateway->searches = index_calls(gateway->indexes);
+    gateway->lake.calls = &gateway->searches;
+    return TN_OK;
+}
+
 static enum tn_code start_upkeep(struct gateway *gateway, const struct tn_config *config, struct tn_error *err)
 {
     const struct dataset_upkeep_options options = {
@@ -207,6 +223,7 @@ static enum tn_code open_parts(struct gateway *gateway, const struct gateway_opt
     TN_TRY(open_lake(gateway, options->config, err));
     TN_TRY(open_models(gateway, options->config, err));
     TN_TRY(open_jobs(gateway, options->config, err));
+    TN_TRY(open_indexes(gateway, err));
     openapi_write(gateway->routes, TARN_VERSION, &gateway->openapi);
     TN_TRY(watch_start(gateway, err));
     TN_TRY(server_start(gateway, err));
@@ -306,6 +323,7 @@ void gateway_close(struct gateway *gateway)
     watch_stop(gateway);
     tn_pool_free(gateway->requests);
     job_service_close(gateway->jobs);
+    index_service_close(gateway->indexes);
     dataset_upkeep_stop(gateway->upkeep);
     model_service_close(gateway->models);
     tn_pool_free(gateway->lake.pool);

@@ -25,6 +25,7 @@ struct item {
     char *source; /* a file on another file system, removed in the end */
     int fd;       /* of path, or -1 */
     bool soft;    /* no fsync */
+    bool durable; /* its bytes; not yet its name */
 };
 
 struct local_batch {
@@ -64,16 +65,25 @@ static void clear(struct local_batch *batch)
     batch->open_count = 0;
 }
 
+/* Staging files, and new objects that have their names already. */
+static void remove_files(struct local_batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        struct item *item = &batch->items[i];
+        if (item->path)
+            (void)unlink(item->path);
+        free(item->path);
+        item->path = NULL;
+    }
+}
+
 void local_batch_free(struct store_batch *base)
 {
     struct local_batch *batch = batch_of(base);
-    for (size_t i = 0; i < batch->count; i++) {
-        const struct item *item = &batch->items[i];
-        if (item->path)
-            (void)unlink(item->path);
-        if (item->source && !batch->keep_files)
-            (void)unlink(item->source);
-    }
+    remove_files(batch);
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->items[i].source && !batch->keep_files)
+            (void)unlink(batch->items[i].source);
     clear(batch);
     free(batch->items);
     free(batch);
@@ -239,22 +249,6 @@ enum tn_code local_put_file(struct store *store, const char *key, const char *lo
     return code;
 }
 
-static enum tn_code fsync_item(struct local_store *local, struct item *item, struct tn_error *err)
-{
-    TN_AUTO_CLOSE int reopened = -1;
-    int fd = item->fd;
-    if (fd < 0) {
-        fd = reopened = open(item->path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-            return tn_fail_errno(err, errno, "cannot open %s", item->path);
-    }
-    STORE_COUNT(&local->base, fsyncs, 1);
-    int injected = local_injected(local, LOCAL_FSYNC, item->key);
-    if (injected)
-        return tn_fail_errno(err, injected, "cannot make %s durable", item->path);
-    return tn_fsync_fd(fd, item->path, err);
-}
-
 static enum tn_code fail_rename(const struct item *item, int failure, const char *target, struct tn_error *err)
 {
     switch (failure) {
@@ -277,22 +271,33 @@ static enum tn_code fail_rename(const struct item *item, int failure, const char
     }
 }
 
-/* rename or link (`pointer`) to the key; *ret_errno 0 on success. A folder
- * that a concurrent delete has just removed is made again. */
-static enum tn_code name_item(struct local_store *local, const struct item *item, bool pointer, const char *target,
+/* How an object gets its key. */
+enum naming { NAME_REPLACE, NAME_NEW, NAME_POINTER };
+
+static int try_name(struct local_store *local, const struct item *item, enum naming how, const char *target)
+{
+    int result, failure = local_injected(local, how == NAME_POINTER ? LOCAL_LINK : LOCAL_RENAME, item->key);
+    if (failure)
+        return failure;
+    if (how == NAME_POINTER)
+        result = link(item->path, target);
+    else if (how == NAME_NEW)
+        result = renameat2(AT_FDCWD, item->path, AT_FDCWD, target, RENAME_NOREPLACE);
+    else
+        result = rename(item->path, target);
+    return result == 0 ? 0 : errno;
+}
+
+/* *ret_errno 0 on success. A folder that a concurrent delete has just removed
+ * is made again. */
+static enum tn_code name_item(struct local_store *local, const struct item *item, enum naming how, const char *target,
                               int *ret_errno, struct tn_error *err)
 {
     for (int tries = 0; tries < MOST_TRIES; tries++) {
-        int failure = local_injected(local, pointer ? LOCAL_LINK : LOCAL_RENAME, item->key);
-        if (failure == 0) {
-            int result = pointer ? link(item->path, target) : rename(item->path, target);
-            failure = result == 0 ? 0 : errno;
-        }
+        int failure = try_name(local, item, how, target);
         /* Some file systems have no links; this is as atomic there. */
-        if (pointer && (failure == EPERM || failure == EOPNOTSUPP || failure == ENOSYS)) {
-            int result = renameat2(AT_FDCWD, item->path, AT_FDCWD, target, RENAME_NOREPLACE);
-            failure = result == 0 ? 0 : errno;
-        }
+        if (how == NAME_POINTER && (failure == EPERM || failure == EOPNOTSUPP || failure == ENOSYS))
+            failure = try_name(local, item, NAME_NEW, target);
         *ret_errno = failure;
         if (failure != ENOENT || access(item->path, F_OK) != 0)
             return TN_OK;
@@ -307,7 +312,7 @@ static enum tn_code rename_item(struct local_store *local, struct item *item, st
     TN_AUTO_FREE char *target = local_path_of(local, item->key);
     int failure = 0;
     TN_FAULT("store.put.before_rename");
-    TN_TRY(name_item(local, item, false, target, &failure, err));
+    TN_TRY(name_item(local, item, NAME_REPLACE, target, &failure, err));
     TN_FAULT("store.put.after_rename");
     if (failure)
         return fail_rename(item, failure, target, err);
@@ -316,28 +321,55 @@ static enum tn_code rename_item(struct local_store *local, struct item *item, st
     return TN_OK;
 }
 
-/* fsyncs each folder of the items once. The distinct ones are few. */
-static enum tn_code fsync_folders(struct local_store *local, const struct local_batch *batch, struct tn_error *err)
+/* ---- making durable ---------------------------------------------------------- */
+
+/* What is to be fsynced. Paths and keys are the arena's, or outlive it. */
+struct syncing {
+    struct tn_arena *arena;
+    struct local_sync *syncs;
+    size_t count;
+};
+
+static void sync_object(struct local_store *local, struct syncing *syncing, const struct item *item)
 {
-    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
-    TN_AUTO_FREE const char **done = tn_calloc(batch->count, sizeof *done);
-    size_t done_count = 0;
+    const char *path = item->path;
+    if (!path)
+        path = tn_arena_printf(syncing->arena, "%s/%s", local->root, item->key);
+    syncing->syncs[syncing->count++] = (struct local_sync){.path = path, .key = item->key, .fd = item->fd};
+}
+
+static void sync_objects(struct local_store *local, struct syncing *syncing, const struct local_batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        if (!batch->items[i].soft && !batch->items[i].durable)
+            sync_object(local, syncing, &batch->items[i]);
+}
+
+/* Each folder of the items once. The distinct ones are few. */
+static void sync_folders(struct local_store *local, struct syncing *syncing, const struct local_batch *batch)
+{
+    size_t first = syncing->count;
     for (size_t i = 0; i < batch->count; i++) {
         const char *key = batch->items[i].key;
         if (batch->items[i].soft)
             continue;
         const char *slash = strrchr(key, '/');
-        char *folder = tn_arena_strndup(arena, key, slash ? (size_t)(slash - key) : 0);
+        const char *path =
+            tn_arena_printf(syncing->arena, "%s/%.*s", local->root, slash ? (int)(slash - key) : 0, key);
         bool known = false;
-        for (size_t d = done_count; d > 0 && !known; d--)
-            known = tn_streq(done[d - 1], folder);
-        if (known)
-            continue;
-        TN_AUTO_FREE char *path = local_path_of(local, folder);
-        TN_TRY(local_fsync_folder(local, path, key, err));
-        done[done_count++] = folder;
+        for (size_t at = syncing->count; at > first && !known; at--)
+            known = tn_streq(syncing->syncs[at - 1].path, path);
+        if (!known)
+            syncing->syncs[syncing->count++] =
+                (struct local_sync){.path = path, .key = key, .fd = -1, .folder = true};
     }
-    return TN_OK;
+}
+
+static enum tn_code sync_now(struct local_store *local, struct syncing *syncing, struct tn_error *err)
+{
+    size_t count = syncing->count;
+    syncing->count = 0;
+    return local_sync_all(local, syncing->syncs, count, err);
 }
 
 static enum tn_code fail_taken(const char *key, const char *target, struct tn_error *err)
@@ -355,7 +387,7 @@ static enum tn_code link_pointer(struct local_store *local, const struct item *p
     TN_AUTO_FREE char *target = local_path_of(local, pointer->key);
     int failure = 0;
     TN_FAULT("store.create.before_link");
-    TN_TRY(name_item(local, pointer, true, target, &failure, err));
+    TN_TRY(name_item(local, pointer, NAME_POINTER, target, &failure, err));
     TN_FAULT("store.create.after_link");
     if (failure == EEXIST)
         return fail_taken(pointer->key, target, err);
@@ -372,24 +404,71 @@ static enum tn_code link_pointer(struct local_store *local, const struct item *p
     return TN_OK;
 }
 
-static enum tn_code finish_objects(struct local_store *local, struct local_batch *batch, struct item *pointer,
+static enum tn_code rename_items(struct local_store *local, struct local_batch *batch, struct tn_error *err)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        TN_TRY(rename_item(local, &batch->items[i], err));
+    return TN_OK;
+}
+
+/* Gives a new object its key before its bytes are durable. It still goes when
+ * the batch fails. One that replaces another waits for its bytes. */
+static enum tn_code rename_early(struct local_store *local, struct item *item, struct tn_error *err)
+{
+    TN_AUTO_FREE char *target = local_path_of(local, item->key);
+    int failure = 0;
+    TN_FAULT("store.put.before_rename");
+    TN_TRY(name_item(local, item, NAME_NEW, target, &failure, err));
+    if (failure == EEXIST || failure == EINVAL || failure == ENOSYS) {
+        struct local_sync sync = {.path = item->path, .key = item->key, .fd = item->fd};
+        if (!item->soft)
+            TN_TRY(local_sync_all(local, &sync, 1, err));
+        item->durable = true;
+        TN_TRY(name_item(local, item, NAME_REPLACE, target, &failure, err));
+        if (failure == 0) {
+            free(item->path);
+            item->path = NULL;
+        }
+    } else if (failure == 0) {
+        free(item->path);
+        item->path = TN_TAKE(target);
+    }
+    TN_FAULT("store.put.after_rename");
+    return failure ? fail_rename(item, failure, target, err) : TN_OK;
+}
+
+/* Nothing refers to new objects of a commit before its pointer: they get their
+ * names first, so that one round makes bytes, names and pointer durable. */
+static enum tn_code make_durable(struct local_store *local, struct local_batch *batch, const struct item *pointer,
+                                 struct syncing *syncing, struct tn_error *err)
+{
+    TN_FAULT("store.put.before_fsync");
+    if (batch->base.hint)
+        return rename_items(local, batch, err);
+    for (size_t i = 0; pointer && i < batch->count; i++)
+        TN_TRY(rename_early(local, &batch->items[i], err));
+    sync_objects(local, syncing, batch);
+    if (pointer) {
+        sync_object(local, syncing, pointer);
+    } else {
+        TN_TRY(sync_now(local, syncing, err));
+        TN_TRY(rename_items(local, batch, err));
+    }
+    sync_folders(local, syncing, batch);
+    return sync_now(local, syncing, err);
+}
+
+static enum tn_code finish_objects(struct local_store *local, struct local_batch *batch, const struct item *pointer,
                                    struct tn_error *err)
 {
     for (size_t i = 0; i < batch->count; i++)
         TN_TRY(local_need_folder(local, batch->items[i].key, err));
     if (pointer)
         TN_TRY(local_need_folder(local, pointer->key, err));
-    TN_FAULT("store.put.before_fsync");
-    bool durable = !batch->base.hint;
-    for (size_t i = 0; durable && i < batch->count; i++)
-        if (!batch->items[i].soft)
-            TN_TRY(fsync_item(local, &batch->items[i], err));
-    if (pointer)
-        TN_TRY(fsync_item(local, pointer, err));
-    for (size_t i = 0; i < batch->count; i++)
-        TN_TRY(rename_item(local, &batch->items[i], err));
-    if (durable)
-        TN_TRY(fsync_folders(local, batch, err));
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    struct syncing syncing = {.arena = arena,
+                              .syncs = TN_ARENA_ARRAY(arena, struct local_sync, 2 * batch->count + 1)};
+    TN_TRY(make_durable(local, batch, pointer, &syncing, err));
     TN_FAULT("store.put.after_folder_sync");
     for (size_t i = 0; i < batch->count; i++) {
         if (batch->items[i].source)
@@ -412,6 +491,8 @@ enum tn_code local_batch_finish(struct store_batch *base, const char *pointer_ke
         code = finish_objects(local, batch, &pointer, err);
     if (code == TN_OK)
         code = link_pointer(local, &pointer, err);
+    else
+        remove_files(batch);
     if (pointer.path)
         (void)unlink(pointer.path);
     release_item(&pointer);

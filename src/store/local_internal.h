@@ -25,6 +25,7 @@ struct local_store {
     pthread_mutex_t lock;
     char **durable; /* hash set: folders whose name is known to be on disk */
     size_t durable_count, durable_size;
+    struct local_syncers *syncers; /* NULL: one fsync after another */
 };
 
 static inline struct local_store *local_of(struct store *store)
@@ -51,6 +52,21 @@ enum tn_code local_need_folder(struct local_store *local, const char *key, struc
 void local_forget_folders(struct local_store *local);
 /* Removes the folders above `key` that are empty. */
 void local_prune_folders(struct local_store *local, const char *key);
+
+/* local_sync.c: a file or a folder that must be durable. */
+#define LOCAL_SYNCERS_MAX 16
+struct local_sync {
+    const char *path, *key;
+    int fd; /* or -1 */
+    bool folder;
+    enum tn_code code;
+    struct tn_error error;
+};
+/* All of them; the failure of the first in the list that failed. */
+enum tn_code local_sync_all(struct local_store *local, struct local_sync *syncs, size_t count,
+                            struct tn_error *err) TN_CHECKED;
+void local_sync_threads(struct store *store, size_t threads);
+void local_syncers_free(struct local_store *local);
 
 enum tn_code local_list(struct store *store, const char *prefix, store_list_fn *callback, void *context,
                         struct tn_error *err);

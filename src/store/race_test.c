@@ -2,6 +2,7 @@
  * folders do not make puts fail. */
 #include "store/test_support.h"
 
+#include <pthread.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -100,11 +101,89 @@ static void deletes_do_not_break_puts(void **state)
         assert_int_equal(jobs[i].code, TN_OK);
 }
 
+/* ---- fsyncs at once ----------------------------------------------------------- */
+
+#define WRITERS 4
+#define COMMITS 25
+#define OBJECTS 7
+
+struct committer {
+    pthread_t thread;
+    struct store *store;
+    int number;
+    size_t failures;
+};
+
+static void *commit_often(void *argument)
+{
+    struct committer *committer = argument;
+    char key[64];
+    for (int commit = 0; commit < COMMITS; commit++) {
+        struct store_batch *batch = store_batch_new(committer->store);
+        enum tn_code code = TN_OK;
+        for (int i = 0; i < OBJECTS && code == TN_OK; i++) {
+            (void)snprintf(key, sizeof key, "t%d/f%d/%d", committer->number, i % 3, commit * OBJECTS + i);
+            code = store_batch_put(batch, key, key, strlen(key), NULL);
+        }
+        (void)snprintf(key, sizeof key, "t%d/commits/%d", committer->number, commit);
+        if (code == TN_OK)
+            code = store_batch_commit(batch, key, key, strlen(key), NULL);
+        committer->failures += code != TN_OK;
+        store_batch_free(batch);
+    }
+    return NULL;
+}
+
+static void many_batches_sync_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct committer committers[WRITERS] = {0};
+    store_sync_threads(f->store, 5);
+    struct store_counters before = store_counters(f->store);
+    for (int i = 0; i < WRITERS; i++) {
+        committers[i] = (struct committer){.store = f->store, .number = i};
+        assert_int_equal(pthread_create(&committers[i].thread, NULL, commit_often, &committers[i]), 0);
+    }
+    for (int i = 0; i < WRITERS; i++) {
+        assert_int_equal(pthread_join(committers[i].thread, NULL), 0);
+        assert_int_equal(committers[i].failures, 0);
+    }
+    for (int i = 0; i < WRITERS; i++)
+        for (int n = 0; n < COMMITS * OBJECTS; n++) {
+            const char *key = tn_arena_printf(f->arena, "t%d/f%d/%d", i, n % OBJECTS % 3, n);
+            assert_content(f, key, key);
+        }
+    /* Objects, three folders, pointer and its folder; and the folders' own names once: four and t<n>. */
+    assert_int_equal(store_counters(f->store).fsyncs - before.fsyncs, WRITERS * (COMMITS * (OBJECTS + 3 + 2) + 5));
+    assert_int_equal(staged_count(f), 0);
+}
+
+static void failed_sync_among_others(void **state)
+{
+    struct fixture *f = *state;
+    fixture_reopen(f, "eio@fsync:bad");
+    store_sync_threads(f->store, 4);
+    TN_CLEANUP(store_batch_free_p) struct store_batch *batch = store_batch_new(f->store);
+    for (int i = 0; i < 20; i++)
+        assert_ok(store_batch_put(batch, tn_arena_printf(f->arena, "d/%s%d", i == 13 ? "bad" : "good", i), "x", 1,
+                                  &test_err));
+    struct tn_error err = {0};
+    assert_int_equal(store_batch_commit(batch, "d/pointer", "p", 1, &err), TN_EIO);
+    assert_non_null(strstr(err.detail, "bad13"));
+    assert_absent(f, "d/pointer");
+    assert_absent(f, "d/good1");
+    assert_absent(f, "d/bad13");
+    store_sync_threads(f->store, 1);
+    assert_ok(store_put(f->store, "d/after", "x", 1, &test_err));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         STORE_TEST(one_winner_per_round),
         STORE_TEST(deletes_do_not_break_puts),
+        STORE_TEST(many_batches_sync_at_once),
+        STORE_TEST(failed_sync_among_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,6 +56,11 @@ void store_close(struct store *store)
         store->ops->close(store);
 }
 
+void store_sync_threads(struct store *store, size_t threads)
+{
+    store->ops->sync_threads(store, threads);
+}
+
 char *store_uri(struct store *store, struct tn_arena *arena, const char *key)
 {
     return store->ops->uri(store, arena, key);

@@ -31,13 +31,19 @@
  *     store_batch_commit(batch, "datasets/d/commits/7", pointer, n, err);
  *
  * N objects in D folders then cost N + D + 2 calls, in this order:
- *     1. every object and the pointer, still under staging names: write-out is
- *        started for all when they are added, then each is fsynced. A journaling
- *        file system does the work of all of them in the first call;
- *     2. the objects get their names (rename);
- *     3. each folder is fsynced once: everything the pointer refers to is durable;
+ *     1. every object and the pointer are written under staging names, and
+ *        write-out is started for all when they are added;
+ *     2. the objects get their names (rename). They are new, and nothing refers to
+ *        them; one that replaces another is fsynced before;
+ *     3. every object, each folder once, and the pointer are fsynced: everything
+ *        that the pointer refers to is durable, and the pointer itself. With
+ *        store_sync_threads all of it at once, which a journaling file system does
+ *        in one transaction of its journal;
  *     4. the pointer appears by link(2), which has exactly one winner;
  *     5. the pointer's folder is fsynced. Now the commit may be acknowledged.
+ * Without a pointer (store_put, store_batch_flush) the fsync of the objects comes
+ * before the rename. After a power failure before 4 a new object of a commit may
+ * be torn: nobody reads it.
  * Writing the pointer in step 1 saves the fsync that would otherwise stand
  * between 3 and 4. A folder's first use by a process adds one fsync of it and
  * of each folder above it, because a crash may have left it, or names in it, new.
@@ -62,6 +68,9 @@ struct store;
 enum tn_code store_open_local(const char *root, struct store **ret, struct tn_error *err) TN_CHECKED;
 /* No call may be under way and no batch open. NULL is fine. */
 void store_close(struct store *store);
+/* How many fsyncs of a batch may be under way at once, in threads of the store's
+ * own. 1, the default: one after another and no threads. Before the store is shared. */
+void store_sync_threads(struct store *store, size_t threads);
 TN_DEFINE_CLEANUP(struct store, store_close)
 
 /* TN_OK when `key` may name an object; TN_EREQUEST with the reason. */

@@ -13,6 +13,7 @@
 
 struct store_ops {
     void (*close)(struct store *store);
+    void (*sync_threads)(struct store *store, size_t threads);
     char *(*uri)(struct store *store, struct tn_arena *arena, const char *key);
     /* The text behind the root, not yet checked as a key; NULL when outside. */
     const char *(*below_root)(struct store *store, const char *uri);

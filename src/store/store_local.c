@@ -96,6 +96,7 @@ static enum tn_code fail_open(const struct local_store *local, const char *key, 
 static void local_close(struct store *store)
 {
     struct local_store *local = local_of(store);
+    local_syncers_free(local);
     local_forget_folders(local);
     free(local->durable);
     (void)pthread_mutex_destroy(&local->lock);
@@ -275,6 +276,7 @@ static enum tn_code local_clean_staging(struct store *store, uint64_t older_than
 
 static const struct store_ops local_ops = {
     .close = local_close,
+    .sync_threads = local_sync_threads,
     .uri = local_uri,
     .below_root = local_below_root,
     .put_file = local_put_file,

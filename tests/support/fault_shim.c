@@ -178,6 +178,12 @@ int rename(const char *from, const char *to)
     return rule_for("rename", to, word) ? refuse(word) : REAL(rename)(from, to);
 }
 
+int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags)
+{
+    char word[16];
+    return rule_for("rename", to, word) ? refuse(word) : REAL(renameat2)(from_folder, from, to_folder, to, flags);
+}
+
 int clock_gettime(clockid_t clock, struct timespec *ret)
 {
     int result = REAL(clock_gettime)(clock, ret);

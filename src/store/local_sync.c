@@ -1,0 +1,161 @@
+/* Several fsyncs at once.
+ *
+ * A journaling file system writes what all callers wait for in one transaction
+ * of its journal; one after another each of them waits for a flush of its own.
+ * Threads wait here for rounds of files; who brings a round works on it too.
+ * Without threads (the default) a round is done in its order.
+ */
+#include "base/fs.h"
+#include "store/local_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+struct round {
+    struct local_sync *syncs;
+    size_t count, taken, done;
+    struct round *next;
+};
+
+struct local_syncers {
+    struct local_store *local;
+    pthread_mutex_t mutex;
+    pthread_cond_t wanted, finished;
+    struct round *first; /* with something to take */
+    bool closing;
+    size_t count;
+    pthread_t threads[LOCAL_SYNCERS_MAX];
+};
+
+static enum tn_code sync_file(struct local_store *local, const struct local_sync *sync, struct tn_error *err)
+{
+    TN_AUTO_CLOSE int reopened = -1;
+    int fd = sync->fd;
+    if (fd < 0) {
+        fd = reopened = open(sync->path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            return tn_fail_errno(err, errno, "cannot open %s", sync->path);
+    }
+    STORE_COUNT(&local->base, fsyncs, 1);
+    int injected = local_injected(local, LOCAL_FSYNC, sync->key);
+    if (injected)
+        return tn_fail_errno(err, injected, "cannot make %s durable", sync->path);
+    return tn_fsync_fd(fd, sync->path, err);
+}
+
+static void do_one(struct local_store *local, struct local_sync *sync)
+{
+    sync->code = sync->folder ? local_fsync_folder(local, sync->path, sync->key, &sync->error)
+                              : sync_file(local, sync, &sync->error);
+}
+
+/* With the mutex held, which it gives up meanwhile. */
+static void do_next(struct local_syncers *syncers, struct round *round)
+{
+    struct local_sync *sync = &round->syncs[round->taken++];
+    if (round->taken == round->count) {
+        struct round **link = &syncers->first;
+        while (*link != round)
+            link = &(*link)->next;
+        *link = round->next;
+    }
+    pthread_mutex_unlock(&syncers->mutex);
+    do_one(syncers->local, sync);
+    pthread_mutex_lock(&syncers->mutex);
+    if (++round->done == round->count)
+        pthread_cond_broadcast(&syncers->finished);
+}
+
+static void *work(void *argument)
+{
+    struct local_syncers *syncers = argument;
+    pthread_mutex_lock(&syncers->mutex);
+    while (!syncers->closing) {
+        if (syncers->first)
+            do_next(syncers, syncers->first);
+        else
+            pthread_cond_wait(&syncers->wanted, &syncers->mutex);
+    }
+    pthread_mutex_unlock(&syncers->mutex);
+    return NULL;
+}
+
+/* ---- life ------------------------------------------------------------------ */
+
+void local_sync_threads(struct store *store, size_t threads)
+{
+    struct local_store *local = local_of(store);
+    sigset_t all, before;
+    local_syncers_free(local);
+    if (threads <= 1)
+        return;
+    struct local_syncers *syncers = tn_calloc(1, sizeof *syncers);
+    syncers->local = local;
+    (void)pthread_mutex_init(&syncers->mutex, NULL);
+    (void)pthread_cond_init(&syncers->wanted, NULL);
+    (void)pthread_cond_init(&syncers->finished, NULL);
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    /* The caller is one of them. Where threads are short, fewer do. */
+    while (syncers->count + 1 < TN_MIN(threads, (size_t)LOCAL_SYNCERS_MAX) &&
+           pthread_create(&syncers->threads[syncers->count], NULL, work, syncers) == 0)
+        syncers->count++;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    local->syncers = syncers;
+}
+
+void local_syncers_free(struct local_store *local)
+{
+    struct local_syncers *syncers = local->syncers;
+    if (!syncers)
+        return;
+    pthread_mutex_lock(&syncers->mutex);
+    syncers->closing = true;
+    pthread_cond_broadcast(&syncers->wanted);
+    pthread_mutex_unlock(&syncers->mutex);
+    for (size_t i = 0; i < syncers->count; i++)
+        (void)pthread_join(syncers->threads[i], NULL);
+    (void)pthread_cond_destroy(&syncers->wanted);
+    (void)pthread_cond_destroy(&syncers->finished);
+    (void)pthread_mutex_destroy(&syncers->mutex);
+    free(syncers);
+    local->syncers = NULL;
+}
+
+/* ---- a round ----------------------------------------------------------------- */
+
+static void run_together(struct local_syncers *syncers, struct local_sync *syncs, size_t count)
+{
+    struct round round = {.syncs = syncs, .count = count};
+    pthread_mutex_lock(&syncers->mutex);
+    struct round **end = &syncers->first;
+    while (*end)
+        end = &(*end)->next;
+    *end = &round;
+    for (size_t i = 1; i < count && i <= syncers->count; i++)
+        pthread_cond_signal(&syncers->wanted);
+    while (round.taken < round.count)
+        do_next(syncers, &round);
+    while (round.done < round.count)
+        pthread_cond_wait(&syncers->finished, &syncers->mutex);
+    pthread_mutex_unlock(&syncers->mutex);
+}
+
+enum tn_code local_sync_all(struct local_store *local, struct local_sync *syncs, size_t count, struct tn_error *err)
+{
+    bool together = local->syncers && count > 1;
+    if (together)
+        run_together(local->syncers, syncs, count);
+    for (size_t i = 0; i < count; i++) {
+        if (!together)
+            do_one(local, &syncs[i]);
+        if (syncs[i].code != TN_OK) {
+            if (err)
+                *err = syncs[i].error;
+            return syncs[i].code;
+        }
+    }
+    return TN_OK;
+}
