@@ -126,6 +126,27 @@ static enum tn_code answer_events(struct request *request, const struct where *w
     return TN_OK;
 }
 
+/* From when on there are enough events for the page: finding that takes one column
+ * of the journal, and then the others are read of few rows. */
+static enum tn_code where_newest(struct request *request, struct where *where, uint64_t limit, struct tn_error *err)
+{
+    TN_AUTO_BUF sql = {0};
+    TN_AUTO_BUF line = {0};
+    TN_AUTO_JSON *row = NULL;
+    tn_buf_printf(&sql, "SELECT min(ts) AS ts FROM (SELECT ts FROM journal%s ORDER BY ts DESC LIMIT %" PRIu64 ")",
+                  where->sql.data ? where->sql.data : "", limit + 1);
+    TN_TRY(ask(request, sql.data, where->params, &line, err));
+    if (line.len == 0)
+        return TN_OK;
+    TN_TRY(tn_json_parse(line.data, line.len, line.len, "answer of the journal", &row, err));
+    const char *ts = json_string_value(json_object_get(row, "ts"));
+    if (ts)
+        where_add(where, "ts >= CAST(", ts);
+    if (ts)
+        tn_buf_puts(&where->sql, " AS TIMESTAMPTZ)");
+    return TN_OK;
+}
+
 enum tn_code h_journal(struct request *request, struct tn_error *err)
 {
     uint64_t limit = EVENTS_DEFAULT;
@@ -141,6 +162,8 @@ enum tn_code h_journal(struct request *request, struct tn_error *err)
         code = where_time(request, &where, "until", "ts <", err);
     if (code == TN_OK)
         code = where_cursor(request, &where, err);
+    if (code == TN_OK)
+        code = where_newest(request, &where, limit, err);
     if (code == TN_OK)
         code = answer_events(request, &where, "ts DESC, event_id DESC", limit, err);
     tn_buf_release(&where.sql);

@@ -8,7 +8,7 @@ one table and keeps it in docs/benchmarks/writes.md.
 
     tests/bench/bench_writes.py [--only PART] [--no-docs] [--commits 20000]
 
-Parts: one clients upsert append history deltas hot past load.
+Parts: one clients upsert append history journal deltas hot past load.
 """
 import argparse
 import json
@@ -27,7 +27,7 @@ from bench_lake import BINARY, LOAD, WORK, Server, machine, timed  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PAGE = ROOT / "docs" / "benchmarks" / "writes.md"
-PARTS = ["one", "clients", "upsert", "append", "history", "deltas", "hot", "past", "load"]
+PARTS = ["one", "clients", "upsert", "append", "history", "journal", "deltas", "hot", "past", "load"]
 ROWS = []
 
 
@@ -248,6 +248,29 @@ def bench_history(options):
          "<= 1.5 x", holds=ratio <= 1.5)
     note("its metadata file", f"{newest / 1e6:.2f} MB, {snapshots} snapshots", "< 2 MB", holds=newest < 2e6)
     note("load of that table through REST", f"{load:.1f} ms", "< 20 ms", holds=load < 20)
+
+
+# ---- one record's life among a million events -----------------------------------------------------
+
+
+def bench_journal(options):
+    del options
+    with Server(fresh("journal")) as server:
+        ingest(server, "t", csv_of(1), key="id")
+        for part in range(10):
+            lines = (json.dumps({"id": 10 + part * 100_000 + n, "name": f"n{n}", "city": "x", "rate": 1})
+                     for n in range(100_000))
+            server.request("PUT", "/datasets/t/rows", "\n".join(lines))
+        for n in range(5):
+            put(server, "t", {"id": 777_777, "name": f"v{n}", "city": "x", "rate": 1})
+        server.request("POST", "/datasets/t/expire",  # rolls the journal
+                       json.dumps({"older_than": "2000-01-01T00:00:00Z", "preview": False}))
+        path = "/catalog/datasets/t/history/777777"
+        events = len(json.loads(server.request("GET", path))["items"])
+        one = statistics.median(timed(server.request, "GET", path)[0] for _ in range(20))
+        page = statistics.median(timed(server.request, "GET", "/journal?limit=100")[0] for _ in range(10))
+    note("one record's history among 1,000,000 events", f"{one:.1f} ms for {events} events", "< 50 ms", holds=one < 50)
+    note("the newest 100 of 1,000,000 events", f"{page:.0f} ms", "")
 
 
 # ---- reading what was written -------------------------------------------------------------------------
