@@ -41,6 +41,7 @@ struct lake {
     struct dataset_replays *replays;     /* may be NULL: forgotten moments are not told again */
     struct dataset_rows_queues *queues;  /* may be NULL: each write of rows is a commit of its own */
     const struct dataset_extra *extra;   /* may be NULL: there are no tables but datasets and the journal */
+    const struct dataset_extra *calls;   /* table functions that a module above gives; may be NULL */
 };
 
 /* SELECTs for snapshots, remembered because a busy dataset is asked for the

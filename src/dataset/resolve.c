@@ -236,6 +236,8 @@ static enum tn_code resolve(void *context, const struct engine_table_ref *ref, s
                             struct engine_relation *ret, struct tn_error *err)
 {
     struct lake *lake = context;
+    if (ref->argument_count > 0 && is_extra(lake->calls, ref->name))
+        return lake->calls->resolve(lake->calls->context, ref, arena, ret, err);
     if (ref->argument_count > 0)
         return dataset_resolve_changes(lake, ref, arena, ret, err);
     if (lake->journal && tn_str_equal_nocase(ref->name, "journal"))

@@ -1,4 +1,4 @@
-/* Table functions that stand for relations of the resolver: changes(...).
+/* Table functions that stand for relations of the resolver: changes(...), vector_search(...).
  *
  * They are not the engine's. A call is read here, its arguments are constants,
  * and in the text that runs a view takes its place, as with AT.
@@ -7,7 +7,7 @@
 
 #define ARGUMENTS_MAX 4
 
-static const char *const names[] = {"changes"};
+static const char *const names[] = {"changes", "vector_search", "keyword_search", "hybrid_search"};
 
 static const char *text_of(const json_t *object, const char *key)
 {

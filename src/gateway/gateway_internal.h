@@ -34,6 +34,7 @@
 #include "gateway/problem.h"
 #include "gateway/route.h"
 #include "gateway/tokens.h"
+#include "index/index.h"
 #include "ingest/ingest.h"
 #include "job/job.h"
 #include "model/model.h"
@@ -83,6 +84,8 @@ struct gateway {
     pthread_mutex_t event_lock; /* the list of who waits for jobs */
     struct event *events;
     struct model_service *models;
+    struct index_service *indexes;
+    struct dataset_extra searches; /* of SQL */
     struct MHD_Daemon *daemon;
     char *tls_cert, *tls_key;
     int stop_fd; /* eventfd: written by gateway_request_stop */
@@ -280,6 +283,7 @@ struct route_table gateway_write_routes(void);
 struct route_table gateway_outcome_routes(void); /* routes_outcomes.c */
 struct route_table gateway_job_routes(void);
 struct route_table gateway_iceberg_routes(void);
+struct route_table gateway_search_routes(void);
 struct route_table gateway_document_routes(void);
 struct route_table gateway_ai_routes(void);
 
@@ -368,6 +372,8 @@ route_handler h_job_list, h_job_get, h_job_cancel, h_job_pause, h_job_resume, h_
 route_handler h_compact, h_expire, h_restore, h_pin, h_unpin, h_journal, h_history;
 route_handler h_ai_providers, h_ai_models, h_ai_accept, h_ai_default, h_ai_import, h_ai_embed, h_ai_generate,
     h_openai_models, h_openai_embeddings, h_openai_chat;
+route_handler h_index_create, h_index_list, h_index_get, h_index_drop, h_index_refresh, h_index_fold, h_index_rollback,
+    h_index_evaluate, h_vector_search, h_search;
 route_handler h_token_list, h_token_add, h_token_revoke;
 route_handler h_iceberg_config, h_iceberg_oauth, h_iceberg_namespaces, h_iceberg_namespace, h_iceberg_namespace_head,
     h_iceberg_tables, h_iceberg_table, h_iceberg_table_head;

@@ -308,6 +308,7 @@ static void join_routes(void)
     add_routes(gateway_job_routes());
     add_routes(gateway_document_routes());
     add_routes(gateway_ai_routes());
+    add_routes(gateway_search_routes());
     add_routes(gateway_iceberg_routes());
 }
 

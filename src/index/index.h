@@ -221,9 +221,9 @@ void index_answer_write(const struct index_answer *answer, bool explain, struct 
 
 /* ---- in SQL ------------------------------------------------------------------------ */
 
-/* vector_search, keyword_search and hybrid_search: ('index', 'text' [, k [, 'filter']]).
- * For the lake's resolver: the hits as a relation. */
-enum tn_code index_resolve_call(void *service, const struct engine_table_ref *ref, struct tn_arena *arena,
-                                struct engine_relation *ret, struct tn_error *err) TN_CHECKED;
+/* vector_search, keyword_search and hybrid_search: ('index', 'text' [, k [, 'filter']])
+ * give doc_id, chunk_no, field, score, rank, text, and the dataset's key where it
+ * is one column. For struct lake's calls. */
+struct dataset_extra index_calls(struct index_service *service);
 
 #endif

@@ -167,3 +167,17 @@ def test_columns_are_chosen_and_mistakes_named(server):
     assert created.status_code == 200, created.text
     assert server.get("/vectors/indexes/people").json()["text_columns"] == ["summary"]
     assert server.post("/search", json={"query": "x", "index": "peeple"}).json()["hint"] == 'did you mean "people"?'
+
+
+def test_searches_in_sql(people):
+    answer = people.query("select id, p.city, h.rank, h.score > 0 from hybrid_search('people', "
+                          "'run our cloud containers', 5, 'city = ''Chicago''') h join people p using (id) "
+                          "order by h.rank")
+    assert len(answer["rows"]) == 5
+    assert all(row[0] % 5 == 0 and row[1] == "Chicago" and row[3] for row in answer["rows"])
+    assert people.query("select doc_id from keyword_search('people', 'number42')")["rows"] == [["42"]]
+    assert people.query("select count(*) from keyword_search('people', 'nobodysaysthis')")["rows"] == [[0]]
+    assert people.query("select count(*) from vector_search('people', 'a nurse', 7)")["rows"] == [[7]]
+    wrong = people.post("/query/sql", json={"sql": "select * from vector_search('people')"})
+    assert (wrong.status_code, wrong.json()["code"]) == (400, "sql_error")
+    assert people.post("/query/sql", json={"sql": "select * from vector_search('nosuch', 'x')"}).status_code == 404
