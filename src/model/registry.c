@@ -96,12 +96,15 @@ static enum tn_code adopt_all(struct model_service *service, const json_t *docum
     const char *embed = NULL, *chat = NULL;
     json_t *models = NULL;
     const struct tn_json_field fields[] = {
-        {.name = "format", .kind = TN_JSON_INT, .ret = &version, .required = true, .min = 1, .max = REGISTRY_VERSION},
+        {.name = "format", .kind = TN_JSON_INT, .ret = &version, .required = true},
         {.name = "default_embed", .kind = TN_JSON_STRING, .ret = &embed},
         {.name = "default_chat", .kind = TN_JSON_STRING, .ret = &chat},
         {.name = "models", .kind = TN_JSON_ARRAY, .ret = &models, .required = true},
     };
     TN_TRY(tn_json_read(document, "the registry", fields, TN_COUNT(fields), err));
+    if (version != REGISTRY_VERSION)
+        return tn_fail(err, TN_ECORRUPT, "format %lld is not one that this version of Tarn reads",
+                       (long long)version);
     for (size_t i = 0; i < json_array_size(models); i++)
         TN_TRY(adopt_entry(service, json_array_get(models, i), err));
     service->default_embed = embed ? tn_strdup(embed) : NULL;
