@@ -99,7 +99,7 @@ class Ingest:
 class Rows:
     """Keyed rows under upserts, patches, deletes, with compaction and expiry."""
     acts = ("upsert", "upsert", "upsert", "append", "patch", "delete", "delete_where", "upsert_file", "compact",
-            "expire")
+            "compact_job", "expire")
 
     def __init__(self, dataset="accounts", owner="a", count=12):
         self.dataset, self.owner = dataset, owner
@@ -172,6 +172,9 @@ class Rows:
 
     def compact(self, _dice):
         return "POST", "/compact", {"json": {}}, self.now
+
+    def compact_job(self, _dice):
+        return "POST", "/compact", {"params": {"background": "true", "wait": 60}, "json": {}}, self.now
 
     def expire(self, _dice):
         return "POST", "/expire", {"json": {"older_than": "2100-01-01T00:00:00Z", "keep": 3}}, self.now
