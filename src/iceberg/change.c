@@ -90,6 +90,7 @@ static enum tn_code change_result(struct change_state *state, const struct icebe
         if (snapshot)
             TN_TRY(check_snapshot(table, next, snapshot, err));
     }
+    held_add_version(table->store, next);
     *ret = TN_TAKE(next);
     return TN_OK;
 }
@@ -332,6 +333,7 @@ enum tn_code iceberg_change_register(const struct iceberg_table *table, int64_t 
     inner->shown.version = version;
     inner->shown.key = tn_arena_strdup(inner->arena, key);
     inner->checkpoint = version;
+    held_add_version(table->store, next);
     *ret = TN_TAKE(next);
     return TN_OK;
 }

@@ -130,24 +130,7 @@ static void put_history(const struct change_state *state, struct tn_json *json)
         put_pieces(json, "statistics", &state->statistics);
     if (state->partition_statistics.count)
         put_pieces(json, "partition-statistics", &state->partition_statistics);
-    tn_json_key(json, "snapshot-log");
-    tn_json_open(json, '[');
-    for (size_t i = 0; i < state->log_count; i++) {
-        tn_json_open(json, '{');
-        put_int(json, "timestamp-ms", state->log[i].timestamp_ms);
-        put_int(json, "snapshot-id", state->log[i].snapshot_id);
-        tn_json_close(json, '}');
-    }
-    tn_json_close(json, ']');
-    tn_json_key(json, "metadata-log");
-    tn_json_open(json, '[');
-    for (size_t i = 0; i < state->file_count; i++) {
-        tn_json_open(json, '{');
-        put_int(json, "timestamp-ms", state->files[i].timestamp_ms);
-        tn_json_kstr(json, "metadata-file", state->files[i].file);
-        tn_json_close(json, '}');
-    }
-    tn_json_close(json, ']');
+    metadata_put_logs(json, state->log, state->log_count, state->files, state->file_count);
 }
 
 static enum tn_code check_complete(const struct change_state *state, struct tn_error *err)

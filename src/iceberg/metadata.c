@@ -133,3 +133,30 @@ int64_t iceberg_snapshot_count(const struct iceberg_snapshot *snapshot, const ch
     int64_t value = 0;
     return text && tn_parse_i64(text, &value) && value >= 0 ? value : fallback;
 }
+
+static void metadata_put_log(struct tn_json *json, const char *member, const struct iceberg_log_entry *entries,
+                             size_t count)
+{
+    tn_json_key(json, member);
+    tn_json_open(json, '[');
+    for (size_t i = 0; i < count; i++) {
+        tn_json_open(json, '{');
+        tn_json_key(json, "timestamp-ms");
+        tn_json_int(json, entries[i].timestamp_ms);
+        if (entries[i].file) {
+            tn_json_kstr(json, "metadata-file", entries[i].file);
+        } else {
+            tn_json_key(json, "snapshot-id");
+            tn_json_int(json, entries[i].snapshot_id);
+        }
+        tn_json_close(json, '}');
+    }
+    tn_json_close(json, ']');
+}
+
+void metadata_put_logs(struct tn_json *json, const struct iceberg_log_entry *snapshots, size_t snapshot_count,
+                       const struct iceberg_log_entry *files, size_t file_count)
+{
+    metadata_put_log(json, "snapshot-log", snapshots, snapshot_count);
+    metadata_put_log(json, "metadata-log", files, file_count);
+}

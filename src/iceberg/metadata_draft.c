@@ -406,24 +406,8 @@ static void draft_write_history(const struct metadata *next, struct tn_json *jso
     for (size_t i = 0; i < shown->snapshot_count; i++)
         tn_json_raw(json, shown->snapshots[i]->json, shown->snapshots[i]->json_length);
     tn_json_close(json, ']');
-    tn_json_key(json, "snapshot-log");
-    tn_json_open(json, '[');
-    for (size_t i = 0; i < shown->snapshot_log_count; i++) {
-        tn_json_open(json, '{');
-        draft_key_int(json, "timestamp-ms", shown->snapshot_log[i].timestamp_ms);
-        draft_key_int(json, "snapshot-id", shown->snapshot_log[i].snapshot_id);
-        tn_json_close(json, '}');
-    }
-    tn_json_close(json, ']');
-    tn_json_key(json, "metadata-log");
-    tn_json_open(json, '[');
-    for (size_t i = 0; i < shown->metadata_log_count; i++) {
-        tn_json_open(json, '{');
-        draft_key_int(json, "timestamp-ms", shown->metadata_log[i].timestamp_ms);
-        tn_json_kstr(json, "metadata-file", shown->metadata_log[i].file);
-        tn_json_close(json, '}');
-    }
-    tn_json_close(json, ']');
+    metadata_put_logs(json, shown->snapshot_log, shown->snapshot_log_count, shown->metadata_log,
+                      shown->metadata_log_count);
 }
 
 static void draft_write(struct metadata *next, size_t expected_bytes)
@@ -454,11 +438,9 @@ static void draft_extend_log(struct metadata_draft *draft)
     for (size_t i = 0; i < draft->property_count; i++)
         if (tn_streq(draft->properties[i].key, METADATA_LOG_PROPERTY))
             text = draft->properties[i].value;
-    int64_t limit = METADATA_DEFAULT_LOG;
-    if (text && (!tn_parse_i64(text, &limit) || limit < 1))
-        limit = METADATA_DEFAULT_LOG;
+    size_t limit = metadata_log_limit(text);
     size_t total = base->metadata_log_count + (base->uri != NULL);
-    size_t count = TN_MIN(total, (size_t)limit), skip = total - count;
+    size_t count = TN_MIN(total, limit), skip = total - count;
     struct iceberg_log_entry *log = TN_ARENA_ARRAY(draft->next->arena, struct iceberg_log_entry, count);
     for (size_t i = 0; i < count; i++) {
         bool last = skip + i == base->metadata_log_count;

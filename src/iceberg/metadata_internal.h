@@ -133,5 +133,8 @@ enum tn_code metadata_next(const struct iceberg_metadata *base, const char *json
                            struct tn_error *err) TN_CHECKED;
 /* The length of the metadata log that the property (or NULL) asks for. */
 size_t metadata_log_limit(const char *property);
+/* The members "snapshot-log" and "metadata-log" of a document. */
+void metadata_put_logs(struct tn_json *json, const struct iceberg_log_entry *snapshots, size_t snapshot_count,
+                       const struct iceberg_log_entry *files, size_t file_count);
 
 #endif

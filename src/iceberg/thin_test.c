@@ -293,6 +293,38 @@ static void readers_keep_what_they_read(void **state)
     assert_sound(f, newest);
 }
 
+/* A version that another engine's commit made is held like one of ours. */
+static void readers_keep_what_a_client_made(void **state)
+{
+    struct fixture *f = *state;
+    struct iceberg_metadata *old = test_append(f, test_append(f, test_create(f), 0, 1), 1, 1);
+    struct iceberg_metadata *made = NULL, *replaced = NULL, *newest = NULL;
+    const struct iceberg_origin origin = {.agent = "a client", .at_ms = 1};
+    const char updates[] = "[{\"action\":\"set-properties\",\"updates\":{\"a\":\"b\"}}]";
+    const struct iceberg_change change = {
+        .requirements = "[]", .requirements_length = 2, .updates = updates, .updates_length = sizeof updates - 1};
+    assert_ok(iceberg_change_apply(&f->table, old, old->version + 1, &change, &made, &test_err));
+    assert_ok(iceberg_version_publish(&f->table, old, made, false, &origin, &test_err));
+    iceberg_metadata_unref(old);
+    struct iceberg_tx *tx = iceberg_tx_new(&f->table, made);
+    iceberg_tx_remove_all(tx);
+    assert_ok(iceberg_tx_add_file(tx, test_data_file(f, made, 9, 9), &test_err));
+    assert_ok(iceberg_tx_commit(tx, &replaced, &test_err));
+    iceberg_tx_free(tx);
+    tx = iceberg_tx_new(&f->table, replaced);
+    for (size_t i = 0; i < 2; i++)
+        iceberg_tx_forget_snapshot(tx, replaced->snapshots[i]->id);
+    assert_ok(iceberg_tx_commit(tx, &newest, &test_err));
+    iceberg_tx_free(tx);
+    iceberg_metadata_unref(replaced);
+    f->table.cache = NULL;
+    assert_int_equal(sweep(f), 0);
+    iceberg_metadata_unref(made);
+    assert_int_equal(sweep(f), 6); /* two data files, their manifests and lists */
+    assert_sound(f, newest);
+    iceberg_metadata_unref(newest);
+}
+
 struct sweeper {
     struct fixture *f;
     atomic_bool stop;
@@ -352,6 +384,7 @@ int main(void)
         cmocka_unit_test(format_1_goes_by_parents),
         TABLE_TEST(a_commit_under_way_is_left_alone),
         TABLE_TEST(readers_keep_what_they_read),
+        TABLE_TEST(readers_keep_what_a_client_made),
         TABLE_TEST(sweeps_beside_commits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
