@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BATCH_FILES 200
+#define BATCH_FILES 500
 #define BATCH_BYTES ((uint64_t)64 << 20)
 #define DEPTH_MAX   64
 #define BOUNDARY    "tarn-documents-"

@@ -226,8 +226,10 @@ static enum tn_code read_pages(int fd, struct pages *pages, struct tn_error *err
         }
     }
     TN_TRY(tool_end(&tool, "pdftotext", err));
-    while (pages->done < pages->most)
-        end_page(pages);
+    if (pages->done == 0)
+        return tn_fail(err, TN_EUNREADABLE, "the PDF is damaged: none of its %u pages can be read", pages->most);
+    if (pages->done < pages->most)
+        outline_warn(pages->outline, "only %u of %u pages can be read", pages->done, pages->most);
     return TN_OK;
 }
 

@@ -3,7 +3,7 @@
 #include <strings.h>
 
 #define HEADERS_MAX ((size_t)8 << 10)
-#define PARTS_MAX   64
+#define PARTS_MAX   1000
 #define PADDING_MAX ((size_t)100) /* spaces behind a boundary */
 
 struct multipart {
