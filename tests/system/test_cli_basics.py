@@ -8,8 +8,9 @@ import pytest
 
 from tests.support.cli import BINARY, environment, tarn
 
-COMMANDS = ["init", "serve", "ingest", "preview", "sql", "datasets", "describe", "sample", "snapshots", "rows", "history",
-            "journal", "restore", "compact", "expire", "pin", "unpin", "drop", "rejects", "doctor", "config", "token", "demo", "version", "help"]
+COMMANDS = ["init", "serve", "ingest", "preview", "sql", "datasets", "describe", "sample", "snapshots", "rows",
+            "history", "journal", "outcomes", "restore", "compact", "jobs", "expire", "pin", "unpin", "index",
+            "search", "drop", "rejects", "doctor", "config", "embed", "model", "token", "demo", "version", "help"]
 
 
 def test_version():
@@ -132,7 +133,7 @@ def complete(*words, **options):
 
 
 def test_words_for_the_shells_completion(tmp_path):
-    assert complete("in") == ["init", "ingest"]
+    assert complete("in") == ["init", "ingest", "index"]
     assert set(COMMANDS) == set(complete(""))
     assert complete("sql", "--out") == ["--output"]
     assert complete("config", "") == ["show", "check"]
