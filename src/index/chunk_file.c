@@ -382,6 +382,18 @@ enum tn_code chunk_file_get(struct chunk_file *file, int64_t id, struct chunk_re
     return TN_OK;
 }
 
+uint32_t chunk_file_length(struct chunk_file *file, int64_t id)
+{
+    struct record_head head;
+    uint64_t offset = 0, limit = atomic_load(&file->log.length);
+    if (id >= 0 && id < chunk_file_limit(file))
+        memcpy(&offset, bytes_at(&file->map, place_of(id)), sizeof offset);
+    if (offset < HEAD_BYTES || limit < sizeof head || offset > limit - sizeof head)
+        return 0;
+    memcpy(&head, bytes_at(&file->log, offset), sizeof head);
+    return head.text_length;
+}
+
 int64_t chunk_file_limit(struct chunk_file *file)
 {
     uint64_t length = atomic_load(&file->map.length);

@@ -1,7 +1,8 @@
 /* The chunks and their words, in SQLite. */
 #include "index/keyword.h"
 
-#include <sqlite3.h>
+#include "index/keyword_rank.h"
+
 #include <unistd.h>
 
 static const char schema[] =
@@ -36,6 +37,7 @@ struct keyword_reader {
     char *path;
     sqlite3_stmt *find, *search[2][2]; /* by whether there is a filter, and a limit */
     const struct keyword_search *current;
+    struct keyword_lengths lengths;
 };
 
 static enum tn_code db_fail(sqlite3 *db, const char *path, struct tn_error *err)
@@ -227,15 +229,18 @@ enum tn_code keyword_reader_open(const char *path, struct keyword_reader **ret, 
     if (sqlite3_create_function_v2(reader->db, "tarn_passes", 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, reader, passes,
                                    NULL, NULL, NULL) != SQLITE_OK)
         return db_fail(reader->db, path, err);
+    if (keyword_rank_register(reader->db, &reader->lengths) != SQLITE_OK)
+        return db_fail(reader->db, path, err);
     TN_TRY(
         exec(reader->db, "PRAGMA query_only=ON; PRAGMA cache_size=-16000; PRAGMA mmap_size=268435456;", path, err));
     TN_TRY(prepare(reader->db, "SELECT id FROM chunks WHERE hash = ? LIMIT 1", path, &reader->find, err));
     for (int filtered = 0; filtered < 2; filtered++)
         for (int limited = 0; limited < 2; limited++) {
             char sql[200];
-            snprintf(sql, sizeof sql,
-                     "SELECT rowid, bm25(words) AS score FROM words WHERE words MATCH ?1%s ORDER BY score, rowid%s",
-                     filtered ? " AND tarn_passes(rowid)" : "", limited ? " LIMIT ?2" : "");
+            snprintf(
+                sql, sizeof sql,
+                "SELECT rowid, tarn_rank(words) AS score FROM words WHERE words MATCH ?1%s ORDER BY score, rowid%s",
+                filtered ? " AND tarn_passes(rowid)" : "", limited ? " LIMIT ?2" : "");
             TN_TRY(prepare(reader->db, sql, path, &reader->search[filtered][limited], err));
         }
     *ret = TN_TAKE(reader);
@@ -260,6 +265,9 @@ enum tn_code keyword_search(struct keyword_reader *reader, const struct keyword_
     enum tn_code result = TN_OK;
     int code;
     reader->current = search;
+    reader->lengths = (struct keyword_lengths){.of = search->length_of,
+                                               .context = search->context,
+                                               .usual = search->usual_length ? search->usual_length : 1};
     bind_text(statement, 1, search->expression, strlen(search->expression));
     if (search->most > 0)
         (void)sqlite3_bind_int64(statement, 2, (int64_t)search->most);

@@ -65,6 +65,8 @@ struct keyword_search {
     const char *expression; /* of keyword_query */
     bool (*passes)(void *context, int64_t id);
     bool (*each)(void *context, int64_t id, double score);
+    uint32_t (*length_of)(void *context, int64_t id); /* bytes of a chunk's text; NULL: length does not count */
+    uint32_t usual_length;                            /* with length_of: bytes of a usual chunk */
     void *context;
     size_t most; /* 0: as many as `each` wants; else sorting is cheaper */
 };

@@ -80,6 +80,19 @@ static bool passes(void *context, int64_t id)
     return allowed_has(leg->search->allowed, id);
 }
 
+static uint32_t length_of(void *context, int64_t id)
+{
+    const struct word_leg *leg = context;
+    return chunk_file_length(leg->search->logical->chunks, id);
+}
+
+/* Half a chunk of words of four letters. */
+static uint32_t usual_length(const struct search *search)
+{
+    uint32_t size = search->logical->definition.chunk_size;
+    return (size ? size : 256) * 2;
+}
+
 static bool is_new_doc(struct word_leg *leg, int64_t id)
 {
     uint64_t doc = doc_of(leg->search->logical, id);
@@ -118,6 +131,8 @@ enum tn_code search_words(struct search *search, struct tn_error *err)
     const struct keyword_search wanted = {.expression = search->expression,
                                           .passes = search->allowed ? passes : NULL,
                                           .each = take_match,
+                                          .length_of = length_of,
+                                          .usual_length = usual_length(search),
                                           .context = &leg,
                                           .most = search->query->per_doc ? 0 : search->width};
     TN_TRY(keyword_search(search->reader->words, &wanted, err));

@@ -1,0 +1,100 @@
+/* BM25 over FTS5's own lists. */
+#include "index/keyword_rank.h"
+
+#include "base/base.h"
+
+#include <math.h>
+
+#define K1 1.2
+#define B  0.75
+
+struct weights {
+    double *idf; /* of each phrase */
+    int count;
+};
+
+static void weights_free(void *pointer)
+{
+    struct weights *weights = pointer;
+    free(weights->idf);
+    free(weights);
+}
+
+static int count_row(const Fts5ExtensionApi *api, Fts5Context *context, void *count)
+{
+    (void)api;
+    (void)context;
+    ++*(sqlite3_int64 *)count;
+    return SQLITE_OK;
+}
+
+static int weights_make(const Fts5ExtensionApi *api, Fts5Context *context, struct weights **ret)
+{
+    sqlite3_int64 total = 0;
+    int code = api->xRowCount(context, &total);
+    struct weights *weights = tn_calloc(1, sizeof *weights);
+    weights->count = api->xPhraseCount(context);
+    weights->idf = tn_calloc((size_t)weights->count + 1, sizeof *weights->idf);
+    for (int i = 0; i < weights->count && code == SQLITE_OK; i++) {
+        sqlite3_int64 rows = 0;
+        code = api->xQueryPhrase(context, i, &rows, count_row);
+        weights->idf[i] = log(1 + ((double)(total - rows) + 0.5) / ((double)rows + 0.5));
+    }
+    if (code == SQLITE_OK)
+        code = api->xSetAuxdata(context, weights, weights_free);
+    else
+        weights_free(weights);
+    *ret = weights;
+    return code;
+}
+
+static double occurrences(const Fts5ExtensionApi *api, Fts5Context *context, int phrase, int *ret_code)
+{
+    Fts5PhraseIter iter;
+    int column, offset, count = 0;
+    *ret_code = api->xPhraseFirst(context, phrase, &iter, &column, &offset);
+    for (; *ret_code == SQLITE_OK && column >= 0; api->xPhraseNext(context, &iter, &column, &offset))
+        count++;
+    return count;
+}
+
+static void rank_row(const Fts5ExtensionApi *api, Fts5Context *context, sqlite3_context *result, int count,
+                     sqlite3_value **values)
+{
+    const struct keyword_lengths *lengths = api->xUserData(context);
+    struct weights *weights = api->xGetAuxdata(context, 0);
+    int code = weights ? SQLITE_OK : weights_make(api, context, &weights);
+    double length = 1, score = 0;
+    (void)count;
+    (void)values;
+    if (lengths->of)
+        length = (double)lengths->of(lengths->context, api->xRowid(context)) / (double)lengths->usual;
+    for (int i = 0; code == SQLITE_OK && i < weights->count; i++) {
+        double times = occurrences(api, context, i, &code);
+        score += weights->idf[i] * times * (K1 + 1) / (times + K1 * (1 - B + B * length));
+    }
+    if (code != SQLITE_OK)
+        sqlite3_result_error_code(result, code);
+    else
+        sqlite3_result_double(result, -score);
+}
+
+static fts5_api *api_of(sqlite3 *db)
+{
+    fts5_api *api = NULL;
+    sqlite3_stmt *statement = NULL;
+    if (sqlite3_prepare_v2(db, "SELECT fts5(?1)", -1, &statement, NULL) != SQLITE_OK)
+        return NULL;
+    (void)sqlite3_bind_pointer(statement, 1, &api, "fts5_api_ptr", NULL);
+    (void)sqlite3_step(statement);
+    (void)sqlite3_finalize(statement);
+    return api;
+}
+
+int keyword_rank_register(sqlite3 *db, const struct keyword_lengths *lengths)
+{
+    fts5_api *api = api_of(db);
+    if (!api)
+        return SQLITE_ERROR;
+    return api->xCreateFunction(api, "tarn_rank", (void *)(uintptr_t)lengths, rank_row, NULL);
+}
