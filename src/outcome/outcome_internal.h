@@ -57,7 +57,7 @@ struct outcome_store {
 /* ---- store.c ------------------------------------------------------------------ */
 
 /* The folder, the log and a database, with everything applied. `writing` held.
- * TN_ENOTFOUND when nothing was ever recorded and create is off. */
+ * The log's lock not held. TN_ENOTFOUND when nothing was ever recorded and create is off. */
 enum tn_code outcome_ready(struct outcome_store *store, bool create, struct tn_error *err) TN_CHECKED;
 /* The database went bad while it was used: on with a temporary one. `writing` held. */
 enum tn_code outcome_degrade(struct outcome_store *store, const struct tn_error *why,

@@ -133,12 +133,12 @@ enum tn_code outcome_degrade(struct outcome_store *store, const struct tn_error 
     return open_and_fill(store, "", &store->db, err);
 }
 
+/* With the log's lock: other processes neither append nor make the file meanwhile. */
 static enum tn_code open_database(struct outcome_store *store, struct tn_error *err)
 {
     struct tn_error why = {0};
     struct outcome_db *db = NULL;
-    if (store->db && !(atomic_load(&store->degraded) && tn_now_us() >= store->retry_us))
-        return TN_OK;
+    TN_TRY(log_follow(&store->log, err));
     if (open_file(store, &db, &why) == TN_OK) {
         if (atomic_load(&store->degraded))
             TN_LOG(TN_LOG_INFO, "outcome.recovered", TN_FS("file", store->db_path),
@@ -178,7 +178,13 @@ static enum tn_code open_log(struct outcome_store *store, bool create, struct tn
 enum tn_code outcome_ready(struct outcome_store *store, bool create, struct tn_error *err)
 {
     TN_TRY(open_log(store, create, err));
-    return open_database(store, err);
+    if (store->db && !(atomic_load(&store->degraded) && tn_now_us() >= store->retry_us))
+        return TN_OK;
+    TN_TRY(log_lock(&store->log, err));
+    enum tn_code code = open_database(store, err);
+    atomic_store(&store->last_id, store->log.last_id);
+    log_unlock(&store->log);
+    return code;
 }
 
 enum tn_code outcome_rebuild(struct outcome_store *store, struct tn_error *err)
