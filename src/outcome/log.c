@@ -346,7 +346,7 @@ enum tn_code log_read(const char *folder, int64_t from, int64_t to, log_entry_fn
     for (size_t i = at - 1; i < segments.count && last_id < to; i++) {
         TN_AUTO_FREE char *path = segment_path(folder, segments.first[i]);
         TN_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-        uint64_t size, offset = 0;
+        uint64_t size = 0, offset = 0;
         if (fd < 0)
             return tn_fail_errno(err, errno, "cannot open %s", path);
         TN_TRY(file_size(fd, path, &size, err));
