@@ -31,7 +31,7 @@ static void say(struct outcome_check *check, const char *format, ...)
 static enum tn_code sum_database(struct outcome_db *db, struct sums *ret, int64_t *ret_models, struct tn_error *err)
 {
     TN_CLEANUP(db_finalize_p) sqlite3_stmt *statement = NULL;
-    bool row;
+    bool row = false;
     TN_TRY(
         db_prepare(db,
                    "SELECT count(*), coalesce(sum(success), 0), coalesce(sum(timeout), 0), "

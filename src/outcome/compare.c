@@ -57,7 +57,7 @@ static enum tn_code count_since(struct outcome_db *db, int64_t since_us, struct 
 {
     TN_CLEANUP(db_finalize_p) sqlite3_stmt *statement = NULL;
     char time[TN_TIME_TEXT];
-    bool row;
+    bool row = false;
     TN_TRY(db_prepare(db,
                       "SELECT count(*), total(success), total(timeout), total(tokens_used), total(cost_usd) "
                       "FROM model_outcomes WHERE task_type = ?1 AND model_id = ?2 AND timestamp >= ?3",

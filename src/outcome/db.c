@@ -129,7 +129,7 @@ static enum tn_code step_once(struct outcome_db *db, enum db_statement which, bo
 
 static enum tn_code finish(struct outcome_db *db, enum db_statement which, struct tn_error *err)
 {
-    bool row;
+    bool row = false;
     enum tn_code code = step_once(db, which, &row, err);
     (void)sqlite3_reset(db->statements[which]);
     return code;
@@ -412,7 +412,7 @@ enum tn_code db_clear(struct outcome_db *db, struct tn_error *err)
 static enum tn_code count_of(struct outcome_db *db, const char *sql, int64_t *ret, struct tn_error *err)
 {
     TN_CLEANUP(db_finalize_p) sqlite3_stmt *statement = NULL;
-    bool row;
+    bool row = false;
     TN_TRY(db_prepare(db, sql, &statement, err));
     TN_TRY(db_step(db, statement, &row, err));
     *ret = row ? sqlite3_column_int64(statement, 0) : 0;
@@ -439,7 +439,7 @@ enum tn_code db_recount(struct outcome_db *db, bool repair, int64_t *ret_wrong, 
 enum tn_code db_examine(struct outcome_db *db, struct tn_arena *arena, const char **ret_text, struct tn_error *err)
 {
     TN_CLEANUP(db_finalize_p) sqlite3_stmt *statement = NULL;
-    bool row;
+    bool row = false;
     TN_TRY(db_prepare(db, "PRAGMA quick_check(1)", &statement, err));
     TN_TRY(db_step(db, statement, &row, err));
     const char *text = row ? db_text(statement, 0, arena) : "no answer";

@@ -123,7 +123,7 @@ static enum tn_code walk(int fd, const char *path, uint64_t size, uint64_t *offs
     TN_AUTO_BUF work = {0};
     while (*offset < size && *last_id < to) {
         struct log_frame frame;
-        bool whole;
+        bool whole = false;
         TN_TRY(read_frame(fd, path, *offset, size, &work, &frame, &whole, err));
         if (!whole)
             return TN_OK;
@@ -219,7 +219,7 @@ static enum tn_code mend_end(struct outcome_log *log, const char *path, uint64_t
 static enum tn_code follow_segment(struct outcome_log *log, struct tn_error *err)
 {
     TN_AUTO_FREE char *path = segment_path(log->folder, log->segment);
-    uint64_t size;
+    uint64_t size = 0;
     TN_TRY(file_size(log->fd, path, &size, err));
     if (size < log->size) /* an append that failed was taken back, or somebody cut it */
         return tn_fail(err, TN_ECORRUPT, "%s became shorter", path);

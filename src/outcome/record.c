@@ -109,7 +109,7 @@ static enum tn_code judge(struct outcome_store *store, struct keys *keys, struct
     request->kept_count = 0;
     for (size_t i = 0; i < request->count; i++) {
         const struct outcome_entry *entry = &request->entries[i];
-        bool known;
+        bool known = false;
         enum tn_code code = is_known(store, keys, entry, arena, &known, &request->error);
         if (code != TN_OK) {
             request->kept_count = 0;
