@@ -200,11 +200,14 @@ static enum tn_code flush(struct ingest_documents *documents, struct tn_error *e
         TN_TRY(table_commit(&documents->pages, documents->lake, documents->pages_dataset, &lineage, &commit, err));
         documents->pages_snapshot_id = commit.snapshot_id;
     }
+    TN_FAULT("documents.after_pages");
     TN_TRY(delete_stale(documents, false, err));
+    TN_FAULT("documents.after_stale_pages");
     if (documents->documents.rows) {
         TN_TRY(table_commit(&documents->documents, documents->lake, documents->dataset, &lineage, &commit, err));
         documents->snapshot_id = commit.snapshot_id;
     }
+    TN_FAULT("documents.after_documents");
     TN_TRY(delete_stale(documents, true, err));
     documents->stale_count = 0;
     documents->batch++;

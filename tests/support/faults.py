@@ -17,6 +17,7 @@ from tests.support.tarn import ROOT, Server
 # Points that no request of a lake passes yet, and where they are visited.
 ELSEWHERE = {
     r"vector\..*": "src/vector: their own crash tests",
+    r"documents\..*": "tests/system/test_documents.py",
 }
 
 

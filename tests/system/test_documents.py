@@ -2,6 +2,7 @@
 import shutil
 
 import pytest
+import requests
 
 from tests.support import papers, tarn
 
@@ -210,3 +211,21 @@ def test_many_small_files(server, tmp_path):
     assert "450 documents" in done.stdout
     assert server.sql("select count(*) n, count(distinct doc_id) d, sum(sections) s from many") == [
         {"n": 450, "d": 450, "s": 450}]
+
+
+@pytest.mark.parametrize("point", ["documents.after_pages", "documents.after_stale_pages", "documents.after_documents"])
+def test_killed_between_commits(lake, point):
+    """The row of the document comes last: the same call again completes."""
+    old, new = {"a.md": b"# One\n# Two\n# Three\n"}, {"a.md": b"# Uno\n", "b.md": b"# B\n"}
+    with tarn.Server(lake, env={"TARN_FAULT": f"{point}:2"}) as server:
+        assert counts(send(server, old)) == (1, 0, 0)
+        with pytest.raises(requests.exceptions.RequestException):
+            send(server, new)
+        server.process.wait(tarn.PATIENCE)
+    with tarn.Server(lake) as server:
+        done = point == "documents.after_documents"
+        assert (document(server, "a.md")["title"] == "Uno") == done
+        assert counts(send(server, new)) == ((0, 2, 0) if done else (2, 0, 0))
+        assert [p["heading"] for p in pages(server, "a.md")] == ["Uno"]
+        assert [p["heading"] for p in pages(server, "b.md")] == ["B"]
+        assert document(server, "a.md")["sections"] == 1
