@@ -225,12 +225,12 @@ static enum tn_code open_parts(struct gateway *gateway, const struct gateway_opt
     TN_TRY(open_jobs(gateway, options->config, err));
     TN_TRY(open_indexes(gateway, err));
     openapi_write(gateway->routes, TARN_VERSION, &gateway->openapi);
+    TN_TRY(start_upkeep(gateway, options->config, err));
     TN_TRY(watch_start(gateway, err));
     TN_TRY(server_start(gateway, err));
     TN_TRY(announce(gateway, options, err));
     warm_start(gateway);
-    TN_TRY(job_service_start(gateway->jobs, err));
-    return start_upkeep(gateway, options->config, err);
+    return job_service_start(gateway->jobs, err);
 }
 
 enum tn_code gateway_open(const struct gateway_options *options, struct gateway **ret, struct tn_error *err)
