@@ -55,6 +55,33 @@ static void expire_from(const struct iceberg_metadata *metadata, const struct da
     }
 }
 
+/* The snapshots are gone by then, whatever becomes of the note. */
+static void note_expiry(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
+                        const struct dataset_expiry *options, const struct dataset_expired *done)
+{
+    TN_AUTO_BUF value = {0};
+    struct tn_json json = tn_json_writer(&value);
+    char oldest[TN_TIME_TEXT], newest[TN_TIME_TEXT];
+    struct tn_error error = {0};
+    tn_json_open(&json, '{');
+    tn_json_ki64(&json, "snapshots", (int64_t)done->snapshots);
+    tn_json_ki64(&json, "kept", (int64_t)done->kept);
+    tn_json_kstr(&json, "oldest", tn_time_format(done->oldest_us, oldest));
+    tn_json_kstr(&json, "newest", tn_time_format(done->newest_us, newest));
+    tn_json_close(&json, '}');
+    const struct journal_event event = {
+        .operation = "expire",
+        .new_value = value.data,
+        .new_length = value.len,
+        .actor = options->actor,
+        .source = "api",
+        .reason = options->reason,
+    };
+    if (journal_note(lake->journal, name, metadata->uuid, metadata->last_sequence_number, &event, 1, &error) != TN_OK)
+        TN_LOG(TN_LOG_ERROR, "journal.note_lost", TN_FS("dataset", name), TN_FS("operation", "expire"),
+               TN_FS("error", error.detail));
+}
+
 enum tn_code dataset_expire(struct lake *lake, const char *name, const struct dataset_expiry *options,
                             struct dataset_expired *ret, struct tn_error *err)
 {
@@ -86,6 +113,7 @@ enum tn_code dataset_expire(struct lake *lake, const char *name, const struct da
         TN_TRY(iceberg_tx_commit(tx, &done, err));
         catalog_publish(lake->catalog, exact, done);
         dataset_hot_follow(lake, exact, newest, done, NULL);
+        note_expiry(lake, exact, done, options, &result);
     }
     *ret = result;
     return TN_OK;

@@ -37,7 +37,7 @@ struct journal;
 /* Operations: "insert" (new_value: the row as JSON), "update" (one for each
  * field: old_value and new_value as JSON), "delete" (old_value: the row), for
  * rows; "ingest", "replace", "restore", "schema", "compact" for whole commits
- * (new_value: JSON with counts, hash and source); "drop", "undrop", "describe",
+ * (new_value: JSON with counts, hash and source); "drop", "expire", "describe",
  * "rename", "create", "alter", "rollback", "namespace.create", "namespace.update" and
  * "namespace.drop" for what is no commit of rows (journal_note). A "rollback" made
  * an older state the current one (new_value: its snapshot_id and sequence). */

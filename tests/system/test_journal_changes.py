@@ -109,3 +109,28 @@ def test_properties_by_another_engine_are_told(people):
     assert answer.status_code == 200, answer.text
     told = events(people, operation="alter")[0]
     assert json.loads(told["new_value"]) == [{"action": "set-properties", "updates": {"color": "green"}}]
+
+
+def test_an_expiry_is_told_and_a_preview_is_not(people):
+    for name in ("x", "y"):
+        people.request("PUT", "/datasets/people/rows", json=[{"id": 1, "name": name}])
+    for preview in (True, False):
+        asked = {"older_than": "2100-01-01T00:00:00Z", "keep": 1, "preview": preview, "reason": "space"}
+        assert people.post("/datasets/people/expire", json=asked).status_code == 200
+        told = events(people, operation="expire")
+        assert len(told) == (0 if preview else 1)
+    assert json.loads(told[0]["new_value"])["snapshots"] == 2 and told[0]["reason"] == "space"
+
+
+def test_a_tag_keeps_a_snapshot_for_ever(people):
+    first = people.query("select 1 from people")["snapshots"]["people"]
+    tag = people.post(f"{ONE}/default/tables/people", json={"requirements": [], "updates": [
+        {"action": "set-snapshot-ref", "ref-name": "audit", "type": "tag", "snapshot-id": int(first)}]})
+    assert tag.status_code == 200, tag.text
+    for n in range(3):
+        people.request("PUT", "/datasets/people/rows", json=[{"id": 1, "name": f"v{n}"}])
+    people.post("/datasets/people/expire", json={"older_than": "2100-01-01T00:00:00Z", "keep": 1})
+    kept = [s["snapshot_id"] for s in people.get("/catalog/datasets/people/snapshots").json()["items"]]
+    assert len(kept) == 2 and first in kept
+    answer = people.query("select name from people order by id", as_of=first)
+    assert answer["rows"] == [["Ann"], ["Bob"]] and answer["snapshots"]["people"] == first
