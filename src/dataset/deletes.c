@@ -281,6 +281,7 @@ static struct set_hold *number_bitmaps(const struct reading *reading)
     return set;
 }
 
+/* *ret_pairs: of delete files and data files. */
 static bool is_affordable(const struct iceberg_plan *plan, size_t *ret_pairs)
 {
     uint64_t bytes = 0;
@@ -300,7 +301,40 @@ static bool is_affordable(const struct iceberg_plan *plan, size_t *ret_pairs)
             return false;
     }
     *ret_pairs = pairs;
-    return pairs > 0;
+    return true;
+}
+
+static enum tn_code reading_begin(struct reading *reading, struct dataset_deletes *deletes, size_t pairs,
+                                  struct tn_error *err)
+{
+    reading->pairs = TN_ARENA_ARRAY(reading->arena, struct pair, pairs + 1);
+    return collect(reading, deletes, err);
+}
+
+static void reading_end(struct reading *reading)
+{
+    for (size_t i = 0; i < reading->pair_count; i++)
+        gone_unref(reading->pairs[i].gone);
+}
+
+enum tn_code dataset_deletes_each(struct lake *lake, struct dataset_deletes *deletes, const struct iceberg_plan *plan,
+                                  void (*gone)(void *context, size_t file, int64_t row), void *context,
+                                  bool *ret_done, struct tn_error *err)
+{
+    size_t pairs = 0;
+    *ret_done = is_affordable(plan, &pairs);
+    if (!*ret_done || pairs == 0)
+        return TN_OK;
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    struct reading reading = {.lake = lake, .arena = arena, .plan = plan};
+    enum tn_code code = reading_begin(&reading, deletes, pairs, err);
+    const struct pair *pair = reading.pairs;
+    for (size_t i = 0; code == TN_OK && i < plan->file_count; i++)
+        for (size_t d = 0; d < plan->files[i].delete_count; d++, pair++)
+            for (size_t k = 0; k < pair->gone->count; k++)
+                gone(context, i, pair->gone->rows[k]);
+    reading_end(&reading);
+    return code;
 }
 
 enum tn_code dataset_deletes_hold(struct lake *lake, struct dataset_deletes *deletes, const struct iceberg_plan *plan,
@@ -308,18 +342,16 @@ enum tn_code dataset_deletes_hold(struct lake *lake, struct dataset_deletes *del
 {
     size_t pairs = 0;
     *ret = NULL;
-    if (!deletes || !is_affordable(plan, &pairs))
+    if (!deletes || !is_affordable(plan, &pairs) || pairs == 0)
         return TN_OK;
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
     struct reading reading = {.lake = lake, .arena = arena, .plan = plan};
-    reading.pairs = TN_ARENA_ARRAY(arena, struct pair, pairs);
-    enum tn_code code = collect(&reading, deletes, err);
+    enum tn_code code = reading_begin(&reading, deletes, pairs, err);
     if (code == TN_OK) {
         struct set_hold *set = number_bitmaps(&reading);
         *ret_first = set->first;
         *ret = &set->hold;
     }
-    for (size_t i = 0; i < reading.pair_count; i++)
-        gone_unref(reading.pairs[i].gone);
+    reading_end(&reading);
     return code;
 }

@@ -15,4 +15,10 @@ void dataset_deletes_free(struct dataset_deletes *deletes);
 enum tn_code dataset_deletes_hold(struct lake *lake, struct dataset_deletes *deletes, const struct iceberg_plan *plan,
                                   uint64_t *ret_first, struct engine_hold **ret, struct tn_error *err) TN_CHECKED;
 
+/* Calls `gone` for each row that the delete files of the plan take out; a row
+ * may come more than once. *ret_done is false, and nothing was called, when there would be too many. */
+enum tn_code dataset_deletes_each(struct lake *lake, struct dataset_deletes *deletes, const struct iceberg_plan *plan,
+                                  void (*gone)(void *context, size_t file, int64_t row), void *context,
+                                  bool *ret_done, struct tn_error *err) TN_CHECKED;
+
 #endif

@@ -1,6 +1,7 @@
 /* The SELECT that stands for one snapshot of a dataset.
  *
  * Files are read by field id, so renamed and added columns come out right.
+ * The rows of small files come from memory (small.h), where their text may be held.
  * Files that Tarn wrote with exactly the wanted schema need no mapping and
  * skip it: that is the common case and a little faster. The kinds of files (as
  * they are, mapped, with deletes) are united in that order; nothing
@@ -15,6 +16,7 @@
 #include "dataset/dataset_internal.h"
 #include "dataset/deletes.h"
 #include "dataset/find.h"
+#include "dataset/small.h"
 
 #include <inttypes.h>
 
@@ -251,6 +253,68 @@ static enum tn_code check_types(const struct iceberg_schema *schema, struct tn_e
     return TN_OK;
 }
 
+/* Two holds as one. */
+struct both {
+    struct engine_hold hold, *first, *second;
+};
+
+static void both_free(struct engine_hold *hold)
+{
+    struct both *both = (struct both *)hold;
+    engine_hold_unref(both->first);
+    engine_hold_unref(both->second);
+    free(both);
+}
+
+static struct engine_hold *hold_both(struct engine_hold *first, struct engine_hold *second)
+{
+    if (!first || !second)
+        return first ? first : second;
+    struct both *both = tn_calloc(1, sizeof *both);
+    *both = (struct both){.hold = {.references = 1, .free = both_free}, .first = first, .second = second};
+    return &both->hold;
+}
+
+/* Takes small files out of the reader's plan where their rows are in memory. */
+static enum tn_code take_small(struct reader *reader, struct iceberg_plan *rest, struct small_part *ret,
+                               struct tn_error *err)
+{
+    struct dataset_relations *relations = reader->lake->relations;
+    TN_TRY(dataset_smalls_take(reader->lake, dataset_relations_smalls(relations),
+                               dataset_relations_deletes(relations), reader->plan, reader->schema, reader->arena, ret,
+                               err));
+    if (!ret->hold)
+        return TN_OK;
+    struct iceberg_plan_file *files =
+        TN_ARENA_ARRAY(reader->arena, struct iceberg_plan_file, reader->plan->file_count);
+    *rest = *reader->plan;
+    rest->files = files;
+    rest->file_count = 0;
+    for (size_t i = 0; i < reader->plan->file_count; i++)
+        if (!ret->taken[i])
+            files[rest->file_count++] = reader->plan->files[i];
+    reader->plan = rest;
+    return TN_OK;
+}
+
+static enum tn_code put_classes(const struct reader *reader, bool united, struct tn_error *err)
+{
+    size_t counts[FILE_CLASSES] = {0};
+    for (size_t i = 0; i < reader->plan->file_count; i++)
+        counts[classify(reader, &reader->plan->files[i])]++;
+    for (enum file_class class = FILE_AS_IS; class < FILE_CLASSES; class ++) {
+        if (counts[class] == 0)
+            continue;
+        tn_buf_puts(reader->out, united ? " UNION ALL " : "");
+        united = true;
+        if (class == FILE_DELETED)
+            TN_TRY(put_deleted(reader, err));
+        else
+            TN_TRY(put_simple(reader, class, err));
+    }
+    return TN_OK;
+}
+
 enum tn_code dataset_files_sql(struct lake *lake, const struct iceberg_plan *plan,
                                const struct iceberg_schema *schema, enum dataset_placing placing, struct tn_buf *out,
                                struct engine_hold **ret_hold, struct tn_error *err)
@@ -259,29 +323,23 @@ enum tn_code dataset_files_sql(struct lake *lake, const struct iceberg_plan *pla
     TN_CLEANUP(engine_hold_unref_p) struct engine_hold *hold = NULL;
     struct reader reader = {
         .lake = lake, .arena = arena, .plan = plan, .schema = schema, .out = out, .placing = placing};
+    struct iceberg_plan rest;
+    struct small_part small = {0};
     TN_TRY(check_types(schema, err));
+    if (ret_hold && placing == DATASET_UNPLACED)
+        TN_TRY(take_small(&reader, &rest, &small, err));
+    TN_CLEANUP(engine_hold_unref_p) struct engine_hold *small_hold = small.hold;
     if (ret_hold)
-        TN_TRY(dataset_deletes_hold(lake, dataset_relations_deletes(lake->relations), plan, &reader.first_bits, &hold,
-                                    err));
+        TN_TRY(dataset_deletes_hold(lake, dataset_relations_deletes(lake->relations), reader.plan, &reader.first_bits,
+                                    &hold, err));
     reader.bits = hold != NULL;
-    size_t counts[FILE_CLASSES] = {0};
-    for (size_t i = 0; i < plan->file_count; i++)
-        counts[classify(&reader, &plan->files[i])]++;
-    if (plan->file_count == 0)
+    if (small.hold)
+        tn_buf_puts(out, small.sql);
+    else if (plan->file_count == 0)
         put_empty(&reader);
-    bool united = false;
-    for (enum file_class class = FILE_AS_IS; class < FILE_CLASSES; class ++) {
-        if (counts[class] == 0)
-            continue;
-        tn_buf_puts(out, united ? " UNION ALL " : "");
-        united = true;
-        if (class == FILE_DELETED)
-            TN_TRY(put_deleted(&reader, err));
-        else
-            TN_TRY(put_simple(&reader, class, err));
-    }
+    TN_TRY(put_classes(&reader, small.hold != NULL, err));
     if (ret_hold)
-        *ret_hold = TN_TAKE(hold);
+        *ret_hold = hold_both(TN_TAKE(hold), TN_TAKE(small_hold));
     return TN_OK;
 }
 

@@ -8,6 +8,7 @@
 #include "dataset/deletes.h"
 #include "dataset/hot.h"
 #include "dataset/moment.h"
+#include "dataset/small.h"
 #include "journal/journal.h"
 
 #include <inttypes.h>
@@ -30,6 +31,7 @@ struct dataset_relations {
     size_t count, bytes;
     uint64_t clock;
     struct dataset_deletes *deletes;
+    struct dataset_smalls *smalls;
 };
 
 struct dataset_relations *dataset_relations_new(void)
@@ -37,12 +39,18 @@ struct dataset_relations *dataset_relations_new(void)
     struct dataset_relations *relations = tn_calloc(1, sizeof *relations);
     pthread_mutex_init(&relations->mutex, NULL);
     relations->deletes = dataset_deletes_new();
+    relations->smalls = dataset_smalls_new();
     return relations;
 }
 
 struct dataset_deletes *dataset_relations_deletes(struct dataset_relations *relations)
 {
     return relations ? relations->deletes : NULL;
+}
+
+struct dataset_smalls *dataset_relations_smalls(struct dataset_relations *relations)
+{
+    return relations ? relations->smalls : NULL;
 }
 
 static void forget(struct dataset_relations *relations, size_t at)
@@ -62,6 +70,7 @@ void dataset_relations_free(struct dataset_relations *relations)
         return;
     while (relations->count > 0)
         forget(relations, relations->count - 1);
+    dataset_smalls_free(relations->smalls);
     dataset_deletes_free(relations->deletes);
     pthread_mutex_destroy(&relations->mutex);
     free(relations);
@@ -280,6 +289,9 @@ static enum tn_code resolve(void *context, const struct engine_table_ref *ref, s
     }
     if (code != TN_OK)
         tn_error_context(err, "dataset \"%s\"", name);
+    /* A text that names what is held is not the one that was forgotten and made again. */
+    if (code == TN_OK && ret->hold && !ret->variant)
+        ret->variant = tn_arena_printf(arena, "%016" PRIx64, tn_hash64(sql, strlen(sql), 0));
     ret->definition = sql;
     return code;
 }
