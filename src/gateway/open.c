@@ -180,7 +180,7 @@ static enum tn_code open_jobs(struct gateway *gateway, const struct tn_config *c
 }
 
 /* Catching up is a server's work too; a short command only searches. */
-static enum tn_code open_indexes(struct gateway *gateway, struct tn_error *err)
+static enum tn_code open_indexes(struct gateway *gateway, const struct tn_config *config, struct tn_error *err)
 {
     const struct index_options options = {
         .lake = &gateway->lake,
@@ -188,6 +188,7 @@ static enum tn_code open_indexes(struct gateway *gateway, struct tn_error *err)
         .embedder = index_embedder_of(gateway->models),
         .jobs = gateway->jobs,
         .follow = !gateway->embedded,
+        .auto_embed = tn_config_bool(config, "index.auto_embed"),
     };
     TN_TRY(index_service_open(&options, &gateway->indexes, err));
     gateway->searches = index_calls(gateway->indexes);
@@ -223,7 +224,7 @@ static enum tn_code open_parts(struct gateway *gateway, const struct gateway_opt
     TN_TRY(open_lake(gateway, options->config, err));
     TN_TRY(open_models(gateway, options->config, err));
     TN_TRY(open_jobs(gateway, options->config, err));
-    TN_TRY(open_indexes(gateway, err));
+    TN_TRY(open_indexes(gateway, options->config, err));
     openapi_write(gateway->routes, TARN_VERSION, &gateway->openapi);
     TN_TRY(start_upkeep(gateway, options->config, err));
     TN_TRY(watch_start(gateway, err));

@@ -78,6 +78,8 @@ static const struct tn_config_key keys[] = {
      "Up to this age one snapshot an hour stays of those."},
     {"retention.daily", TN_CONFIG_DURATION, "876000h", NULL, 0, 876000 * HOUR,
      "Up to this age one snapshot a day stays of those."},
+    {"index.auto_embed", TN_CONFIG_BOOL, "false", NULL, 0, 0,
+     "Each dataset with prose gets a search index by itself."},
     {"ai.embed.model", TN_CONFIG_STRING, "", NULL, 0, 0,
      "The embedding model where none is named, as in ollama/nomic-embed-text; empty: the built-in one."},
     {"ai.chat.model", TN_CONFIG_STRING, "", NULL, 0, 0,

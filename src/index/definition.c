@@ -77,7 +77,8 @@ static enum tn_code measure(struct index_service *service, const char *dataset, 
 
 /* Prose if there is any, else the longest text. */
 static enum tn_code choose_columns(struct index_service *service, const struct dataset_column *columns, size_t count,
-                                   struct tn_arena *arena, struct definition *ret, struct tn_error *err)
+                                   bool only_prose, struct tn_arena *arena, struct definition *ret,
+                                   struct tn_error *err)
 {
     double *average = TN_ARENA_ARRAY(arena, double, count + 1);
     const char **chosen = TN_ARENA_ARRAY(arena, const char *, INDEX_COLUMNS_MAX);
@@ -92,7 +93,7 @@ static enum tn_code choose_columns(struct index_service *service, const struct d
         if (average[i] >= PROSE_LENGTH && ret->column_count < INDEX_COLUMNS_MAX)
             chosen[ret->column_count++] = tn_arena_strdup(arena, columns[i].name);
     }
-    if (ret->column_count == 0 && longest)
+    if (ret->column_count == 0 && longest && !only_prose)
         chosen[ret->column_count++] = tn_arena_strdup(arena, longest->name);
     ret->columns = chosen;
     if (ret->column_count > 0)
@@ -214,7 +215,7 @@ enum tn_code definition_make(struct index_service *service, const struct index_d
     if (wanted->vector_column)
         TN_TRY(take_vector_column(service, wanted, columns, count, arena, &made, err));
     else if (made.column_count == 0)
-        TN_TRY(choose_columns(service, columns, count, arena, &made, err));
+        TN_TRY(choose_columns(service, columns, count, wanted->only_prose, arena, &made, err));
     if (!wanted->vector_column)
         TN_TRY(take_model(service, wanted, arena, &made, err));
     *ret = made;

@@ -55,6 +55,7 @@ void files_close(struct logical *logical)
     docs_free(atomic_exchange(&logical->docs, NULL));
     allow_forget(logical);
     atomic_store(&logical->open, false);
+    atomic_store(&logical->synced, false);
 }
 
 /* Under work and the gate. Damaged files are thrown away: the table has it all. */
@@ -80,7 +81,7 @@ static enum tn_code open_or_begin(struct logical *logical, struct tn_error *err)
 
 enum tn_code files_open(struct logical *logical, struct tn_error *err)
 {
-    if (atomic_load(&logical->open))
+    if (atomic_load(&logical->synced))
         return TN_OK;
     enum tn_code code = TN_OK;
     pthread_mutex_lock(&logical->work);
@@ -91,8 +92,10 @@ enum tn_code files_open(struct logical *logical, struct tn_error *err)
         code = open_or_begin(logical, err);
     pthread_rwlock_unlock(&logical->gate);
     /* The table may be ahead (a crash) or all there is (the files were lost). */
-    if (code == TN_OK)
+    if (code == TN_OK && !atomic_load(&logical->synced))
         code = resync(logical, err);
+    if (code == TN_OK)
+        atomic_store(&logical->synced, true);
     pthread_mutex_unlock(&logical->work);
     return code;
 }

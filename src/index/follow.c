@@ -8,6 +8,7 @@
 #include <time.h>
 
 #define LOOK_MS        20
+#define AUTO_ROUNDS    25
 #define DOCUMENTS_MOST 256
 #define REST_NS        UINT64_C(5000000000) /* after a failure */
 
@@ -44,7 +45,7 @@ static void look_at(struct logical *logical)
     if (tn_mono_ns() < logical->rest_until_ns || dataset_snapshot(logical, &current, NULL) != TN_OK || current == 0 ||
         current == logical->ordered_for)
         return;
-    if (!atomic_load(&logical->open) && files_open(logical, NULL) != TN_OK) {
+    if (!atomic_load(&logical->synced) && files_open(logical, NULL) != TN_OK) {
         logical->rest_until_ns = tn_mono_ns() + REST_NS;
         return;
     }
@@ -60,10 +61,13 @@ static void look_at(struct logical *logical)
 static void *follow(void *argument)
 {
     struct index_service *service = argument;
+    uint64_t round = 0;
     const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
     while (!atomic_load(&service->ending)) {
         TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
         struct logical **all;
+        if (round++ % AUTO_ROUNDS == 0)
+            auto_look(service);
         size_t count = logical_all(service, arena, &all);
         for (size_t i = 0; i < count; i++) {
             if (!atomic_load(&service->ending))

@@ -87,6 +87,7 @@ struct index_options {
     struct index_embedder embedder;
     struct job_service *jobs; /* between its open and its start: the kind "index" is added. NULL: no jobs */
     bool follow;              /* a thread looks for commits and catches up */
+    bool auto_embed;          /* with follow: datasets with prose get an index by themselves */
 };
 enum tn_code index_service_open(const struct index_options *options, struct index_service **ret,
                                 struct tn_error *err) TN_CHECKED;
@@ -107,6 +108,7 @@ struct index_definition {
     uint32_t chunk_overlap;    /* tokens; UINT32_MAX: an eighth of the size */
     const char *backend;       /* "hnsw", "auto" (which is hnsw); NULL: "auto" */
     double recall_target;      /* 0: 0.95 */
+    bool only_prose;           /* of columns that are chosen: TN_EREQUEST where none holds sentences */
 };
 /* Durable when it returns; the building is a job, whose id is written to
  * ret_job ("" without a job service). */

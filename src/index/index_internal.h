@@ -10,6 +10,7 @@
  *   walk.c         build and catch-up: what changed, cut into chunks
  *   resync.c       working files brought in line with the vectors table
  *   allow.c        which chunks a search may return: filter and freshness
+ *   follow.c       a thread that looks for commits; auto.c: and for datasets without an index
  *   search.c       the legs, fused
  *   answer.c       hits with texts, as JSON
  *
@@ -106,6 +107,7 @@ struct logical {
 
     pthread_rwlock_t gate;
     atomic_bool open;
+    atomic_bool synced; /* the files show the table: searches may begin */
     struct chunk_file *chunks;
     struct vector_index *_Atomic vectors; /* NULL until the first chunk */
     struct docs *_Atomic docs;            /* filled when first needed */
@@ -149,6 +151,10 @@ struct index_service {
     pthread_mutex_t queries_lock;
     struct kept_query queries[QUERIES_KEPT];
     uint64_t queries_clock;
+
+    bool auto_embed;
+    uint64_t *tried; /* auto.c: datasets and snapshots that were looked at */
+    size_t tried_count, tried_capacity;
 
     bool following;
     pthread_t follower;
@@ -257,6 +263,11 @@ static inline bool allowed_has(const struct allowed *allowed, int64_t id)
 {
     return id >= 0 && (uint64_t)id < allowed->bit_count && (allowed->bits[id / 8] >> (id % 8) & 1);
 }
+
+/* auto.c, on the follower's thread */
+void auto_look(struct index_service *service);
+/* An index was dropped: do not make it again. */
+enum tn_code auto_decline(struct index_service *service, const char *dataset, struct tn_error *err) TN_CHECKED;
 
 /* follow.c */
 enum tn_code follow_start(struct index_service *service, struct tn_error *err) TN_CHECKED;

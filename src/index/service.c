@@ -238,6 +238,7 @@ enum tn_code index_service_open(const struct index_options *options, struct inde
     service->quiet.queues = NULL;
     service->embedder = options->embedder;
     service->jobs = options->jobs;
+    service->auto_embed = options->auto_embed;
     service->folder = tn_strdup(options->folder);
     (void)pthread_mutex_init(&service->lock, NULL);
     (void)pthread_mutex_init(&service->queries_lock, NULL);
@@ -259,6 +260,7 @@ void index_service_close(struct index_service *service)
     for (size_t i = 0; i < service->count; i++)
         logical_unref(service->items[i]);
     free(service->items);
+    free(service->tried);
     for (size_t i = 0; i < QUERIES_KEPT; i++) {
         free(service->queries[i].text);
         free(service->queries[i].vector);
@@ -320,6 +322,7 @@ enum tn_code index_drop(struct index_service *service, const char *name, struct 
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
     TN_TRY(logical_find(service, name, &logical, err));
     atomic_store(&logical->dropped, true); /* a walk under way ends at its next look */
+    TN_TRY(auto_decline(service, logical->definition.dataset, err));
     TN_TRY(store_delete(service->lake->store, definition_key(arena, logical->definition.name), err));
     pthread_mutex_lock(&service->lock);
     for (size_t i = 0; i < service->count; i++)

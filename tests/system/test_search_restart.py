@@ -37,3 +37,17 @@ def test_killed_while_building(lake):
             assert counts["rows"] == [[1200, 1200, 1200]]
             assert ids(search(server, "number1199", mode="keyword")) == ["1199"]
             assert len(search(server, "welder", mode="vector", k=1000)["hits"]) == 1000
+
+
+def test_datasets_are_indexed_by_themselves(lake):
+    with tarn.Server(lake, "--set", "index.auto_embed=true") as server:
+        server.ingest("people", as_csv(rows(20)), key="id")
+        server.ingest("codes", "id,code\n1,AB\n2,CD\n", key="id")
+        eventually(lambda: [item["state"] for item in server.get("/vectors/indexes").json()["items"]] == ["ready"])
+        shown = server.get("/vectors/indexes/people").json()
+        assert (shown["dataset"], shown["text_columns"], shown["chunks"]) == ("people", ["summary"], 20)
+        assert ids(search(server, "number7", mode="keyword")) == ["7"]
+        server.delete("/vectors/indexes/people")
+    with tarn.Server(lake, "--set", "index.auto_embed=true") as server:
+        server.ingest("codes", "id,code\n3,EF\n")
+        assert server.get("/vectors/indexes").json()["items"] == []
