@@ -260,7 +260,7 @@ static void test_a_compaction_by_debt_is_followed(void **state)
 static void test_a_large_compaction_leaves_readers_their_copy(void **state)
 {
     struct fixture *f = *state;
-    make_table(f, "t", "SELECT i::BIGINT AS id, 'n' || i AS name FROM range(6000) t(i)", "id", false);
+    make_table(f, "t", "SELECT i::BIGINT AS id, 'n' || i AS name FROM range(60000) t(i)", "id", false);
     pin(f, "t");
     for (int64_t i = 0; i < 10; i++)
         (void)upsert(f, i, "changed");
