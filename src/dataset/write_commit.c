@@ -261,7 +261,7 @@ static enum tn_code commit_locked(struct dataset_write *write, const struct iceb
                                   struct tn_error *err)
 {
     struct schema_plan plan;
-    if (newest && write->mode != DATASET_REPLACE)
+    if (newest)
         TN_TRY(rows_check_writable(newest, err));
     TN_TRY(replan(write, newest, &plan, err));
     if (write->file_count > 1)
