@@ -25,7 +25,8 @@ struct found {
 struct list {
     struct cli *cli;
     struct found *files;
-    size_t count, capacity, tables; /* tables: data files that were passed by */
+    size_t count, capacity;
+    size_t tables, tables_on_top; /* data files that were passed by; of them, directly in the folder */
 };
 
 /* ---- which files ---------------------------------------------------------------------- */
@@ -89,14 +90,16 @@ static enum tn_code walk(struct list *list, const char *path, const char *name, 
         const char *kept = tn_path_join(arena, name, entry->d_name);
         if (lstat(below, &info) != 0)
             continue;
-        if (S_ISDIR(info.st_mode))
+        if (S_ISDIR(info.st_mode)) {
             TN_TRY(walk(list, below, kept, depth + 1, err));
-        else if (S_ISLNK(info.st_mode) && (stat(below, &info) != 0 || !S_ISREG(info.st_mode)))
+        } else if (S_ISLNK(info.st_mode) && (stat(below, &info) != 0 || !S_ISREG(info.st_mode))) {
             continue;
-        else if (is_document(entry->d_name))
+        } else if (is_document(entry->d_name)) {
             add_file(list, below, kept, info.st_size);
-        else
-            list->tables += is_table(entry->d_name);
+        } else if (is_table(entry->d_name)) {
+            list->tables++;
+            list->tables_on_top += depth == 0;
+        }
     }
     return TN_OK;
 }
@@ -106,20 +109,33 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct found *)a)->name, ((const struct found *)b)->name);
 }
 
-/* A folder's files are named from the folder on: "reports/2024/a.pdf". */
+/* A folder's files are named from the folder on: "reports/2024/a.pdf". One
+ * that has data files is a folder of tables, whatever else lies in it. */
+static enum tn_code gather_folder(struct list *list, const char *word, struct tn_error *err)
+{
+    size_t before = list->count, tables = list->tables;
+    char *real;
+    TN_TRY(tn_path_real(list->cli->arena, word, &real, err));
+    list->tables_on_top = 0;
+    TN_TRY(walk(list, word, base_name(real), 0, err));
+    if (list->tables_on_top) {
+        list->count = before;
+        list->tables = tables;
+    }
+    if (list->count > before)
+        qsort(list->files + before, list->count - before, sizeof *list->files, by_name);
+    return TN_OK;
+}
+
 static enum tn_code gather(struct list *list, const char *const *words, size_t count, bool *ret_others,
                            struct tn_error *err)
 {
     for (size_t i = 0; i < count; i++) {
         struct stat info;
         size_t before = list->count;
-        char *real;
         bool there = !tn_streq(words[i], "-") && stat(words[i], &info) == 0;
         if (there && S_ISDIR(info.st_mode)) {
-            TN_TRY(tn_path_real(list->cli->arena, words[i], &real, err));
-            TN_TRY(walk(list, words[i], base_name(real), 0, err));
-            if (list->count > before)
-                qsort(list->files + before, list->count - before, sizeof *list->files, by_name);
+            TN_TRY(gather_folder(list, words[i], err));
         } else if (there && is_document(words[i])) {
             add_file(list, words[i], words[i], info.st_size);
         }
