@@ -157,7 +157,7 @@ enum tn_code db_open(const char *path, struct outcome_db **ret, struct tn_error 
     struct outcome_db *opened = NULL;
     TN_TRY(open_handle(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
                        "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; "
-                       "PRAGMA cache_size=-32768;",
+                       "PRAGMA cache_size=-32768; PRAGMA wal_autocheckpoint=8000;",
                        &opened, err));
     TN_CLEANUP(db_close_p) struct outcome_db *db = opened;
     TN_TRY(run(db, schema, err));
