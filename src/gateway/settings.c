@@ -65,7 +65,7 @@ static const struct tn_config_key keys[] = {
     {"upkeep.compact_files", TN_CONFIG_INT, "100", NULL, 2, 1000000,
      "Small files and delete files at which a dataset is compacted."},
     {"upkeep.compact_deleted", TN_CONFIG_INT, "20", NULL, 1, 100,
-     "Percent of a dataset's rows that may be deleted before it is compacted."},
+     "Percent of a data file's rows that may be deleted before it is written anew."},
     {"upkeep.orphan_grace", TN_CONFIG_DURATION, "24h", NULL, 60 * SECOND, 8760 * HOUR,
      "Age from which files that nothing refers to are removed."},
     {"jobs.running", TN_CONFIG_INT, "1", NULL, 0, 64, "Jobs at once; 0 lets them wait in their queue."},
