@@ -18,8 +18,9 @@ struct embed_scratch {
     float *added; /* [tokens][hidden]: what a norm adds to x */
     float *inner; /* [tokens][inner] */
     float *keys, *values, *scores;
-    float *step, *low; /* [tokens] */
-    uint8_t *codes;    /* [tokens][max of hidden and inner] */
+    float *step, *low;              /* [tokens] */
+    uint8_t *codes;                 /* [tokens][max of hidden and inner] */
+    struct embed_outlier *outliers; /* [tokens * EMBED_OUTLIERS] */
 };
 
 /* Adds a part and returns where it starts. */
@@ -49,6 +50,7 @@ enum tn_code embed_scratch_new(const struct embed_model *model, struct embed_scr
     size_t step = place_part(&end, tokens, sizeof(float));
     size_t low = place_part(&end, tokens, sizeof(float));
     size_t codes = place_part(&end, tokens, TN_MAX(h->hidden, h->inner));
+    size_t outliers = place_part(&end, tokens * EMBED_OUTLIERS, sizeof(struct embed_outlier));
 
     char *memory = aligned_alloc(64, end);
     if (!memory)
@@ -69,6 +71,7 @@ enum tn_code embed_scratch_new(const struct embed_model *model, struct embed_scr
         .step = (float *)(void *)(memory + step),
         .low = (float *)(void *)(memory + low),
         .codes = (uint8_t *)(memory + codes),
+        .outliers = (struct embed_outlier *)(void *)(memory + outliers),
     };
     *ret = s;
     return TN_OK;
@@ -141,9 +144,10 @@ static void multiply(const struct embed_matrix *matrix, const float *x, size_t r
                      struct embed_scratch *s)
 {
     const struct embed_kernels *k = s->model->kernels;
-    k->quantise(x, rows, matrix->inputs, s->codes, s->step, s->low);
+    size_t apart = k->quantise(x, rows, matrix->inputs, s->codes, s->step, s->low, s->outliers);
     struct embed_rows coded = {.codes = s->codes, .step = s->step, .low = s->low, .count = rows};
     k->multiply(matrix, &coded, out);
+    k->correct(matrix, s->outliers, apart, out);
 }
 
 static void look_up(struct embed_scratch *s, size_t tokens)

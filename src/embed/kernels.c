@@ -36,6 +36,7 @@ const struct embed_kernels embed_kernels_scalar = {
     .steps = 255,
     .quantise = quantise_255,
     .multiply = multiply_scalar,
+    .correct = correct,
     .normalise = normalise,
     .gelu = gelu,
     .attend = attend,

@@ -26,6 +26,14 @@ struct embed_rows {
     size_t count;
 };
 
+/* A value so far from the rest of its row that it would take the others' codes:
+ * its code is the nearest within the others' range, and `rest` what that leaves
+ * out. A row has at most EMBED_OUTLIERS of them. */
+struct embed_outlier {
+    uint32_t row, column;
+    float rest;
+};
+
 /* One head's attention. Queries, keys and values lie in rows of `stride`
  * floats; `dims` is a multiple of 32. */
 struct embed_attention {
@@ -40,6 +48,7 @@ struct embed_attention {
 };
 
 enum {
+    EMBED_OUTLIERS = 8,
     EMBED_QUERY_ROWS = 4,
     EMBED_ROW_PAD = 32, /* rows are padded to a multiple of it in scratch */
 };
@@ -48,10 +57,15 @@ struct embed_kernels {
     const char *name;
     uint32_t steps; /* codes run from 0 to this */
 
-    /* Codes of `rows` rows of `n` floats, n a multiple of 64. */
-    void (*quantise)(const float *x, size_t rows, size_t n, uint8_t *codes, float *ret_step, float *ret_low);
+    /* Codes of `rows` rows of `n` floats, n a multiple of 64; returns how many
+     * outliers there are, in the order of their rows. */
+    size_t (*quantise)(const float *x, size_t rows, size_t n, uint8_t *codes, float *ret_step, float *ret_low,
+                       struct embed_outlier *ret_outliers);
     /* out[row][output] = scale * (step * dot) + sums * low + bias. */
     void (*multiply)(const struct embed_matrix *matrix, const struct embed_rows *rows, float *out);
+    /* Adds what the codes of outliers left out. */
+    void (*correct)(const struct embed_matrix *matrix, const struct embed_outlier *outliers, size_t count,
+                    float *out);
     /* x = norm(x + added) by rows; `added` may be NULL. */
     void (*normalise)(float *x, const float *added, size_t rows, size_t n, const struct embed_norm *norm,
                       float epsilon);

@@ -13,11 +13,14 @@
 
 enum { ROWS = 5 };
 
-EMBED_ISA static void quantise_127(const float *x, size_t rows, size_t n, uint8_t *codes, float *ret_step,
-                                   float *ret_low)
+EMBED_ISA static size_t quantise_127(const float *x, size_t rows, size_t n, uint8_t *codes, float *ret_step,
+                                     float *ret_low, struct embed_outlier *ret_outliers)
 {
+    size_t apart = 0;
     for (size_t i = 0; i < rows; i++)
-        quantise_row(x + i * n, n, 127, codes + i * n, ret_step + i, ret_low + i);
+        apart += quantise_row(x + i * n, n, 127, codes + i * n, ret_step + i, ret_low + i, (uint32_t)i,
+                              ret_outliers + apart);
+    return apart;
 }
 
 INLINE void store_sums(const struct embed_matrix *m, size_t n, __m256i dot, float step, float low, float *out)
@@ -98,6 +101,7 @@ DEFINE_MULTIPLY(multiply_vnni256, "avx2,fma,avx512f,avx512vl,avx512vnni", DOT_VN
         .steps = (most),                                                                                             \
         .quantise = (coder),                                                                                         \
         .multiply = multiply_##set,                                                                                  \
+        .correct = correct,                                                                                          \
         .normalise = normalise,                                                                                      \
         .gelu = gelu,                                                                                                \
         .attend = attend,                                                                                            \

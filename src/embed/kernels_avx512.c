@@ -93,6 +93,7 @@ const struct embed_kernels embed_kernels_avx512vnni = {
     .steps = 255,
     .quantise = quantise_255,
     .multiply = multiply_avx512,
+    .correct = correct,
     .normalise = normalise,
     .gelu = gelu,
     .attend = attend,

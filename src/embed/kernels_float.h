@@ -13,6 +13,8 @@
 
 typedef float lanes_f __attribute__((vector_size(4 * EMBED_LANES), aligned(4), may_alias));
 typedef int32_t lanes_i __attribute__((vector_size(4 * EMBED_LANES), aligned(4), may_alias));
+typedef uint32_t lanes_u __attribute__((vector_size(4 * EMBED_LANES), aligned(4), may_alias));
+typedef int64_t lanes_l __attribute__((vector_size(4 * EMBED_LANES), aligned(4), may_alias));
 typedef uint8_t lanes_b __attribute__((vector_size(EMBED_LANES), aligned(1), may_alias));
 
 #define INLINE      EMBED_ISA static inline __attribute__((always_inline))
@@ -100,39 +102,141 @@ EMBED_ISA static void normalise(float *x, const float *added, size_t rows, size_
     }
 }
 
-/* Codes 0 to `steps` between a row's least and largest value. Comparisons are
- * written so that a number that is none becomes code 0, not undefined. */
-INLINE void quantise_row(const float *x, size_t n, float steps, uint8_t *codes, float *ret_step, float *ret_low)
+/* Values further than this many standard deviations from their row's mean are
+ * outliers. Of 384 normal ones, one in 5,000 rows would be. */
+#define OUTLIER_DEVIATIONS 5.0F
+
+/* Least and largest value, and the limits beyond which one is an outlier. */
+struct row_range {
+    float least, most, below, above;
+};
+
+INLINE struct row_range measure_row(const float *x, size_t n)
 {
-    lanes_f low = LOAD(x);
-    lanes_f high = low;
-    for (size_t i = EMBED_LANES; i < n; i += EMBED_LANES) {
-        low = smaller(LOAD(x + i), low);
-        high = larger(LOAD(x + i), high);
+    lanes_f low = LOAD(x), high = low, sum = {0}, squares = {0};
+    for (size_t i = 0; i < n; i += EMBED_LANES) {
+        lanes_f v = LOAD(x + i);
+        low = smaller(v, low);
+        high = larger(v, high);
+        sum += v;
+        squares += v * v;
     }
-    float least = low[0];
-    float most = high[0];
+    struct row_range range = {.least = low[0], .most = high[0]};
+    for (int i = 1; i < EMBED_LANES; i++) {
+        range.least = low[i] < range.least ? low[i] : range.least;
+        range.most = high[i] > range.most ? high[i] : range.most;
+    }
+    float mean = sum_lanes(sum) / (float)n;
+    float variance = sum_lanes(squares) / (float)n - mean * mean;
+    float reach = OUTLIER_DEVIATIONS * sqrtf(variance > 0 ? variance : 0);
+    range.below = mean - reach;
+    range.above = mean + reach;
+    return range;
+}
+
+INLINE bool any_lane(lanes_i mask)
+{
+    const lanes_l pairs = (lanes_l)mask;
+    int64_t any = 0;
+    for (int i = 0; i < EMBED_LANES / 2; i++)
+        any |= pairs[i];
+    return any != 0;
+}
+
+/* The outliers among 64 values; false when there are too many to be worth it. */
+INLINE bool take_outliers(const float *x, size_t first, const struct row_range *range, uint32_t row,
+                          struct embed_outlier *out, size_t *count)
+{
+    for (size_t i = first; i < first + 64; i++) {
+        if (x[i] >= range->below && x[i] <= range->above)
+            continue;
+        if (*count == EMBED_OUTLIERS)
+            return false;
+        out[(*count)++] = (struct embed_outlier){.row = row, .column = (uint32_t)i, .rest = x[i]};
+    }
+    return true;
+}
+
+/* Finds the outliers and narrows the range to the rest. Returns how many. */
+INLINE size_t set_apart(const float *x, size_t n, struct row_range *range, uint32_t row, struct embed_outlier *out)
+{
+    size_t count = 0;
+    const lanes_f below = SPLAT(range->below), above = SPLAT(range->above);
+    lanes_f low = above, high = below;
+    for (size_t at = 0; at < n; at += 64) {
+        lanes_i outside = {0};
+        for (size_t i = at; i < at + 64; i += EMBED_LANES) {
+            lanes_f v = LOAD(x + i);
+            lanes_i out_here = ~((v >= below) & (v <= above));
+            low = smaller(pick(out_here, above, v), low);
+            high = larger(pick(out_here, below, v), high);
+            outside |= out_here;
+        }
+        if (any_lane(outside) && !take_outliers(x, at, range, row, out, &count))
+            return 0;
+    }
+    float least = low[0], most = high[0];
     for (int i = 1; i < EMBED_LANES; i++) {
         least = low[i] < least ? low[i] : least;
         most = high[i] > most ? high[i] : most;
     }
-    float step = (most - least) / steps;
+    if (!(least < most))
+        return 0;
+    range->least = least;
+    range->most = most;
+    for (size_t i = 0; i < count; i++)
+        out[i].rest -= out[i].rest < least ? least : most;
+    return count;
+}
+
+/* Codes 0 to `steps` between a row's least and largest value. Comparisons are
+ * written so that a number that is none becomes code 0, not undefined. */
+INLINE size_t quantise_row(const float *x, size_t n, float steps, uint8_t *codes, float *ret_step, float *ret_low,
+                           uint32_t row, struct embed_outlier *outliers)
+{
+    struct row_range range = measure_row(x, n);
+    size_t apart = 0;
+    if (range.least < range.below || range.most > range.above)
+        apart = set_apart(x, n, &range, row, outliers);
+    float step = (range.most - range.least) / steps;
     float inverse = step > 0 ? 1.0F / step : 0;
     for (size_t i = 0; i < n; i += EMBED_LANES) {
-        lanes_f code = (LOAD(x + i) - least) * inverse + 0.5F;
+        lanes_f code = (LOAD(x + i) - range.least) * inverse + 0.5F;
         code = smaller(larger(code, (lanes_f){0}), SPLAT(steps));
         lanes_i whole = __builtin_convertvector(code, lanes_i);
         *(lanes_b *)(codes + i) = __builtin_convertvector(whole, lanes_b);
     }
     *ret_step = step;
-    *ret_low = least;
+    *ret_low = range.least;
+    return apart;
 }
 
-EMBED_ISA static void quantise_255(const float *x, size_t rows, size_t n, uint8_t *codes, float *ret_step,
-                                   float *ret_low)
+EMBED_ISA static size_t quantise_255(const float *x, size_t rows, size_t n, uint8_t *codes, float *ret_step,
+                                     float *ret_low, struct embed_outlier *ret_outliers)
 {
+    size_t apart = 0;
     for (size_t i = 0; i < rows; i++)
-        quantise_row(x + i * n, n, 255, codes + i * n, ret_step + i, ret_low + i);
+        apart += quantise_row(x + i * n, n, 255, codes + i * n, ret_step + i, ret_low + i, (uint32_t)i,
+                              ret_outliers + apart);
+    return apart;
+}
+
+/* A column of the matrix lies in every fourth byte of one 64-byte block for
+ * each 16 outputs. */
+EMBED_ISA static void correct(const struct embed_matrix *m, const struct embed_outlier *outliers, size_t count,
+                              float *out)
+{
+    for (size_t o = 0; o < count; o++) {
+        const int8_t *block = m->codes + outliers[o].column / 4 * 64;
+        const int left = 24 - 8 * (int)(outliers[o].column % 4);
+        float *row = out + outliers[o].row * m->outputs;
+        for (size_t n = 0; n < m->outputs; n += 16, block += 16 * m->inputs)
+            for (size_t i = 0; i < 16; i += EMBED_LANES) {
+                lanes_u four = *(const lanes_u *)(const void *)(block + 4 * i);
+                lanes_f weight = __builtin_convertvector((lanes_i)(four << left) >> 24, lanes_f);
+                STORE(row + n + i, LOAD(row + n + i) + weight * LOAD(m->scale + n + i) * outliers[o].rest);
+            }
+    }
 }
 
 /* --- Attention ------------------------------------------------------------ */

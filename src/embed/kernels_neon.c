@@ -74,6 +74,7 @@ const struct embed_kernels embed_kernels_neondot = {
     .steps = 255,
     .quantise = quantise_255,
     .multiply = multiply_neondot,
+    .correct = correct,
     .normalise = normalise,
     .gelu = gelu,
     .attend = attend,

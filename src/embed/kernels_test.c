@@ -59,22 +59,73 @@ static void test_codes_agree(void **state)
     uint8_t codes[ROWS * N], want[ROWS * N];
     for (size_t i = 0; i < TN_COUNT(x); i++)
         x[i] = i / N == 3 ? 0.25F : (float)(test_random() * (i % 40 == 0 ? 20 : 1));
-    embed_kernels_scalar.quantise(x, ROWS, N, want, want_step, want_low);
+    struct embed_outlier apart[ROWS * EMBED_OUTLIERS];
+    size_t count = embed_kernels_scalar.quantise(x, ROWS, N, want, want_step, want_low, apart);
+    assert_true(count > 0);
+    float rest[ROWS * N] = {0};
+    for (size_t i = 0; i < count; i++)
+        rest[apart[i].row * N + apart[i].column] = apart[i].rest;
     assert_true(want_step[3] == 0.0F && want_low[3] == 0.25F);
     for (size_t i = 0; i < TN_COUNT(x); i++)
-        assert_near((double)(want_low[i / N] + want_step[i / N] * (float)want[i]), (double)x[i],
+        assert_near((double)(want_low[i / N] + want_step[i / N] * (float)want[i] + rest[i]), (double)x[i],
                     0.51 * (double)want_step[i / N] + 1e-6);
     for (size_t t = 0; t < TN_COUNT(names); t++) {
         const struct embed_kernels *k = embed_kernels_named(names[t]);
         if (!k)
             continue;
-        k->quantise(x, ROWS, N, codes, step, low);
+        assert_int_equal(k->quantise(x, ROWS, N, codes, step, low, apart), count);
         for (size_t i = 0; i < TN_COUNT(x); i++) {
             assert_true(codes[i] <= k->steps);
             if (k->steps == 255)
                 assert_in_range(codes[i] + 1 - want[i], 0, 2); /* one step where a half is rounded */
         }
     }
+}
+
+/* Two values far from the others leave them their codes, and what the codes of
+ * the two leave out is in the product all the same. */
+static void test_outliers_are_set_apart(void **state)
+{
+    (void)state;
+    enum { N = 384, OUTPUTS = 64 };
+    float x[N], step, low, got[OUTPUTS], scale[OUTPUTS], zeros[OUTPUTS] = {0}, sums[OUTPUTS] = {0};
+    uint8_t codes[N];
+    struct embed_outlier apart[EMBED_OUTLIERS];
+    int8_t *weights = aligned_alloc(64, (size_t)OUTPUTS * N);
+    assert_non_null(weights);
+    for (size_t i = 0; i < N; i++)
+        x[i] = (float)test_random();
+    x[5] = 90.0F;
+    x[202] = -70.0F;
+    for (size_t i = 0; i < (size_t)OUTPUTS * N; i++)
+        weights[i] = (int8_t)(test_random() * 127);
+    for (size_t n = 0; n < OUTPUTS; n++) {
+        scale[n] = 0.01F;
+        for (size_t i = 0; i < N; i++)
+            sums[n] += 0.01F * (float)weights[n / 16 * 16 * N + i / 4 * 64 + n % 16 * 4 + i % 4];
+    }
+    const struct embed_matrix m = {OUTPUTS, N, weights, scale, sums, zeros};
+    for (size_t t = 0; t <= TN_COUNT(names); t++) {
+        const struct embed_kernels *k = t == TN_COUNT(names) ? &embed_kernels_scalar : embed_kernels_named(names[t]);
+        if (!k)
+            continue;
+        assert_int_equal(k->quantise(x, 1, N, codes, &step, &low, apart), 2);
+        assert_true(apart[0].column == 5 && apart[1].column == 202 && step < 0.02F);
+        const struct embed_rows rows = {codes, &step, &low, 1};
+        k->multiply(&m, &rows, got);
+        k->correct(&m, apart, 2, got);
+        for (size_t n = 0; n < OUTPUTS; n++) {
+            double want = 0;
+            for (size_t i = 0; i < N; i++)
+                want += 0.01 * (double)x[i] * weights[n / 16 * 16 * N + i / 4 * 64 + n % 16 * 4 + i % 4];
+            assert_near((double)got[n], want, 0.5);
+        }
+    }
+    /* A row of many such is coded as it is. */
+    for (size_t i = 0; i < EMBED_OUTLIERS + 1; i++)
+        x[i * 40] = 90.0F;
+    assert_int_equal(embed_kernels_get()->quantise(x, 1, N, codes, &step, &low, apart), 0);
+    free(weights);
 }
 
 /* Values that are no numbers give some code, never undefined behaviour. */
@@ -86,8 +137,9 @@ static void test_codes_of_nonsense(void **state)
     x[1] = NAN;
     x[20] = INFINITY;
     x[40] = -INFINITY;
-    embed_kernels_scalar.quantise(x, 1, 64, codes, &step, &low);
-    embed_kernels_get()->quantise(x, 1, 64, codes, &step, &low);
+    struct embed_outlier apart[EMBED_OUTLIERS];
+    (void)embed_kernels_scalar.quantise(x, 1, 64, codes, &step, &low, apart);
+    (void)embed_kernels_get()->quantise(x, 1, 64, codes, &step, &low, apart);
     embed_kernels_get()->gelu(x, 64);
 }
 
@@ -196,13 +248,10 @@ static void test_a_table_is_chosen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_integer_sums_are_exact),
-        cmocka_unit_test(test_codes_agree),
-        cmocka_unit_test(test_codes_of_nonsense),
-        cmocka_unit_test(test_gelu_is_exact),
-        cmocka_unit_test(test_norms_agree),
-        cmocka_unit_test(test_attention_agrees),
-        cmocka_unit_test(test_a_table_is_chosen),
+        cmocka_unit_test(test_integer_sums_are_exact), cmocka_unit_test(test_codes_agree),
+        cmocka_unit_test(test_outliers_are_set_apart), cmocka_unit_test(test_codes_of_nonsense),
+        cmocka_unit_test(test_gelu_is_exact),          cmocka_unit_test(test_norms_agree),
+        cmocka_unit_test(test_attention_agrees),       cmocka_unit_test(test_a_table_is_chosen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
