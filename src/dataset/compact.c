@@ -17,7 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FOLLOW_ROWS 4096 /* of a group that hot copies follow row by row */
+#define FOLLOW_ROWS 4096   /* of a group that hot copies follow row by row */
+#define MOVED_ROWS  500000 /* of a group whose rows writers still find afterwards */
 #define TRIES       3
 
 struct compaction {
@@ -37,10 +38,10 @@ struct group {
     struct iceberg_plan *plan; /* of a later try: its files are the plan's */
     const struct iceberg_plan_file *files;
     size_t count;
-    struct dataset_change change; /* for hot copies, where `told` */
-    bool told;
-    char *placed;  /* staging file with the old places; NULL: not written */
-    char *written; /* the new file, until the commit's batch owns it */
+    struct dataset_change change; /* for hot copies */
+    bool told;                    /* it has all rows */
+    char *placed;                 /* staging file with the old places; NULL: not written */
+    char *written;                /* the new file, until the commit's batch owns it */
     struct iceberg_file file;
 };
 
@@ -170,6 +171,52 @@ static enum tn_code tell(struct group *group, struct tn_error *err)
                                             .added = telling.added,
                                             .added_rows = telling.count};
     group->told = true;
+    return TN_OK;
+}
+
+/* Only where each row went, for those who look rows up by key. */
+static enum tn_code tell_place(void *context, const struct engine_cell *cells, struct tn_error *err)
+{
+    struct telling *telling = context;
+    const struct cells_shape *shape = &telling->shape;
+    if (telling->count == telling->most)
+        return tn_fail(err, TN_EINTERNAL, "a staging file has more rows than were written");
+    const struct engine_cell *path = &cells[0];
+    const char *last = telling->count ? telling->removed[telling->count - 1].path : "";
+    if (strlen(last) != path->text.length || memcmp(last, path->text.data, path->text.length) != 0)
+        last = tn_arena_strndup(telling->arena, path->text.data, path->text.length);
+    telling->removed[telling->count] = (struct dataset_place){last, cells[1].integer};
+    memcpy(telling->keys + telling->count * shape->key_count, cells_copy_keys(shape, telling->arena, cells + 2, 1),
+           shape->key_count * sizeof *cells);
+    telling->count++;
+    return TN_OK;
+}
+
+static enum tn_code tell_places(struct group *group, struct tn_error *err)
+{
+    struct tn_arena *arena = group->run->arena;
+    const struct iceberg_schema *schema = group->base->schema;
+    struct telling telling = {.arena = arena, .most = (size_t)group->file.record_count};
+    group->change = (struct dataset_change){.moved = true};
+    if (!group->run->lake->hot || group->file.record_count > MOVED_ROWS || !schema->identifier_count)
+        return TN_OK;
+    TN_TRY(cells_shape_init(&telling.shape, arena, schema, err));
+    telling.removed = TN_ARENA_ARRAY(arena, struct dataset_place, telling.most + 1);
+    telling.keys = TN_ARENA_ARRAY(arena, struct engine_cell, telling.most * telling.shape.key_count + 1);
+    TN_AUTO_BUF sql = {0};
+    tn_buf_puts(&sql, "SELECT tarn_path, tarn_pos");
+    for (size_t i = 0; i < telling.shape.key_count; i++) {
+        tn_buf_puts(&sql, ", ");
+        tn_buf_put_sql_name(&sql, telling.shape.columns[telling.shape.key[i]].name);
+    }
+    tn_buf_puts(&sql, " FROM read_parquet(");
+    tn_buf_put_sql_string(&sql, group->placed);
+    tn_buf_puts(&sql, ") ORDER BY file_row_number");
+    const struct engine_select select = {.sql = sql.data};
+    TN_TRY(engine_select(group->run->lake->engine, &select, NULL, NULL, NULL, tell_place, &telling, err));
+    group->change.removed = telling.removed;
+    group->change.removed_keys = telling.keys;
+    group->change.removed_count = telling.count;
     return TN_OK;
 }
 
@@ -320,10 +367,7 @@ static enum tn_code commit_group(struct group *group, struct tn_error *err)
     TN_TRY(iceberg_tx_commit(tx, &done, err));
     TN_FAULT("compact.after_commit");
     catalog_publish(lake->catalog, name, done);
-    if (group->told)
-        group->change.added_path = group->file.record_count ? group->file.path : NULL;
-    else
-        group->change = (struct dataset_change){.moved = true};
+    group->change.added_path = group->file.record_count ? group->file.path : NULL;
     dataset_hot_follow(lake, name, newest, done, &group->change);
     group->run->result.snapshot_id = done->current ? done->current->id : 0;
     return TN_OK;
@@ -350,6 +394,8 @@ static enum tn_code compact_group(struct group *group, bool last_try, struct tn_
     }
     if (!last_try)
         TN_TRY(tell(group, err));
+    if (!group->told)
+        TN_TRY(tell_places(group, err));
     TN_TRY(commit_group(group, err));
     count_group(group, &group->run->result);
     return TN_OK;

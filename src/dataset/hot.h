@@ -30,7 +30,9 @@ struct dataset_change {
     const char *added_path; /* the one new data file; NULL: none */
     const struct engine_cell *added;
     size_t added_rows; /* rows x columns of the schema */
-    bool moved;        /* nothing else is set: the same rows lie in other files, and which, is not said */
+    /* The same rows lie in other files: row i of `removed` is now row i of added_path, if it is still there. Or
+     * nothing else is set, and where they went is not said. */
+    bool moved;
 };
 
 /* After a commit, under the dataset's lock: the copy of `before` becomes one of

@@ -193,6 +193,8 @@ static enum tn_code insert(const struct applying *applying, const struct hot_pen
 static enum tn_code apply_one(struct applying *applying, const struct dataset_change *change, struct tn_error *err)
 {
     struct hot_table *table = applying->table;
+    if (change->moved)
+        return TN_OK;
     for (size_t i = 0; i < change->removed_count; i++)
         TN_TRY(remove_row(applying, &change->removed[i], err));
     if (change->added_rows == 0)

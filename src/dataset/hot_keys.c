@@ -236,29 +236,57 @@ void hot_keys_add(struct hot_keys *keys, const struct dataset_place *place, cons
     keys->row_bytes += bytes_of(packed);
 }
 
-static bool remove_row(struct hot_keys *keys, const struct engine_cell *key, const struct dataset_place *place)
+/* The slot of a row, or SIZE_MAX. */
+static size_t find_row(const struct hot_keys *keys, const struct engine_cell *key, const struct dataset_place *place)
 {
     uint64_t hash = cells_key_hash(&keys->shape, key, keys->seed);
     size_t mask = keys->slot_count - 1;
     for (size_t at = hash & mask; keys->slots[at].row; at = (at + 1) & mask) {
-        struct keys_row *row = keys->slots[at].row;
-        if (keys->slots[at].hash != hash || row->pos != place->pos || !tn_streq(row->file->path, place->path))
-            continue;
-        keys->row_bytes -= bytes_of(row);
-        keys->count--;
-        leave_file(keys, row->file);
-        free(row);
-        clear_slot(keys, at);
-        return true;
+        const struct keys_row *row = keys->slots[at].row;
+        if (keys->slots[at].hash == hash && row->pos == place->pos && tn_streq(row->file->path, place->path))
+            return at;
     }
-    return false;
+    return SIZE_MAX;
+}
+
+static bool remove_row(struct hot_keys *keys, const struct engine_cell *key, const struct dataset_place *place)
+{
+    size_t at = find_row(keys, key, place);
+    if (at == SIZE_MAX)
+        return false;
+    struct keys_row *row = keys->slots[at].row;
+    keys->row_bytes -= bytes_of(row);
+    keys->count--;
+    leave_file(keys, row->file);
+    free(row);
+    clear_slot(keys, at);
+    return true;
+}
+
+/* Rows that are not there any more were changed while the file was written. */
+static void move_rows(struct hot_keys *keys, const struct dataset_change *change)
+{
+    for (size_t i = 0; i < change->removed_count; i++) {
+        size_t at = find_row(keys, change->removed_keys + i * keys->shape.key_count, &change->removed[i]);
+        if (at == SIZE_MAX)
+            continue;
+        struct keys_row *row = keys->slots[at].row;
+        leave_file(keys, row->file);
+        row->file = file_of(keys, change->added_path);
+        row->file->rows++;
+        row->pos = (int64_t)i;
+    }
 }
 
 bool hot_keys_apply(struct hot_keys *keys, const struct dataset_change *change)
 {
     size_t width = keys->shape.width, key_width = keys->shape.key_count;
-    if (change->moved)
-        return false;
+    if (change->moved) {
+        if (change->removed_count == 0) /* nobody says where to */
+            return false;
+        move_rows(keys, change);
+        return true;
+    }
     for (size_t i = 0; i < change->removed_count; i++)
         if (!remove_row(keys, change->removed_keys + i * key_width, &change->removed[i]))
             return false;

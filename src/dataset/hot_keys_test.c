@@ -174,12 +174,45 @@ static void test_several_rows_of_a_key(void **state)
     assert_false(hot_keys_apply(keys, &change));
 }
 
+/* A compaction: the rows that are still where they were get their new places. */
+static void test_moved_rows(void **state)
+{
+    (void)state;
+    TN_CLEANUP(hot_keys_free_p) struct hot_keys *keys = open_keys();
+    struct cells cells[20];
+    struct dataset_place places[20];
+    struct engine_cell moved_keys[20][2];
+    for (size_t n = 0; n < 20; n++) {
+        fill(&cells[n], n, &(struct row){true, 1, (int64_t)n});
+        places[n] = (struct dataset_place){cells[n].path, (int64_t)n};
+        memcpy(moved_keys[n], cells[n].key, sizeof moved_keys[n]);
+        /* Every fifth was changed since it was read. */
+        const struct dataset_place other = {"newer", 3};
+        hot_keys_add(keys, n % 5 == 0 ? &other : &places[n], cells[n].row);
+    }
+    struct dataset_change change = {
+        .removed = places, .removed_keys = moved_keys[0], .removed_count = 20, .added_path = "merged", .moved = true};
+    assert_true(hot_keys_apply(keys, &change));
+    for (size_t n = 0; n < 20; n++) {
+        struct found found = {0};
+        struct tn_error err = {0};
+        assert_int_equal(hot_keys_find(keys, cells[n].key, 1, take, &found, &err), TN_OK);
+        assert_int_equal(found.count, 1);
+        assert_string_equal(found.path, n % 5 == 0 ? "newer" : "merged");
+        assert_int_equal(found.pos, n % 5 == 0 ? 3 : (int64_t)n);
+        assert_string_equal(found.note, "note 1");
+    }
+    change.removed_count = 0;
+    assert_false(hot_keys_apply(keys, &change));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_changes),
         cmocka_unit_test(test_many_rows_and_bytes),
         cmocka_unit_test(test_several_rows_of_a_key),
+        cmocka_unit_test(test_moved_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -224,9 +224,10 @@ static struct hot_table *enqueue(struct lake *lake, struct hot_copy *copy, const
                                  const struct iceberg_metadata *after, const struct dataset_change *change,
                                  struct hot_dropped *dropped)
 {
+    static const struct dataset_change only_moved = {.moved = true};
     bool follow = follows(copy, before, after, change);
-    if (follow) {
-        hot_queue_add(&copy->queued, before, after, change);
+    if (follow) { /* to tables it is the same where rows lie */
+        hot_queue_add(&copy->queued, before, after, change->moved ? &only_moved : change);
         follow = copy->queued.last->followable;
     }
     if (!follow) {
