@@ -3,6 +3,7 @@
 #include "outcome/outcome_internal.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -167,6 +168,8 @@ static void test_made_again_from_table_and_log(void **state)
     close_all(&f);
 }
 
+/* Each child checks what the one before it left. This process opens the engine
+ * behind all of them, and this test comes first: the engine's allocator does not like forks. */
 static void test_a_roll_that_dies(void **state)
 {
     static const char *const points[] = {"outcome.before_roll", "outcome.after_roll"};
@@ -178,17 +181,16 @@ static void test_a_roll_that_dies(void **state)
             (void)setenv("TARN_FAULT", points[i], 1);
             tn_fault_init();
             open_all(&f);
+            check_sound(&f, 10 * (int64_t)i);
             record(&f, 10, "a", NULL);
             _exit(outcome_roll(f.store, true, NULL) == TN_OK ? 0 : 1);
         }
         int status;
         assert_int_equal(waitpid(child, &status, 0), child);
-        assert_true(WIFSIGNALED(status));
-        open_all(&f);
-        check_sound(&f, 10 * ((int64_t)i + 1));
-        close_all(&f);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     }
     open_all(&f);
+    check_sound(&f, 20);
     assert_ok(outcome_roll(f.store, true, &test_err));
     expect(&f, ALL_IDS, "[20,1,20]");
     check_sound(&f, 20);
@@ -289,10 +291,10 @@ static void test_choose(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        FOLDER_TEST(test_a_roll_that_dies),
         FOLDER_TEST(test_rolled_and_not_are_one_table),
         FOLDER_TEST(test_small_files_are_merged),
         FOLDER_TEST(test_made_again_from_table_and_log),
-        FOLDER_TEST(test_a_roll_that_dies),
         FOLDER_TEST(test_an_import_replaces_what_its_source_said),
         FOLDER_TEST(test_wrong_entries_are_told_and_left_out),
         FOLDER_TEST(test_choose),
