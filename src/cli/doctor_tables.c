@@ -45,7 +45,8 @@ static enum tn_code examine(struct examination *examination, struct catalog *cat
     TN_TRY(iceberg_check(&table, metadata, on_finding, examination, err));
     if (doctor->engine) {
         struct doctor_live *live = tn_arena_alloc(doctor->cli->arena, sizeof *live);
-        *live = (struct doctor_live){.next = doctor->live, .dataset = examination->dataset};
+        *live = (struct doctor_live){.next = doctor->live,
+                                     .dataset = tn_arena_strdup(doctor->cli->arena, examination->dataset)};
         TN_TRY(doctor_read_files(doctor->engine, &table, metadata, on_finding, examination, &live->rows, err));
         doctor->live = live;
     }
