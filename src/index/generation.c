@@ -27,7 +27,7 @@ static enum tn_code held(struct index_service *service, const char *name, struct
 enum tn_code index_fold(struct index_service *service, const char *name, struct tn_error *err)
 {
     TN_CLEANUP(logical_unref_p) struct logical *logical = NULL;
-    struct vector_index *vectors;
+    struct vector_index *vectors = NULL;
     const struct vector_build_options options = {.low_priority = true, .threads = 1};
     struct vector_build_report report;
     TN_TRY(held(service, name, &logical, &vectors, err));
@@ -41,7 +41,7 @@ enum tn_code index_fold(struct index_service *service, const char *name, struct 
 enum tn_code index_rollback(struct index_service *service, const char *name, struct tn_error *err)
 {
     TN_CLEANUP(logical_unref_p) struct logical *logical = NULL;
-    struct vector_index *vectors;
+    struct vector_index *vectors = NULL;
     TN_TRY(held(service, name, &logical, &vectors, err));
     enum tn_code code = vector_index_rollback(vectors, err);
     pthread_mutex_unlock(&logical->work);
@@ -76,7 +76,7 @@ static enum tn_code compare(struct vector_searcher *searcher, const float *query
     return TN_OK;
 }
 
-/* The vectors of chunks, evenly spread, and of the queries asked last. */
+/* Queries near the vectors of chunks, evenly spread. */
 static enum tn_code run_samples(struct logical *logical, struct vector_searcher *searcher, uint32_t samples,
                                 struct evaluation *evaluation, struct tn_error *err)
 {
