@@ -83,10 +83,10 @@ fuzz: engine ## every fuzz target for FUZZ_SECONDS (60)
 	@$(CONFIGURE) fuzz && $(NINJA) -C build/fuzz tests/fuzz/all
 	@tools/fuzz.sh $(FUZZ_SECONDS) $(FUZZ)
 
-test-arm64: ## base, vector and demo, cross-compiled, under emulation
+test-arm64: ## base, vector, embed and demo, cross-compiled, under emulation
 	@tools/setup.sh build arm64
-	@$(CONFIGURE) arm64 && $(NINJA) -C build/arm64 src/base/all src/vector/all src/demo/all
-	@ctest --test-dir build/arm64 -j 2 --output-on-failure -R '^(base|demo)/'
+	@$(CONFIGURE) arm64 && $(NINJA) -C build/arm64 src/base/all src/vector/all src/embed/all src/demo/all
+	@ctest --test-dir build/arm64 -j 2 --output-on-failure -R '^(base|demo)/|^embed/(kernels|model)_test'
 	@tools/test_arm64.sh build/arm64-vector
 
 format: ## clang-format over the C files
