@@ -76,7 +76,7 @@ static void bars_tell_amount_rate_and_time_left(void **state)
     progress = (struct progress){
         .shown = true, .label = "index", .unit = "chunks", .total = 1000, .rate = 40.2, .seconds_left = 20};
     progress_render(&progress, 200, NULL, 1, 80, &text); /* a server that knows better */
-    assert_non_null(strstr(text.data, "200 chunks of 1000 chunks  40 chunks/s  20s left"));
+    assert_non_null(strstr(text.data, "200 chunks of 1000 chunks  40 chunks/s  20.0s left"));
     tn_buf_clear(&text);
     progress = (struct progress){.shown = true, .label = "rows", .unit = "rows"}; /* no total */
     progress_render(&progress, 1234, NULL, 0, 80, &text);
