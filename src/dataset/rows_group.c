@@ -16,15 +16,18 @@
 #include <string.h>
 #include <time.h>
 
-#define GROUP_ROWS     20000 /* taken into a group while there are no more; one request always is */
-#define GROUP_CALLS    1024
-#define GATHER_WAIT_NS 300000
+#define GROUP_ROWS  20000 /* taken into a group while there are no more; one request always is */
+#define GROUP_CALLS 1024
+/* A leader waits at most a quarter of what the last commit took, within these. */
+#define GATHER_LEAST_NS 300000
+#define GATHER_MOST_NS  2500000
 
 struct rows_queue {
     char name[CATALOG_NAME_MAX + 1];
     struct rows_call *first, *last;
     size_t waiting;
-    size_t expected; /* callers of the last round */
+    size_t expected;  /* callers of the last round */
+    uint64_t took_ns; /* its work */
     bool busy, gathering;
     pthread_cond_t arrived;
     struct rows_queue *next;
@@ -93,11 +96,11 @@ static void enqueue(struct rows_queue *queue, struct rows_call *call)
         pthread_cond_signal(&queue->arrived);
 }
 
-static struct timespec soon(void)
+static struct timespec soon(const struct rows_queue *queue)
 {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
-    time.tv_nsec += GATHER_WAIT_NS;
+    time.tv_nsec += (long)TN_MIN(TN_MAX(queue->took_ns / 4, GATHER_LEAST_NS), GATHER_MOST_NS);
     if (time.tv_nsec >= 1000000000) {
         time.tv_sec++;
         time.tv_nsec -= 1000000000;
@@ -107,7 +110,7 @@ static struct timespec soon(void)
 
 static void gather(struct dataset_rows_queues *queues, struct rows_queue *queue)
 {
-    const struct timespec until = soon();
+    const struct timespec until = soon(queue);
     queue->gathering = true;
     while (queue->waiting < queue->expected)
         if (pthread_cond_timedwait(&queue->arrived, &queues->mutex, &until) != 0)
@@ -159,8 +162,10 @@ static void lead(struct lake *lake, struct rows_queue *queue)
     gather(queues, queue);
     size_t count = take(queue, calls);
     pthread_mutex_unlock(&queues->mutex);
+    const uint64_t began = tn_mono_ns();
     work(lake, queue->name, calls, count, &done);
     pthread_mutex_lock(&queues->mutex);
+    queue->took_ns = tn_mono_ns() - began;
     put_back(queue, calls + done, count - done);
     queue->expected = TN_MIN(done + queue->waiting, (size_t)GROUP_CALLS);
     for (size_t i = 0; i < done; i++) {
