@@ -18,6 +18,8 @@ from tests.support.tarn import ROOT, Server
 ELSEWHERE = {
     r"vector\..*": "src/vector: their own crash tests",
     r"documents\..*": "tests/system/test_documents.py",
+    r"index\..*": "tests/system/test_search_restart.py",
+    r"outcome\..*": "src/outcome/record_test.c and its neighbours",
 }
 
 
