@@ -76,8 +76,11 @@ def generate(a, name, rows, dims, queries, timeout):
 
 
 def generation(a, clock):
-    """Our file for the data, built if this run has not; figures of the build."""
+    """Our file for the data, built if this run has not (nor, with --keep, the last one); figures of the build."""
     file, kept = f"{a.data}.tvg", f"{a.data}.tvg.json"
+    if a.keep and file not in a.built and os.path.exists(file) and os.path.exists(kept):
+        with open(kept) as f:
+            a.built[file] = json.load(f)
     if file in a.built:
         return file, a.built[file]
     built, problem = lines([a.binary, "build", f"{a.data}.base.npy", file, "--metric", a.metric, "--threads",
@@ -289,7 +292,7 @@ def main():
     p.add_argument("--timeout", type=float, default=1800, help="for one peer, build included")
     p.add_argument("--minutes", type=float, default=120, help="for one section of one set of rows")
     p.add_argument("--report", default="docs/benchmarks")
-    p.add_argument("--keep", action="store_true", help="add peers to the figures of the last run")
+    p.add_argument("--keep", action="store_true", help="add peers to the figures of the last run, over its files")
     p.add_argument("--keep-data", action="store_true", help="keep large files of sets other than 768 dimensions")
     p.add_argument("--label", help="name of the report")
     p.add_argument("--quick", action="store_true", help="20,000 rows: shows that everything runs, in minutes")
