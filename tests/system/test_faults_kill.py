@@ -137,6 +137,7 @@ def reader(server, stop, problems):
             problems.append(answer.text)
 
 
+@pytest.mark.timeout(60 + 10 * KILLS)
 def test_random_kills_under_mixed_work(works, tmp_path):
     print(f"TARN_FAULT_SEED={SEED}")
     dice, lake = faults.dice_for(SEED), tmp_path / "lake"
