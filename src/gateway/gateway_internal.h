@@ -241,6 +241,10 @@ void request_verify_token(struct request *request);
 
 bool upload_take(struct request *request, const char *bytes, size_t *count);
 void upload_end(struct request *request);
+/* One more ingest runs, within ingest.max_running; *counted says, also on failure,
+ * that it is to be counted out. */
+enum tn_code ingests_count_in(struct gateway *gateway, bool *counted, struct tn_error *err) TN_CHECKED;
+void ingests_count_out(struct gateway *gateway);
 
 /* Computes the beginning of a streamed answer; short ones become plain. */
 void stream_begin(struct request *request);
@@ -372,8 +376,8 @@ route_handler h_job_list, h_job_get, h_job_cancel, h_job_pause, h_job_resume, h_
 route_handler h_compact, h_expire, h_restore, h_pin, h_unpin, h_journal, h_history;
 route_handler h_ai_providers, h_ai_models, h_ai_accept, h_ai_default, h_ai_import, h_ai_embed, h_ai_generate,
     h_openai_models, h_openai_embeddings, h_openai_chat;
-route_handler h_index_create, h_index_list, h_index_get, h_index_drop, h_index_refresh, h_index_fold, h_index_rollback,
-    h_index_evaluate, h_vector_search, h_search;
+route_handler h_index_create, h_index_list, h_index_get, h_index_drop, h_index_refresh, h_index_fold,
+    h_index_rollback, h_index_evaluate, h_vector_search, h_search;
 route_handler h_token_list, h_token_add, h_token_revoke;
 route_handler h_iceberg_config, h_iceberg_oauth, h_iceberg_namespaces, h_iceberg_namespace, h_iceberg_namespace_head,
     h_iceberg_tables, h_iceberg_table, h_iceberg_table_head;

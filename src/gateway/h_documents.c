@@ -1,6 +1,6 @@
 /* Documents in: one file as it is, or the files of a form. */
+#include "gateway/form.h"
 #include "gateway/gateway_internal.h"
-#include "gateway/multipart.h"
 
 #define FORM_FIELD_MAX ((size_t)4 << 10)
 
@@ -9,10 +9,8 @@ struct upload {
     struct ingest_documents_options options;
     const char *name;
     struct ingest_documents *documents; /* NULL until the first file begins */
-    struct multipart *multipart;
-    bool in_file, file_seen, counted;
-    const char *field;
-    struct tn_buf field_text;
+    struct form form;
+    bool counted;
 };
 
 static void cancel_documents(void *documents)
@@ -25,10 +23,9 @@ static void upload_free(void *context)
     struct upload *upload = context;
     request_on_cancel(upload->request, NULL, NULL);
     ingest_documents_free(upload->documents);
-    multipart_free(upload->multipart);
-    tn_buf_release(&upload->field_text);
+    form_release(&upload->form);
     if (upload->counted)
-        atomic_fetch_sub(&upload->request->gateway->ingests, 1);
+        ingests_count_out(upload->request->gateway);
     free(upload);
 }
 
@@ -61,7 +58,6 @@ static enum tn_code set_option(struct upload *upload, const char *name, const ch
 static enum tn_code begin_file(struct upload *upload, const char *name, struct tn_error *err)
 {
     struct request *request = upload->request;
-    upload->file_seen = true;
     if (!upload->documents) {
         TN_TRY(ingest_documents_new(&request->gateway->lake, &upload->options, &upload->documents, err));
         request_on_cancel(request, cancel_documents, upload->documents);
@@ -71,60 +67,48 @@ static enum tn_code begin_file(struct upload *upload, const char *name, struct t
 
 /* ---- forms ------------------------------------------------------------------------- */
 
-static enum tn_code part_begin(void *context, const struct multipart_part *part, struct tn_error *err)
+static bool is_file(const struct multipart_part *part)
 {
-    struct upload *upload = context;
-    upload->in_file = part->filename != NULL;
-    if (upload->in_file)
-        return begin_file(upload, *part->filename ? part->filename : part->name, err);
-    upload->field = tn_arena_strdup(upload->request->arena, part->name);
-    tn_buf_clear(&upload->field_text);
-    return upload->file_seen
-               ? tn_fail(err, TN_EREQUEST, "the field \"%.80s\" must stand before the files", part->name)
-               : TN_OK;
+    return part->filename != NULL;
 }
 
-static enum tn_code part_data(void *context, const void *bytes, size_t count, struct tn_error *err)
+static enum tn_code form_option(void *context, const char *name, const char *value, struct tn_error *err)
 {
-    struct upload *upload = context;
-    if (upload->in_file)
-        return ingest_documents_data(upload->documents, bytes, count, err);
-    if (upload->field_text.len + count > FORM_FIELD_MAX)
-        return tn_fail(err, TN_ETOOLARGE, "the field \"%.80s\" is too long", upload->field);
-    tn_buf_append(&upload->field_text, bytes, count);
-    return TN_OK;
+    return set_option(context, name, value, err);
 }
 
-static enum tn_code part_end(void *context, struct tn_error *err)
+static enum tn_code file_begin(void *context, const struct multipart_part *part, struct tn_error *err)
+{
+    return begin_file(context, *part->filename ? part->filename : part->name, err);
+}
+
+static enum tn_code file_data(void *context, const void *bytes, size_t count, struct tn_error *err)
 {
     struct upload *upload = context;
-    if (upload->in_file)
-        return ingest_documents_end(upload->documents, err);
-    const char *text = upload->field_text.data ? upload->field_text.data : "";
-    if (strlen(text) != upload->field_text.len ||
-        tn_utf8_valid_prefix(text, upload->field_text.len) != upload->field_text.len)
-        return tn_fail(err, TN_EREQUEST, "the field \"%.80s\" is not text", upload->field);
-    return set_option(upload, upload->field, tn_arena_strdup(upload->request->arena, text), err);
+    return ingest_documents_data(upload->documents, bytes, count, err);
 }
+
+static enum tn_code file_end(void *context, struct tn_error *err)
+{
+    struct upload *upload = context;
+    return ingest_documents_end(upload->documents, err);
+}
+
+static const struct form_sink documents_form = {.field_max = FORM_FIELD_MAX,
+                                                .files = "the files",
+                                                .is_file = is_file,
+                                                .option = form_option,
+                                                .file_begin = file_begin,
+                                                .file_data = file_data,
+                                                .file_end = file_end};
 
 /* ---- the handlers -------------------------------------------------------------------- */
 
 static enum tn_code feed(struct request *request, const void *bytes, size_t count, struct tn_error *err)
 {
     struct upload *upload = request->upload;
-    return upload->multipart ? multipart_feed(upload->multipart, bytes, count, err)
-                             : ingest_documents_data(upload->documents, bytes, count, err);
-}
-
-static enum tn_code count_in(struct upload *upload, struct tn_error *err)
-{
-    struct gateway *gateway = upload->request->gateway;
-    upload->counted = true;
-    if (atomic_fetch_add(&gateway->ingests, 1) < gateway->limits.max_ingests)
-        return TN_OK;
-    (void)tn_fail(err, TN_EBUSY, "%d ingests are running already", gateway->limits.max_ingests);
-    tn_error_hint(err, "try again in a moment, or raise the setting ingest.max_running");
-    return TN_EBUSY;
+    return upload->form.multipart ? form_feed(&upload->form, bytes, count, err)
+                                  : ingest_documents_data(upload->documents, bytes, count, err);
 }
 
 enum tn_code h_documents_start(struct request *request, struct tn_error *err)
@@ -137,14 +121,11 @@ enum tn_code h_documents_start(struct request *request, struct tn_error *err)
     upload->options = (struct ingest_documents_options){.actor = request->actor.name,
                                                         .request_id = request->id,
                                                         .limits = read_limits(request->gateway->lake.config)};
-    TN_TRY(count_in(upload, err));
+    TN_TRY(ingests_count_in(request->gateway, &upload->counted, err));
     for (size_t i = 0; i < request->target.param_count; i++)
         TN_TRY(set_option(upload, request->target.params[i].name, request->target.params[i].value, err));
-    if (http_media_is(request->content_type, "multipart/form-data")) {
-        const struct multipart_sink sink = {
-            .context = upload, .begin = part_begin, .data = part_data, .end = part_end};
-        return multipart_new(request->content_type, &sink, &upload->multipart, err);
-    }
+    if (http_media_is(request->content_type, "multipart/form-data"))
+        return form_init(&upload->form, &documents_form, upload, request->arena, request->content_type, err);
     if (!upload->name || !*upload->name) {
         (void)tn_fail(err, TN_EREQUEST, "the file has no name");
         tn_error_hint(err, "POST /ingest/documents?dataset=NAME&name=report.pdf, or send a form with files");
@@ -155,10 +136,7 @@ enum tn_code h_documents_start(struct request *request, struct tn_error *err)
 
 static enum tn_code all_read(struct upload *upload, struct tn_error *err)
 {
-    if (!upload->multipart)
-        return ingest_documents_end(upload->documents, err);
-    TN_TRY(multipart_finish(upload->multipart, err));
-    return upload->file_seen ? TN_OK : tn_fail(err, TN_EREQUEST, "the form holds no file");
+    return upload->form.multipart ? form_finish(&upload->form, err) : ingest_documents_end(upload->documents, err);
 }
 
 enum tn_code h_documents(struct request *request, struct tn_error *err)

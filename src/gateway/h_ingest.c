@@ -1,6 +1,6 @@
 /* Files in: raw or as a part of a form, to be loaded or only looked at. */
+#include "gateway/form.h"
 #include "gateway/gateway_internal.h"
-#include "gateway/multipart.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -13,10 +13,8 @@ struct upload {
     struct request *request;
     struct ingest_options options;
     struct ingest *ingest; /* NULL until the file begins */
-    struct multipart *multipart;
-    bool in_file, file_seen, counted;
-    const char *field; /* the form's field that is being read; NULL in a file */
-    struct tn_buf field_text;
+    struct form form;
+    bool counted;
 };
 
 static void cancel_ingest(void *ingest)
@@ -29,10 +27,9 @@ static void upload_free(void *context)
     struct upload *upload = context;
     request_on_cancel(upload->request, NULL, NULL);
     ingest_free(upload->ingest);
-    multipart_free(upload->multipart);
-    tn_buf_release(&upload->field_text);
+    form_release(&upload->form);
     if (upload->counted)
-        atomic_fetch_sub(&upload->request->gateway->ingests, 1);
+        ingests_count_out(upload->request->gateway);
     free(upload);
 }
 
@@ -81,7 +78,6 @@ static enum tn_code set_option(struct ingest_options *options, const char *name,
 static enum tn_code begin_file(struct upload *upload, struct tn_error *err)
 {
     struct request *request = upload->request;
-    upload->file_seen = true;
     TN_TRY(ingest_new(&request->gateway->lake, &upload->options, &upload->ingest, err));
     request_on_cancel(request, cancel_ingest, upload->ingest);
     return TN_OK;
@@ -89,66 +85,54 @@ static enum tn_code begin_file(struct upload *upload, struct tn_error *err)
 
 /* ---- forms --------------------------------------------------------------------- */
 
-static enum tn_code part_begin(void *context, const struct multipart_part *part, struct tn_error *err)
+static bool is_file(const struct multipart_part *part)
+{
+    return part->filename != NULL || tn_streq(part->name, "file");
+}
+
+static enum tn_code form_option(void *context, const char *name, const char *value, struct tn_error *err)
 {
     struct upload *upload = context;
-    struct tn_arena *arena = upload->request->arena;
-    upload->in_file = part->filename != NULL || tn_streq(part->name, "file");
-    if (!upload->in_file) {
-        upload->field = tn_arena_strdup(arena, part->name);
-        tn_buf_clear(&upload->field_text);
-        return upload->file_seen
-                   ? tn_fail(err, TN_EREQUEST, "the field \"%.80s\" must stand before the file", part->name)
-                   : TN_OK;
-    }
-    if (upload->file_seen)
+    return set_option(&upload->options, name, value, err);
+}
+
+static enum tn_code file_begin(void *context, const struct multipart_part *part, struct tn_error *err)
+{
+    struct upload *upload = context;
+    if (upload->form.file_seen)
         return tn_fail(err, TN_EREQUEST, "the form holds more than one file");
     if (part->filename && *part->filename && !upload->options.source)
-        upload->options.source = tn_arena_strdup(arena, part->filename);
+        upload->options.source = tn_arena_strdup(upload->request->arena, part->filename);
     return begin_file(upload, err);
 }
 
-static enum tn_code part_data(void *context, const void *bytes, size_t count, struct tn_error *err)
+static enum tn_code file_data(void *context, const void *bytes, size_t count, struct tn_error *err)
 {
     struct upload *upload = context;
-    if (upload->in_file)
-        return ingest_feed(upload->ingest, bytes, count, err);
-    if (upload->field_text.len + count > FORM_FIELD_MAX)
-        return tn_fail(err, TN_ETOOLARGE, "the field \"%.80s\" is too long", upload->field);
-    tn_buf_append(&upload->field_text, bytes, count);
+    return ingest_feed(upload->ingest, bytes, count, err);
+}
+
+static enum tn_code file_end(void *context, struct tn_error *err)
+{
+    (void)context, (void)err;
     return TN_OK;
 }
 
-static enum tn_code part_end(void *context, struct tn_error *err)
-{
-    struct upload *upload = context;
-    if (upload->in_file)
-        return TN_OK;
-    const char *text = upload->field_text.data ? upload->field_text.data : "";
-    if (strlen(text) != upload->field_text.len ||
-        tn_utf8_valid_prefix(text, upload->field_text.len) != upload->field_text.len)
-        return tn_fail(err, TN_EREQUEST, "the field \"%.80s\" is not text", upload->field);
-    return set_option(&upload->options, upload->field, tn_arena_strdup(upload->request->arena, text), err);
-}
+static const struct form_sink file_form = {.field_max = FORM_FIELD_MAX,
+                                           .files = "the file",
+                                           .is_file = is_file,
+                                           .option = form_option,
+                                           .file_begin = file_begin,
+                                           .file_data = file_data,
+                                           .file_end = file_end};
 
 /* ---- the handlers -------------------------------------------------------------- */
 
 static enum tn_code feed(struct request *request, const void *bytes, size_t count, struct tn_error *err)
 {
     struct upload *upload = request->upload;
-    return upload->multipart ? multipart_feed(upload->multipart, bytes, count, err)
-                             : ingest_feed(upload->ingest, bytes, count, err);
-}
-
-static enum tn_code count_in(struct upload *upload, struct tn_error *err)
-{
-    struct gateway *gateway = upload->request->gateway;
-    upload->counted = true;
-    if (atomic_fetch_add(&gateway->ingests, 1) < gateway->limits.max_ingests)
-        return TN_OK;
-    (void)tn_fail(err, TN_EBUSY, "%d ingests are running already", gateway->limits.max_ingests);
-    tn_error_hint(err, "try again in a moment, or raise the setting ingest.max_running");
-    return TN_EBUSY;
+    return upload->form.multipart ? form_feed(&upload->form, bytes, count, err)
+                                  : ingest_feed(upload->ingest, bytes, count, err);
 }
 
 enum tn_code h_ingest_start(struct request *request, struct tn_error *err)
@@ -162,21 +146,17 @@ enum tn_code h_ingest_start(struct request *request, struct tn_error *err)
         .actor = request->actor.name,
         .request_id = request->id,
         .max_rejects = request->gateway->limits.max_rejects > 0 ? request->gateway->limits.max_rejects : -1};
-    TN_TRY(count_in(upload, err));
+    TN_TRY(ingests_count_in(request->gateway, &upload->counted, err));
     for (size_t i = 0; i < request->target.param_count; i++)
         TN_TRY(set_option(&upload->options, request->target.params[i].name, request->target.params[i].value, err));
     if (!http_media_is(request->content_type, "multipart/form-data"))
         return begin_file(upload, err);
-    const struct multipart_sink sink = {.context = upload, .begin = part_begin, .data = part_data, .end = part_end};
-    return multipart_new(request->content_type, &sink, &upload->multipart, err);
+    return form_init(&upload->form, &file_form, upload, request->arena, request->content_type, err);
 }
 
 static enum tn_code all_read(struct upload *upload, struct tn_error *err)
 {
-    if (!upload->multipart)
-        return TN_OK;
-    TN_TRY(multipart_finish(upload->multipart, err));
-    return upload->file_seen ? TN_OK : tn_fail(err, TN_EREQUEST, "the form holds no file");
+    return upload->form.multipart ? form_finish(&upload->form, err) : TN_OK;
 }
 
 static enum tn_code done(struct request *request, enum tn_code code)

@@ -126,3 +126,18 @@ static void upload_task(void *argument)
     }
     request_unref(request);
 }
+
+enum tn_code ingests_count_in(struct gateway *gateway, bool *counted, struct tn_error *err)
+{
+    *counted = true;
+    if (atomic_fetch_add(&gateway->ingests, 1) < gateway->limits.max_ingests)
+        return TN_OK;
+    (void)tn_fail(err, TN_EBUSY, "%d ingests are running already", gateway->limits.max_ingests);
+    tn_error_hint(err, "try again in a moment, or raise the setting ingest.max_running");
+    return TN_EBUSY;
+}
+
+void ingests_count_out(struct gateway *gateway)
+{
+    atomic_fetch_sub(&gateway->ingests, 1);
+}
