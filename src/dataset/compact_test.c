@@ -17,8 +17,7 @@ static uint64_t dice_state = 7;
 
 static size_t dice(size_t below)
 {
-    dice_state = dice_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (size_t)((dice_state >> 33) % below);
+    return throw_dice(&dice_state, below);
 }
 
 /* ---- the policy, on plans that are made up --------------------------------------- */
@@ -202,53 +201,11 @@ static void test_files_stay_few_and_rows_are_not_written_again_and_again(void **
 
 /* ---- real tables -------------------------------------------------------------------- */
 
-static int set_up_lake(void **state)
-{
-    struct tn_error err = {0};
-    assert_int_equal(set_up(state), 0);
-    struct fixture *f = *state;
-    must(journal_open(f->lake.store, f->lake.catalog, f->lake.engine, &f->lake.journal, &err), &err);
-    f->lake.queues = dataset_rows_queues_new();
-    return 0;
-}
-
-static int tear_down_lake(void **state)
-{
-    struct fixture *f = *state;
-    journal_close(f->lake.journal);
-    dataset_rows_queues_free(f->lake.queues);
-    return tear_down(state);
-}
-
 static void make_table(struct fixture *f, const char *sql)
 {
     static const struct dataset_column columns[] = {{.name = "id", .sql_type = "BIGINT"},
                                                     {.name = "name", .sql_type = "VARCHAR"}};
-    TN_CLEANUP(dataset_write_free_p) struct dataset_write *write = NULL;
-    struct tn_error err = {0};
-    struct dataset_commit commit;
-    must(dataset_write_begin(&f->lake, "t", DATASET_APPEND, columns, 2, &write, &err), &err);
-    must(dataset_write_set_key(write, "id", &err), &err);
-    must(dataset_write_file(write, 0, NULL, sql, NULL, NULL, &err), &err);
-    must(dataset_write_commit(write, &nothing_special, &commit, &err), &err);
-}
-
-static void upsert(struct fixture *f, int64_t id, const char *name)
-{
-    static const int32_t ids[] = {1, 2};
-    struct tn_error err = {0};
-    struct dataset_commit commit;
-    struct engine_cell cells[2] = {{.integer = id}, {0}};
-    cells[1].text.data = name;
-    cells[1].text.length = strlen(name);
-    const struct dataset_rows rows = {.op = DATASET_ROWS_UPSERT,
-                                      .field_ids = ids,
-                                      .column_count = 2,
-                                      .cells = cells,
-                                      .row_count = 1,
-                                      .actor = "ann",
-                                      .source = "api"};
-    must(dataset_rows_write(&f->lake, "t", &rows, &commit, &err), &err);
+    append_rows(f, "t", columns, 2, "id", sql);
 }
 
 static void note_finding(void *context, const struct iceberg_finding *finding)
@@ -294,7 +251,7 @@ static void test_debt_of_one_row_writes_is_paid_without_the_base(void **state)
     TN_AUTO_BUF before = {0};
     make_table(f, "SELECT i::BIGINT AS id, 'n' || i AS name FROM range(1000) t(i)");
     for (int64_t i = 0; i < 20; i++)
-        upsert(f, i * 37, i % 2 ? "odd" : "even");
+        upsert_name(f, i * 37, i % 2 ? "odd" : "even");
     struct dataset_debt due = debt(f);
     assert_int_equal(due.data_files, 21);
     assert_int_equal(due.due_files, 40); /* the new data files, and the base's delete files */
@@ -335,7 +292,7 @@ static void test_random_writes_with_compactions_between(void **state)
         names[key] = dice(90);
         char name[16];
         snprintf(name, sizeof name, "n%zu", names[key]);
-        upsert(f, (int64_t)key, name);
+        upsert_name(f, (int64_t)key, name);
         if (dice(12))
             continue;
         (void)compact(f);
@@ -357,9 +314,10 @@ int main(void)
         cmocka_unit_test(test_shared_deletes_tire_a_file),
         cmocka_unit_test(test_partitioned_tables_are_left_alone),
         cmocka_unit_test(test_files_stay_few_and_rows_are_not_written_again_and_again),
-        cmocka_unit_test_setup_teardown(test_debt_of_one_row_writes_is_paid_without_the_base, set_up_lake,
-                                        tear_down_lake),
-        cmocka_unit_test_setup_teardown(test_random_writes_with_compactions_between, set_up_lake, tear_down_lake),
+        cmocka_unit_test_setup_teardown(test_debt_of_one_row_writes_is_paid_without_the_base, set_up_for_rows,
+                                        tear_down_for_rows),
+        cmocka_unit_test_setup_teardown(test_random_writes_with_compactions_between, set_up_for_rows,
+                                        tear_down_for_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,19 +22,15 @@ static uint64_t dice_state = 11;
 
 static size_t dice(size_t below)
 {
-    dice_state = dice_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (size_t)((dice_state >> 33) % below);
+    return throw_dice(&dice_state, below);
 }
 
 /* ---- a lake with a hot cache ----------------------------------------------------- */
 
 static int set_up_hot(void **state)
 {
-    struct tn_error err = {0};
-    assert_int_equal(set_up(state), 0);
+    assert_int_equal(set_up_for_rows(state), 0);
     struct fixture *f = *state;
-    must(journal_open(f->lake.store, f->lake.catalog, f->lake.engine, &f->lake.journal, &err), &err);
-    f->lake.queues = dataset_rows_queues_new();
     f->lake.hot = dataset_hot_new(PLENTY);
     return 0;
 }
@@ -45,9 +41,7 @@ static int tear_down_hot(void **state)
     dataset_relations_free(f->lake.relations);
     f->lake.relations = NULL;
     dataset_hot_free(f->lake.hot);
-    journal_close(f->lake.journal);
-    dataset_rows_queues_free(f->lake.queues);
-    return tear_down(state);
+    return tear_down_for_rows(state);
 }
 
 /* Columns (id BIGINT key, name VARCHAR, tags VARCHAR[]); the list only where it is wanted. */
@@ -56,14 +50,7 @@ static void make_table(struct fixture *f, const char *name, const char *sql, con
     static const struct dataset_column columns[] = {{.name = "id", .sql_type = "BIGINT"},
                                                     {.name = "name", .sql_type = "VARCHAR"},
                                                     {.name = "tags", .sql_type = "VARCHAR[]"}};
-    TN_CLEANUP(dataset_write_free_p) struct dataset_write *write = NULL;
-    struct tn_error err = {0};
-    struct dataset_commit commit;
-    must(dataset_write_begin(&f->lake, name, DATASET_APPEND, columns, nested ? 3 : 2, &write, &err), &err);
-    if (key)
-        must(dataset_write_set_key(write, key, &err), &err);
-    must(dataset_write_file(write, 0, NULL, sql, NULL, NULL, &err), &err);
-    must(dataset_write_commit(write, &nothing_special, &commit, &err), &err);
+    append_rows(f, name, columns, nested ? 3 : 2, key, sql);
 }
 
 #define HUNDRED "SELECT i::BIGINT AS id, 'n' || i AS name FROM range(100) t(i)"
@@ -76,22 +63,6 @@ static struct engine_cell text(const char *value)
     cell.text.data = value;
     cell.text.length = strlen(value);
     return cell;
-}
-
-static int64_t upsert(struct fixture *f, int64_t id, const char *name)
-{
-    struct tn_error err = {0};
-    struct dataset_commit commit;
-    const struct engine_cell cells[2] = {{.integer = id}, text(name)};
-    const struct dataset_rows rows = {.op = DATASET_ROWS_UPSERT,
-                                      .field_ids = ids,
-                                      .column_count = 2,
-                                      .cells = cells,
-                                      .row_count = 1,
-                                      .actor = "ann",
-                                      .source = "api"};
-    must(dataset_rows_write(&f->lake, "t", &rows, &commit, &err), &err);
-    return commit.snapshot_id;
 }
 
 static void erase(struct fixture *f, int64_t id)
@@ -198,11 +169,11 @@ static void test_writes_move_a_copy_on(void **state)
     struct fixture *f = *state;
     make_table(f, "t", HUNDRED, "id", false);
     pin(f, "t");
-    int64_t first = upsert(f, 7, "seven");
-    (void)upsert(f, 200, "new");
+    int64_t first = upsert_name(f, 7, "seven");
+    (void)upsert_name(f, 200, "new");
     erase(f, 9);
     erase(f, 200);
-    (void)upsert(f, 7, "seven again");
+    (void)upsert_name(f, 7, "seven again");
     assert_true(is_hot(f, "t", 0));
     assert_int_equal(dataset_hot_state(f->lake.hot).fills, 1);
     same_both_ways(f, ALL, NULL);
@@ -221,13 +192,13 @@ static void test_nested_values_are_followed(void **state)
                true);
     pin(f, "t");
     for (int64_t i = 0; i < 12; i++)
-        (void)upsert(f, i * 3, "changed");
+        (void)upsert_name(f, i * 3, "changed");
     assert_true(is_hot(f, "t", 0));
     same_both_ways(f, ALL, NULL);
     assert_true(compact(f, true).groups > 0);
     assert_true(is_hot(f, "t", 0));
     same_both_ways(f, ALL, NULL);
-    (void)upsert(f, 3, "once more");
+    (void)upsert_name(f, 3, "once more");
     assert_true(is_hot(f, "t", 0));
     same_both_ways(f, ALL, NULL);
     assert_int_equal(dataset_hot_state(f->lake.hot).fills, 1);
@@ -242,12 +213,12 @@ static void test_a_compaction_by_debt_is_followed(void **state)
     pin(f, "t");
     for (int64_t round = 0; round < 4; round++) {
         for (int64_t i = 0; i < 15; i++)
-            (void)upsert(f, (round * 31 + i * 7) % 120, round % 2 ? "odd" : "even");
+            (void)upsert_name(f, (round * 31 + i * 7) % 120, round % 2 ? "odd" : "even");
         assert_true(compact(f, true).groups > 0);
         assert_true(is_hot(f, "t", 0));
         same_both_ways(f, ALL, NULL);
         /* Rows that were moved are found by writers, and go. */
-        (void)upsert(f, (round * 31) % 120, "after");
+        (void)upsert_name(f, (round * 31) % 120, "after");
         erase(f, (round * 31 + 7) % 120);
         assert_true(is_hot(f, "t", 0));
         same_both_ways(f, ALL, NULL);
@@ -263,7 +234,7 @@ static void test_a_large_compaction_leaves_readers_their_copy(void **state)
     make_table(f, "t", "SELECT i::BIGINT AS id, 'n' || i AS name FROM range(60000) t(i)", "id", false);
     pin(f, "t");
     for (int64_t i = 0; i < 10; i++)
-        (void)upsert(f, i, "changed");
+        (void)upsert_name(f, i, "changed");
     struct tn_pool *pool = f->lake.pool;
     f->lake.pool = NULL; /* nothing in the background for now */
     assert_int_equal(compact(f, false).groups, 1);
@@ -272,13 +243,13 @@ static void test_a_large_compaction_leaves_readers_their_copy(void **state)
     assert_int_equal(dataset_hot_state(f->lake.hot).fills, 1);
     f->lake.pool = pool;
     /* Where the moved rows lie is not known: a write that hits them ends the copy. */
-    (void)upsert(f, 3, "after");
+    (void)upsert_name(f, 3, "after");
     same_both_ways(f, ALL, NULL);
     for (size_t tries = 0; tries < 1000 && dataset_hot_state(f->lake.hot).fills < 2; tries++)
         usleep(10000);
     same_both_ways(f, ALL, NULL);
     assert_true(is_hot(f, "t", 0));
-    (void)upsert(f, 4, "after that");
+    (void)upsert_name(f, 4, "after that");
     assert_true(is_hot(f, "t", 0));
     same_both_ways(f, ALL, NULL);
 }
@@ -313,11 +284,11 @@ static void test_versions_far_behind_come_from_files(void **state)
     struct fixture *f = *state;
     make_table(f, "t", HUNDRED, "id", false);
     pin(f, "t");
-    int64_t first = upsert(f, 1, "v0");
+    int64_t first = upsert_name(f, 1, "v0");
     for (int64_t i = 1; i < 40; i++) {
         char name[16];
         snprintf(name, sizeof name, "v%" PRId64, i);
-        (void)upsert(f, 1, name);
+        (void)upsert_name(f, 1, name);
         if (i % 8 == 0)
             assert_true(is_hot(f, "t", 0));
     }
@@ -393,7 +364,7 @@ static void test_random_changes_are_the_same_both_ways(void **state)
         else if (what < 16)
             erase(f, (int64_t)dice(130));
         else
-            (void)upsert(f, (int64_t)dice(130), name);
+            (void)upsert_name(f, (int64_t)dice(130), name);
         if (dice(3) == 0)
             same_both_ways(f, ALL, NULL);
     }

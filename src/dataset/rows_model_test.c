@@ -28,8 +28,7 @@ static uint64_t dice_state;
 
 static size_t dice(size_t below)
 {
-    dice_state = dice_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (size_t)((dice_state >> 33) % below);
+    return throw_dice(&dice_state, below);
 }
 
 static struct engine_cell key_cell(size_t key, struct tn_arena *arena)

@@ -14,24 +14,6 @@
 
 #include "dataset/test_support.h"
 
-static int set_up_journal(void **state)
-{
-    struct tn_error err = {0};
-    assert_int_equal(set_up(state), 0);
-    struct fixture *f = *state;
-    must(journal_open(f->lake.store, f->lake.catalog, f->lake.engine, &f->lake.journal, &err), &err);
-    f->lake.queues = dataset_rows_queues_new();
-    return 0;
-}
-
-static int tear_down_journal(void **state)
-{
-    struct fixture *f = *state;
-    journal_close(f->lake.journal);
-    dataset_rows_queues_free(f->lake.queues);
-    return tear_down(state);
-}
-
 /* ---- a table of (id BIGINT key, name VARCHAR, n BIGINT) ----------------------------- */
 
 static void make_table(struct fixture *f, const char *sql, const char *key)
@@ -39,14 +21,7 @@ static void make_table(struct fixture *f, const char *sql, const char *key)
     static const struct dataset_column columns[] = {{.name = "id", .sql_type = "BIGINT"},
                                                     {.name = "name", .sql_type = "VARCHAR"},
                                                     {.name = "n", .sql_type = "BIGINT"}};
-    TN_CLEANUP(dataset_write_free_p) struct dataset_write *write = NULL;
-    struct tn_error err = {0};
-    struct dataset_commit commit;
-    must(dataset_write_begin(&f->lake, "t", DATASET_APPEND, columns, 3, &write, &err), &err);
-    if (key)
-        must(dataset_write_set_key(write, key, &err), &err);
-    must(dataset_write_file(write, 0, NULL, sql, NULL, NULL, &err), &err);
-    must(dataset_write_commit(write, &nothing_special, &commit, &err), &err);
+    append_rows(f, "t", columns, 3, key, sql);
 }
 
 #define THREE "SELECT i::BIGINT AS id, 'n' || i AS name, i * 10 AS n FROM range(1, 4) t(i)"
@@ -442,16 +417,17 @@ static void test_another_writer_came_first(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_rows_change_and_the_journal_says_so, set_up_journal, tear_down_journal),
-        cmocka_unit_test_setup_teardown(test_what_is_equal_writes_nothing, set_up_journal, tear_down_journal),
-        cmocka_unit_test_setup_teardown(test_what_is_refused_leaves_no_trace, set_up_journal, tear_down_journal),
-        cmocka_unit_test_setup_teardown(test_a_condition_that_holds, set_up_journal, tear_down_journal),
-        cmocka_unit_test_setup_teardown(test_rows_without_a_key, set_up_journal, tear_down_journal),
-        cmocka_unit_test_setup_teardown(test_a_key_must_fit_the_rows, set_up_journal, tear_down_journal),
-        cmocka_unit_test_setup_teardown(test_many_rows_by_predicate, set_up_journal, tear_down_journal),
-        cmocka_unit_test_setup_teardown(test_writers_of_one_key_are_all_there, set_up_journal, tear_down_journal),
-        cmocka_unit_test_setup_teardown(test_a_row_that_comes_and_goes, set_up_journal, tear_down_journal),
-        cmocka_unit_test_setup_teardown(test_another_writer_came_first, set_up_journal, tear_down_journal),
+        cmocka_unit_test_setup_teardown(test_rows_change_and_the_journal_says_so, set_up_for_rows,
+                                        tear_down_for_rows),
+        cmocka_unit_test_setup_teardown(test_what_is_equal_writes_nothing, set_up_for_rows, tear_down_for_rows),
+        cmocka_unit_test_setup_teardown(test_what_is_refused_leaves_no_trace, set_up_for_rows, tear_down_for_rows),
+        cmocka_unit_test_setup_teardown(test_a_condition_that_holds, set_up_for_rows, tear_down_for_rows),
+        cmocka_unit_test_setup_teardown(test_rows_without_a_key, set_up_for_rows, tear_down_for_rows),
+        cmocka_unit_test_setup_teardown(test_a_key_must_fit_the_rows, set_up_for_rows, tear_down_for_rows),
+        cmocka_unit_test_setup_teardown(test_many_rows_by_predicate, set_up_for_rows, tear_down_for_rows),
+        cmocka_unit_test_setup_teardown(test_writers_of_one_key_are_all_there, set_up_for_rows, tear_down_for_rows),
+        cmocka_unit_test_setup_teardown(test_a_row_that_comes_and_goes, set_up_for_rows, tear_down_for_rows),
+        cmocka_unit_test_setup_teardown(test_another_writer_came_first, set_up_for_rows, tear_down_for_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,26 +19,7 @@ static uint64_t dice_state = 5;
 
 static size_t dice(size_t below)
 {
-    dice_state = dice_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (size_t)((dice_state >> 33) % below);
-}
-
-static int set_up_lake(void **state)
-{
-    struct tn_error err = {0};
-    assert_int_equal(set_up(state), 0);
-    struct fixture *f = *state;
-    must(journal_open(f->lake.store, f->lake.catalog, f->lake.engine, &f->lake.journal, &err), &err);
-    f->lake.queues = dataset_rows_queues_new();
-    return 0;
-}
-
-static int tear_down_lake(void **state)
-{
-    struct fixture *f = *state;
-    journal_close(f->lake.journal);
-    dataset_rows_queues_free(f->lake.queues);
-    return tear_down(state);
+    return throw_dice(&dice_state, below);
 }
 
 static void load(struct fixture *f, const char *sql, bool more)
@@ -46,32 +27,7 @@ static void load(struct fixture *f, const char *sql, bool more)
     static const struct dataset_column columns[] = {{.name = "id", .sql_type = "BIGINT"},
                                                     {.name = "name", .sql_type = "VARCHAR"},
                                                     {.name = "extra", .sql_type = "DOUBLE"}};
-    TN_CLEANUP(dataset_write_free_p) struct dataset_write *write = NULL;
-    struct tn_error err = {0};
-    struct dataset_commit commit;
-    must(dataset_write_begin(&f->lake, "t", DATASET_APPEND, columns, more ? 3 : 2, &write, &err), &err);
-    must(dataset_write_set_key(write, "id", &err), &err);
-    must(dataset_write_file(write, 0, NULL, sql, NULL, NULL, &err), &err);
-    must(dataset_write_commit(write, &nothing_special, &commit, &err), &err);
-}
-
-static int64_t upsert(struct fixture *f, int64_t id, const char *name)
-{
-    static const int32_t ids[] = {1, 2};
-    struct tn_error err = {0};
-    struct dataset_commit commit;
-    struct engine_cell cells[2] = {{.integer = id}, {0}};
-    cells[1].text.data = name;
-    cells[1].text.length = strlen(name);
-    const struct dataset_rows rows = {.op = DATASET_ROWS_UPSERT,
-                                      .field_ids = ids,
-                                      .column_count = 2,
-                                      .cells = cells,
-                                      .row_count = 1,
-                                      .actor = "ann",
-                                      .source = "api"};
-    must(dataset_rows_write(&f->lake, "t", &rows, &commit, &err), &err);
-    return commit.snapshot_id;
+    append_rows(f, "t", columns, more ? 3 : 2, "id", sql);
 }
 
 #define ALL  "SELECT * FROM t ORDER BY ALL"
@@ -115,7 +71,7 @@ static void test_few_files_are_read_as_files(void **state)
     bool in_memory;
     load(f, BASE, false);
     for (int64_t i = 0; i < 6; i++)
-        (void)upsert(f, i, "changed");
+        (void)upsert_name(f, i, "changed");
     assert_int_equal(files_opened(f, &in_memory), 7);
     assert_false(in_memory);
     same_both_ways(f, ALL, NULL);
@@ -127,11 +83,11 @@ static void test_many_small_files_are_read_once(void **state)
     bool in_memory;
     load(f, "SELECT i::BIGINT AS id, 'n' || i AS name FROM range(6000) t(i)", false); /* too many rows to be small */
     for (int64_t i = 0; i < 20; i++)
-        (void)upsert(f, i * 3, i % 2 ? "odd" : "even");
+        (void)upsert_name(f, i * 3, i % 2 ? "odd" : "even");
     assert_int_equal(files_opened(f, &in_memory), 1);
     assert_true(in_memory);
     same_both_ways(f, ALL, NULL);
-    (void)upsert(f, 3, "again"); /* its row lay in one of the small files */
+    (void)upsert_name(f, 3, "again"); /* its row lay in one of the small files */
     assert_int_equal(files_opened(f, &in_memory), 1);
     same_both_ways(f, ALL, NULL);
     same_both_ways(f, "SELECT count(*) FROM t WHERE name = 'odd'", NULL);
@@ -144,11 +100,11 @@ static void test_columns_that_came_later(void **state)
     bool in_memory;
     load(f, BASE, false);
     for (int64_t i = 0; i < 10; i++)
-        (void)upsert(f, i, "changed");
+        (void)upsert_name(f, i, "changed");
     same_both_ways(f, ALL, NULL);
     load(f, "SELECT 900::BIGINT AS id, 'x' AS name, 1.5::DOUBLE AS extra", true);
     for (int64_t i = 0; i < 10; i++)
-        (void)upsert(f, 2 * i, "once more");
+        (void)upsert_name(f, 2 * i, "once more");
     assert_int_equal(files_opened(f, &in_memory), 0);
     assert_true(in_memory);
     same_both_ways(f, ALL, NULL);
@@ -163,7 +119,7 @@ static void test_random_versions(void **state)
     for (size_t step = 0; step < STEPS; step++) {
         char name[16], at[32];
         snprintf(name, sizeof name, "v%zu", dice(9));
-        versions[step] = upsert(f, (int64_t)dice(80), name);
+        versions[step] = upsert_name(f, (int64_t)dice(80), name);
         if (dice(30) == 0) {
             struct tn_error err = {0};
             struct dataset_compacted done;
@@ -188,8 +144,8 @@ static void test_forgotten_texts_are_made_again(void **state)
     char first[32];
     load(f, BASE, false);
     for (int64_t i = 0; i < 12; i++)
-        (void)upsert(f, i, "changed");
-    snprintf(first, sizeof first, "%" PRId64, upsert(f, 1, "first"));
+        (void)upsert_name(f, i, "changed");
+    snprintf(first, sizeof first, "%" PRId64, upsert_name(f, 1, "first"));
     same_both_ways(f, ALL, first);
     dataset_relations_free(f->lake.relations);
     f->lake.relations = dataset_relations_new();
@@ -229,7 +185,7 @@ static void test_readers_beside_a_writer(void **state)
     for (size_t i = 0; i < 150; i++) {
         char name[16];
         snprintf(name, sizeof name, "v%zu", i);
-        (void)upsert(f, (int64_t)dice(50), name);
+        (void)upsert_name(f, (int64_t)dice(50), name);
         if (i % 40 == 39) {
             struct tn_error err = {0};
             struct dataset_compacted done;
@@ -245,7 +201,7 @@ static void test_readers_beside_a_writer(void **state)
     same_both_ways(f, ALL, NULL);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_lake, tear_down_lake)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_for_rows, tear_down_for_rows)
 
 int main(void)
 {

@@ -3,7 +3,9 @@
 #ifndef TARN_DATASET_TEST_SUPPORT_H
 #define TARN_DATASET_TEST_SUPPORT_H
 
+#include "dataset/cells.h"
 #include "dataset/dataset.h"
+#include "journal/journal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -63,8 +65,68 @@ static inline int tear_down(void **state)
     return 0;
 }
 
+/* The same with what row writes need: a journal and queues. */
+static inline int set_up_for_rows(void **state)
+{
+    struct tn_error err = {0};
+    assert_int_equal(set_up(state), 0);
+    struct fixture *f = *state;
+    must(journal_open(f->lake.store, f->lake.catalog, f->lake.engine, &f->lake.journal, &err), &err);
+    f->lake.queues = dataset_rows_queues_new();
+    return 0;
+}
+
+static inline int tear_down_for_rows(void **state)
+{
+    struct fixture *f = *state;
+    journal_close(f->lake.journal);
+    dataset_rows_queues_free(f->lake.queues);
+    return tear_down(state);
+}
+
 static const struct dataset_lineage nothing_special TN_UNUSED = {
     .ingest_id = "i1", .source = "test", .actor = "tester"};
+
+/* Appends what `sql` gives to the dataset; `key` may be NULL. */
+static inline void append_rows(struct fixture *f, const char *name, const struct dataset_column *columns,
+                               size_t column_count, const char *key, const char *sql)
+{
+    TN_CLEANUP(dataset_write_free_p) struct dataset_write *write = NULL;
+    struct tn_error err = {0};
+    struct dataset_commit commit;
+    must(dataset_write_begin(&f->lake, name, DATASET_APPEND, columns, column_count, &write, &err), &err);
+    if (key)
+        must(dataset_write_set_key(write, key, &err), &err);
+    must(dataset_write_file(write, 0, NULL, sql, NULL, NULL, &err), &err);
+    must(dataset_write_commit(write, &nothing_special, &commit, &err), &err);
+}
+
+/* One row of "t", whose first columns are (id BIGINT key, name VARCHAR); its snapshot. */
+static inline int64_t upsert_name(struct fixture *f, int64_t id, const char *name)
+{
+    static const int32_t ids[] = {1, 2};
+    struct tn_error err = {0};
+    struct dataset_commit commit;
+    struct engine_cell cells[2] = {{.integer = id}, {0}};
+    cells[1].text.data = name;
+    cells[1].text.length = strlen(name);
+    const struct dataset_rows rows = {.op = DATASET_ROWS_UPSERT,
+                                      .field_ids = ids,
+                                      .column_count = 2,
+                                      .cells = cells,
+                                      .row_count = 1,
+                                      .actor = "ann",
+                                      .source = "api"};
+    must(dataset_rows_write(&f->lake, "t", &rows, &commit, &err), &err);
+    return commit.snapshot_id;
+}
+
+/* The same dice in each run; `state` is where they stand. */
+static inline size_t throw_dice(uint64_t *state, size_t below)
+{
+    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (size_t)((*state >> 33) % below);
+}
 
 /* The answer as JSON rows. */
 static inline enum tn_code ask(struct lake *lake, const char *sql, const char *at, struct tn_buf *out,

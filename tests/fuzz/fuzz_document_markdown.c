@@ -1,43 +1,9 @@
 /* Markdown: any bytes give a sound document. */
-#include "document/readers.h"
-#include "document/wire.h"
+#include "fuzz_document.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static enum tn_code drop_name(void *context, const char *name, struct tn_error *err)
-{
-    (void)context, (void)name, (void)err;
-    return TN_OK;
-}
-
-static enum tn_code drop_data(void *context, const void *bytes, size_t count, struct tn_error *err)
-{
-    (void)context, (void)bytes, (void)count, (void)err;
-    return TN_OK;
-}
-
-static enum tn_code drop_end(void *context, struct tn_error *err)
-{
-    (void)context, (void)err;
-    return TN_OK;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    TN_CLEANUP(document_free_p) struct document *document = document_new(DOCUMENT_MARKDOWN);
-    TN_AUTO_FREE char *copy = tn_malloc(size + 1);
-    struct document_limits limits = document_limits_default();
-    const struct document_sink sink = {.file_begin = drop_name, .file_data = drop_data, .file_end = drop_end};
-    struct outline outline;
-    struct tn_error error;
-    memcpy(copy, data, size); /* readers get a byte of NUL behind the file, as read.c gives it */
-    copy[size] = '\0';
-    limits.text_bytes = 1 << 20;
-    outline_init(&outline, document, limits.text_bytes);
-    const struct document_input input = {
-        .bytes = copy, .count = size, .name = "fuzz", .limits = &limits, .sink = &sink};
-    if (reader_markdown(&input, &outline, &error) == TN_OK && outline_finish(&outline, &error) == TN_OK &&
-        !wire_document_is_sound(document))
-        abort();
-    return 0;
+    return read_document(DOCUMENT_MARKDOWN, reader_markdown, data, size);
 }
