@@ -38,6 +38,17 @@ bool tn_str_equal_nocase(const char *a, const char *b)
     return *a == *b;
 }
 
+bool tn_name_has_ending(const char *name, const char *const *endings)
+{
+    size_t length = strlen(name);
+    for (; *endings; endings++) {
+        size_t size = strlen(*endings);
+        if (length > size && tn_str_equal_nocase(name + length - size, *endings))
+            return true;
+    }
+    return false;
+}
+
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';

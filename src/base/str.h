@@ -19,6 +19,9 @@ bool tn_str_starts_with(const char *text, const char *prefix);
 bool tn_str_ends_with(const char *text, const char *suffix);
 /* ASCII case only. */
 bool tn_str_equal_nocase(const char *a, const char *b);
+/* Whether a file's name has, behind something, one of the endings (".pdf"; NULL
+ * ends the list). ASCII case does not matter. */
+bool tn_name_has_ending(const char *name, const char *const *endings);
 char tn_ascii_lower(char c);
 
 bool tn_parse_i64(const char *text, int64_t *ret);

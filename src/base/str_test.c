@@ -184,6 +184,9 @@ static void prefixes_and_case(void **state)
     assert_false(tn_str_starts_with("ab", "abc"));
     assert_true(tn_str_ends_with("abc", "") && tn_str_ends_with("abc", "bc"));
     assert_false(tn_str_ends_with("bc", "abc") || tn_str_ends_with("abc", "ab"));
+    static const char *const endings[] = {".md", ".tar.gz", NULL};
+    assert_true(tn_name_has_ending("A.MD", endings) && tn_name_has_ending("x.tar.gz", endings));
+    assert_false(tn_name_has_ending(".md", endings) || tn_name_has_ending("a.mdx", endings));
     assert_true(tn_str_equal_nocase("AbC", "aBc") && tn_str_equal_nocase("", ""));
     assert_false(tn_str_equal_nocase("ab", "abc") || tn_str_equal_nocase("abc", "ab"));
     assert_false(tn_str_equal_nocase("\xC3\x84", "\xC3\xA4")); /* ASCII only */

@@ -31,22 +31,11 @@ struct list {
 
 /* ---- which files ---------------------------------------------------------------------- */
 
-static bool ends_with_any(const char *name, const char *const *endings)
-{
-    size_t length = strlen(name);
-    for (; *endings; endings++) {
-        size_t size = strlen(*endings);
-        if (length > size && tn_str_equal_nocase(name + length - size, *endings))
-            return true;
-    }
-    return false;
-}
-
 static bool is_document(const char *name)
 {
     static const char *const endings[] = {".pdf",      ".docx", ".html", ".htm", ".xhtml", ".md",
                                           ".markdown", ".txt",  ".text", ".eml", ".zip",   NULL};
-    return ends_with_any(name, endings);
+    return tn_name_has_ending(name, endings);
 }
 
 static bool is_table(const char *name)
@@ -54,7 +43,7 @@ static bool is_table(const char *name)
     static const char *const endings[] = {".csv",      ".tsv",     ".json",     ".ndjson",  ".jsonl",
                                           ".parquet",  ".csv.gz",  ".tsv.gz",   ".json.gz", ".ndjson.gz",
                                           ".jsonl.gz", ".csv.zst", ".json.zst", NULL};
-    return ends_with_any(name, endings);
+    return tn_name_has_ending(name, endings);
 }
 
 static const char *base_name(const char *path)

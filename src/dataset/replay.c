@@ -106,14 +106,6 @@ struct fold_source {
     size_t next;
 };
 
-static void put_text(struct engine_vector *vector, size_t row, const char *text)
-{
-    if (text)
-        engine_vector_put_string(vector, row, text, strlen(text));
-    else
-        engine_vector_put_null(vector, row);
-}
-
 static void put_fields(struct engine_vector *vector, size_t row, const struct folded *item)
 {
     TN_AUTO_BUF fields = {0};
@@ -124,7 +116,7 @@ static void put_fields(struct engine_vector *vector, size_t row, const struct fo
         tn_json_raw(&json, item->fields[i].value, strlen(item->fields[i].value));
     }
     tn_json_close(&json, '}');
-    put_text(vector, row, item->field_count > 0 ? fields.data : NULL);
+    engine_vector_put_text(vector, row, item->field_count > 0 ? fields.data : NULL);
 }
 
 static enum tn_code fill(void *context, struct engine_batch *batch, struct tn_error *err)
@@ -134,9 +126,9 @@ static enum tn_code fill(void *context, struct engine_batch *batch, struct tn_er
     size_t rows = TN_MIN(batch->capacity, source->fold->count - source->next);
     for (size_t row = 0; row < rows; row++) {
         const struct folded *item = &source->fold->items[source->next + row];
-        put_text(&batch->columns[0], row, item->entity);
+        engine_vector_put_text(&batch->columns[0], row, item->entity);
         ((uint8_t *)batch->columns[1].data)[row] = item->gone;
-        put_text(&batch->columns[2], row, item->row);
+        engine_vector_put_text(&batch->columns[2], row, item->row);
         put_fields(&batch->columns[3], row, item);
     }
     source->next += rows;

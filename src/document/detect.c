@@ -85,17 +85,6 @@ static bool looks_like_mail(const char *p, const char *end)
     return told >= 3;
 }
 
-static bool ends_with(const char *name, const char *const *endings)
-{
-    size_t length = strlen(name);
-    for (; *endings; endings++) {
-        size_t size = strlen(*endings);
-        if (length > size && tn_str_equal_nocase(name + length - size, *endings))
-            return true;
-    }
-    return false;
-}
-
 /* Text has few control characters; UTF-16 is told by its mark or its zeros. */
 static bool looks_like_text(const char *bytes, size_t count)
 {
@@ -158,11 +147,11 @@ enum document_type detect_type(const char *bytes, size_t count, const char *name
     text_to_utf8(bytes, look, NULL, &head);
     tn_buf_append(&head, "", 0);
     const char *start = head.data ? head.data : "", *end = start + head.len;
-    if (ends_with(name, markdown))
+    if (tn_name_has_ending(name, markdown))
         return DOCUMENT_MARKDOWN;
-    if (looks_like_html(start, end) || ends_with(name, html))
+    if (looks_like_html(start, end) || tn_name_has_ending(name, html))
         return DOCUMENT_HTML;
-    if (looks_like_mail(start, end) || ends_with(name, mail))
+    if (looks_like_mail(start, end) || tn_name_has_ending(name, mail))
         return DOCUMENT_EML;
     return DOCUMENT_TEXT;
 }

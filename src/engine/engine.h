@@ -34,6 +34,7 @@
 #include "base/base.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 struct engine;
 struct engine_query;
@@ -330,6 +331,14 @@ static inline void engine_vector_put_null(struct engine_vector *vector, size_t r
 }
 /* Copies; the text must be valid UTF-8 for ENGINE_VARCHAR. */
 void engine_vector_put_string(struct engine_vector *vector, size_t row, const char *text, size_t length);
+/* A text that ends in NUL; of NULL a null. */
+static inline void engine_vector_put_text(struct engine_vector *vector, size_t row, const char *text)
+{
+    if (text)
+        engine_vector_put_string(vector, row, text, strlen(text));
+    else
+        engine_vector_put_null(vector, row);
+}
 void engine_vector_put_uuid(struct engine_vector *vector, size_t row, const unsigned char bytes[16]);
 
 /* Writes a Parquet file for an Iceberg table and says what is in it. */

@@ -316,6 +316,18 @@ enum tn_code index_create(struct index_service *service, const struct index_defi
     return code;
 }
 
+/* The working files go; what reads or writes them is waited for. */
+static enum tn_code forget_files(struct logical *logical, struct tn_error *err)
+{
+    pthread_mutex_lock(&logical->work);
+    pthread_rwlock_wrlock(&logical->gate);
+    files_close(logical);
+    enum tn_code code = tn_remove_tree(logical->folder, err);
+    pthread_rwlock_unlock(&logical->gate);
+    pthread_mutex_unlock(&logical->work);
+    return code;
+}
+
 enum tn_code index_drop(struct index_service *service, const char *name, struct tn_error *err)
 {
     TN_CLEANUP(logical_unref_p) struct logical *logical = NULL;
@@ -332,14 +344,8 @@ enum tn_code index_drop(struct index_service *service, const char *name, struct 
             break;
         }
     pthread_mutex_unlock(&service->lock);
-    pthread_mutex_lock(&logical->work);
-    pthread_rwlock_wrlock(&logical->gate);
-    files_close(logical);
-    enum tn_code code = tn_remove_tree(logical->folder, err);
-    pthread_rwlock_unlock(&logical->gate);
-    pthread_mutex_unlock(&logical->work);
-    TN_TRY(code);
-    code = catalog_drop(service->lake->catalog, logical->definition.table, err);
+    TN_TRY(forget_files(logical, err));
+    enum tn_code code = catalog_drop(service->lake->catalog, logical->definition.table, err);
     return code == TN_EDATASET ? TN_OK : code;
 }
 
@@ -372,13 +378,7 @@ enum tn_code index_rebuild(struct index_service *service, const char *name, stru
 {
     TN_CLEANUP(logical_unref_p) struct logical *logical = NULL;
     TN_TRY(logical_find(service, name, &logical, err));
-    pthread_mutex_lock(&logical->work);
-    pthread_rwlock_wrlock(&logical->gate);
-    files_close(logical);
-    enum tn_code code = tn_remove_tree(logical->folder, err);
-    pthread_rwlock_unlock(&logical->gate);
-    pthread_mutex_unlock(&logical->work);
-    TN_TRY(code);
+    TN_TRY(forget_files(logical, err));
     return files_open(logical, err);
 }
 

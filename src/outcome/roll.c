@@ -77,21 +77,13 @@ static enum tn_code keep_entry(void *context, const struct outcome_entry *entry,
     return TN_OK;
 }
 
-static void put_text(struct engine_vector *vector, size_t row, const char *text)
-{
-    if (text)
-        engine_vector_put_string(vector, row, text, strlen(text));
-    else
-        engine_vector_put_null(vector, row);
-}
-
 static void put_row(struct engine_batch *batch, const struct outcome_entry *entry)
 {
     size_t row = batch->rows++;
     ((int64_t *)batch->columns[0].data)[row] = entry->id;
     ((uint8_t *)batch->columns[1].data)[row] = entry->import;
-    put_text(&batch->columns[2], row, entry->task_type);
-    put_text(&batch->columns[3], row, entry->model_id);
+    engine_vector_put_text(&batch->columns[2], row, entry->task_type);
+    engine_vector_put_text(&batch->columns[3], row, entry->model_id);
     ((int64_t *)batch->columns[4].data)[row] = entry->successes;
     ((int64_t *)batch->columns[5].data)[row] = entry->failures;
     ((int64_t *)batch->columns[6].data)[row] = entry->timeouts;
@@ -101,8 +93,8 @@ static void put_row(struct engine_batch *batch, const struct outcome_entry *entr
         engine_vector_put_null(&batch->columns[9], row);
     else
         ((int64_t *)batch->columns[9].data)[row] = entry->time_us;
-    put_text(&batch->columns[10], row, entry->key);
-    put_text(&batch->columns[11], row, entry->source);
+    engine_vector_put_text(&batch->columns[10], row, entry->key);
+    engine_vector_put_text(&batch->columns[11], row, entry->source);
 }
 
 static enum tn_code fill(void *context, struct engine_batch *batch, struct tn_error *err)
