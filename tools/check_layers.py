@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 LAYERS = ["base", "store", "iceberg", "engine", "catalog", "journal", "dataset", "vector", "embed", "demo",
-          "job", "model", "document", "ingest", "index", "outcome", "answer", "gateway", "cli"]
+          "job", "model", "document", "postgres", "ingest", "index", "outcome", "reembed", "answer", "gateway", "cli"]
 ONLY = {
     "iceberg": {"base", "store"},
     "vector": {"base"},
@@ -19,9 +19,11 @@ ONLY = {
     "job": {"base"},
     "model": {"base", "embed"},
     "document": {"base"},
+    "postgres": {"base"},
 }
 # Libraries that one module keeps to itself.
-OWNERS = {"duckdb.h": "engine", "microhttpd.h": "gateway", "histedit.h": "cli", "editline/readline.h": "cli"}
+OWNERS = {"duckdb.h": "engine", "microhttpd.h": "gateway", "libpq-fe.h": "postgres",
+          "histedit.h": "cli", "editline/readline.h": "cli"}
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^">]+)[">]', re.M)
 
