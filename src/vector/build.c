@@ -495,7 +495,7 @@ enum tn_code vector_build(const struct vector_rows *rows, const struct vector_bu
     uint32_t bits = options->code_bits ? options->code_bits : rows->dims < 192 ? 8 : 4;
     space_init(&b->space, options->metric, rows->dims, bits, false, options->seed);
 
-    uint64_t start = tn_mono_ns();
+    uint64_t start = tn_mono_ns(), cpu = thread_cpu_ns();
     uint64_t mark = start;
     struct vector_build_report report = {.rows = rows->count};
     TN_TRY(read_rows(b, err));
@@ -509,6 +509,7 @@ enum tn_code vector_build(const struct vector_rows *rows, const struct vector_bu
     TN_TRY(generation_write(b, path, &report, err));
     report.write_seconds = seconds_since(&mark) - report.calibrate_seconds;
     report.seconds = seconds_since(&start);
+    report.cpu_seconds = (double)(thread_cpu_ns() - cpu) * 1e-9;
     report.nodes = b->nodes;
     report.zeros = b->zero_count;
     report.duplicates = b->duplicate_count;

@@ -1,30 +1,16 @@
-/* Folding the delta into the next generation, and going back.
+/* Building the next generation from what the active one and its delta hold: to
+ * take its place at once (a fold), or to stand beside it.
  *
  * The rows are those that a search at one instant would see. While the next
- * generation is built, changes go on into the old delta and log; then they are
- * carried over to the new log, most of them without holding writers up, the
- * last few under the write lock. The order of durable steps is: generation
- * file, log, active pointer; a crash between any two leaves the old state.
- *
- * Every change has a number that is never reused, and a generation says the
- * last one that it includes; so going back is the same thing: the older
- * generation with its own log, plus the changes that only the newer log has.
+ * generation is built, changes go on into the old delta and log, and even the
+ * active generation may be replaced: the state that is built from is pinned.
+ * How the place is taken is in swap.c.
  */
 #include "vector/index.h"
 
-#include "base/fault.h"
-#include "base/fs.h"
-
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-TN_DEFINE_CLEANUP(struct index_state, state_free)
 
 /* ---- the rows to fold ---- */
 
@@ -77,66 +63,6 @@ static enum tn_code collect(struct fold_rows *rows, uint32_t instant, struct tn_
     return TN_OK;
 }
 
-/* ---- carrying changes from one log to another ---- */
-
-struct carrying {
-    struct vector_index *index;
-    struct index_state *to;
-};
-
-static enum tn_code carry_record(void *context, const struct delta_record *record, struct tn_error *err)
-{
-    struct carrying *c = context;
-    if (record->change <= c->to->last_change)
-        return TN_OK;
-    uint64_t end;
-    TN_TRY(delta_log_append(c->to->log, record, &end, err));
-    return state_apply(c->to, record, err);
-}
-
-/* Every change of log `number` that `to` does not have. */
-static enum tn_code carry(struct vector_index *index, uint64_t number, struct index_state *to, struct tn_error *err)
-{
-    TN_AUTO_FREE char *path = index_log_path(index->path, number);
-    TN_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) != 0)
-        return tn_fail_errno(err, errno, "cannot read %s", path);
-    if (st.st_size == 0)
-        return TN_OK;
-    void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (map == MAP_FAILED)
-        return tn_fail_errno(err, errno, "cannot map %s", path);
-    struct carrying c = {index, to};
-    size_t whole;
-    enum tn_code code =
-        delta_log_replay(map, (size_t)st.st_size, path, to->generation->space.dims, carry_record, &c, &whole, err);
-    (void)munmap(map, (size_t)st.st_size);
-    return code;
-}
-
-/* `to` catches up with the active state and takes its place. */
-static enum tn_code promote(struct vector_index *index, struct index_state **to, struct tn_error *err)
-{
-    struct index_state *from = atomic_load(&index->state);
-    uint64_t end;
-    TN_TRY(carry(index, from->number, *to, err)); /* most of it, unhurried */
-    (void)pthread_mutex_lock(&index->write_lock);
-    enum tn_code code = carry(index, from->number, *to, err);
-    if (code == TN_OK) {
-        end = delta_log_size((*to)->log);
-        code = delta_log_sync((*to)->log, end, err);
-    }
-    TN_FAULT("vector.promote.before_pointer");
-    if (code == TN_OK)
-        code = index_active_write(index->path, (*to)->number, from->number, err);
-    TN_FAULT("vector.promote.after_pointer");
-    if (code == TN_OK)
-        index_swap(index, TN_TAKE(*to));
-    (void)pthread_mutex_unlock(&index->write_lock);
-    return code;
-}
-
 /* ---- fold ---- */
 
 static void fill_options(struct vector_build_options *o, const struct vector_build_options *given,
@@ -174,19 +100,50 @@ static void fold_build(void *context, uint32_t worker)
     job->code = vector_build(job->rows, job->options, job->path, job->report, job->err);
 }
 
-static enum tn_code fold_locked(struct vector_index *index, const struct vector_build_options *given,
-                                struct vector_build_report *ret_report, struct tn_error *err)
+/* The active state, which stays until it is let go of. */
+static struct index_state *pin(struct vector_index *index, uint32_t *ret_instant, uint64_t *ret_last_change)
 {
-    if (index->read_only)
-        return tn_fail(err, TN_EREADONLY, "the index is open read-only");
-    uint64_t active, previous;
-    TN_TRY(index_active_read(index->path, &active, &previous, err));
     (void)pthread_mutex_lock(&index->write_lock);
-    struct index_state *state = atomic_load(&index->state); /* only this thread replaces it */
-    uint32_t instant = atomic_load(&state->delta->now);
-    uint64_t last_change = state->last_change;
+    struct index_state *state = atomic_load(&index->state);
+    state->pins++;
+    *ret_instant = atomic_load(&state->delta->now);
+    *ret_last_change = state->last_change;
     (void)pthread_mutex_unlock(&index->write_lock);
+    return state;
+}
 
+static void unpin(struct vector_index *index, struct index_state *state)
+{
+    (void)pthread_mutex_lock(&index->write_lock);
+    bool last = --state->pins == 0 && state->replaced;
+    (void)pthread_mutex_unlock(&index->write_lock);
+    if (last)
+        state_free(state);
+}
+
+/* A number of its own, so that nobody takes the file for one that is left over. */
+static enum tn_code claim(struct vector_index *index, uint64_t *ret, struct tn_error *err)
+{
+    (void)pthread_mutex_lock(&index->swap_lock);
+    enum tn_code code = index_next_number(index, ret, err);
+    if (code == TN_OK)
+        index->building = *ret;
+    (void)pthread_mutex_unlock(&index->swap_lock);
+    return code;
+}
+
+static void release(struct vector_index *index)
+{
+    (void)pthread_mutex_lock(&index->swap_lock);
+    index->building = 0;
+    (void)pthread_mutex_unlock(&index->swap_lock);
+}
+
+/* The file of generation `number` from what a search of this instant would see. */
+static enum tn_code build_from(struct vector_index *index, const struct index_state *state, uint32_t instant,
+                               struct vector_build_options *options, uint64_t number,
+                               struct vector_build_report *ret_report, struct tn_error *err)
+{
     struct fold_rows rows = {.state = state};
     enum tn_code code = collect(&rows, instant, err);
     TN_AUTO_FREE uint64_t *from = rows.from;
@@ -194,34 +151,107 @@ static enum tn_code fold_locked(struct vector_index *index, const struct vector_
     TN_TRY(code);
     if (rows.count == 0)
         return tn_fail(err, TN_EREFUSED, "every row is deleted: there is nothing to fold");
-    struct vector_build_options options = {0};
-    fill_options(&options, given, state);
-    options.last_change = last_change;
     struct vector_rows source = {
         .count = rows.count, .dims = state->generation->space.dims, .fetch = fetch_row, .context = &rows, .ids = ids};
-    uint64_t number = TN_MAX(active, previous) + 1;
     TN_AUTO_FREE char *path = index_generation_path(index->path, number);
-    TN_AUTO_FREE char *log = index_log_path(index->path, number);
-    if (unlink(log) != 0 && errno != ENOENT) /* of a fold that a crash ended */
-        return tn_fail_errno(err, errno, "cannot remove %s", log);
     /* Low priority is inherited: with it also what one thread does alone, as
      * writing the file, gives way. */
-    struct fold_job job = {&source, &options, path, ret_report, err, TN_OK};
-    parallel_run(1, options.low_priority, fold_build, &job);
-    TN_TRY(job.code);
+    struct fold_job job = {&source, options, path, ret_report, err, TN_OK};
+    parallel_run(1, options->low_priority, fold_build, &job);
+    return job.code;
+}
+
+/* What was built takes the place of what it was built from; where another has
+ * that place by now, it is put away. */
+static enum tn_code take_place(struct vector_index *index, const struct index_state *base, uint64_t number,
+                               struct tn_error *err)
+{
     TN_CLEANUP(state_free_p) struct index_state *next = NULL;
     TN_TRY(state_open(index, number, &next, err));
     if (!index->options.no_warm)
         generation_warm(next->generation, index->options.memory_budget);
-    return promote(index, &next, err);
+    enum tn_code code;
+    (void)pthread_mutex_lock(&index->swap_lock);
+    if (atomic_load(&index->state) == base)
+        code = index_promote_state(index, &next, err);
+    else
+        code = tn_fail(err, TN_EBUSY, "another generation took the active one's place during the fold");
+    (void)pthread_mutex_unlock(&index->swap_lock);
+    if (code == TN_EBUSY) {
+        TN_AUTO_FREE char *path = index_generation_path(index->path, number);
+        TN_AUTO_FREE char *log = index_log_path(index->path, number);
+        (void)unlink(path);
+        (void)unlink(log);
+    }
+    return code;
+}
+
+static enum tn_code fold_locked(struct vector_index *index, const struct vector_build_options *given,
+                                struct vector_build_report *ret_report, struct tn_error *err)
+{
+    uint64_t number, last_change;
+    uint32_t instant;
+    TN_TRY(claim(index, &number, err));
+    struct index_state *base = pin(index, &instant, &last_change);
+    struct vector_build_options options = {0};
+    fill_options(&options, given, base);
+    options.last_change = last_change;
+    enum tn_code code = build_from(index, base, instant, &options, number, ret_report, err);
+    if (code == TN_OK)
+        code = take_place(index, base, number, err);
+    unpin(index, base);
+    release(index);
+    return code;
+}
+
+static enum tn_code one_at_a_time(struct vector_index *index, struct tn_error *err)
+{
+    if (index->read_only)
+        return tn_fail(err, TN_EREADONLY, "the index is open read-only");
+    if (pthread_mutex_trylock(&index->fold_lock) != 0)
+        return tn_fail(err, TN_EBUSY, "a fold is running already");
+    return TN_OK;
 }
 
 enum tn_code vector_index_fold(struct vector_index *index, const struct vector_build_options *options,
                                struct vector_build_report *ret_report, struct tn_error *err)
 {
-    if (pthread_mutex_trylock(&index->fold_lock) != 0)
-        return tn_fail(err, TN_EBUSY, "a fold is running already");
+    TN_TRY(one_at_a_time(index, err));
     enum tn_code code = fold_locked(index, options, ret_report, err);
+    (void)pthread_mutex_unlock(&index->fold_lock);
+    return code;
+}
+
+static enum tn_code build_locked(struct vector_index *index, const struct vector_build_options *given,
+                                 uint64_t *ret_number, struct vector_build_report *ret_report, struct tn_error *err)
+{
+    uint64_t number, last_change;
+    uint32_t instant;
+    TN_TRY(claim(index, &number, err));
+    struct index_state *base = pin(index, &instant, &last_change);
+    struct vector_build_options options = {0};
+    fill_options(&options, given, base);
+    options.last_change = last_change;
+    options.raw = given->raw;
+    if (given->degree)
+        options.degree = given->degree;
+    if (given->code_bits)
+        options.code_bits = given->code_bits;
+    if (given->seed)
+        options.seed = given->seed;
+    enum tn_code code = build_from(index, base, instant, &options, number, ret_report, err);
+    unpin(index, base);
+    release(index);
+    if (code == TN_OK)
+        *ret_number = number;
+    return code;
+}
+
+enum tn_code vector_index_build(struct vector_index *index, const struct vector_build_options *options,
+                                uint64_t *ret_number, struct vector_build_report *ret_report, struct tn_error *err)
+{
+    TN_TRY(one_at_a_time(index, err));
+    enum tn_code code = build_locked(index, options, ret_number, ret_report, err);
     (void)pthread_mutex_unlock(&index->fold_lock);
     return code;
 }
@@ -266,68 +296,4 @@ void index_folder_stop(struct vector_index *index)
     if (index->folder_runs)
         (void)pthread_join(index->folder, NULL);
     index->folder_runs = false;
-}
-
-static enum tn_code rollback_locked(struct vector_index *index, struct tn_error *err)
-{
-    if (index->read_only)
-        return tn_fail(err, TN_EREADONLY, "the index is open read-only");
-    uint64_t active, previous;
-    TN_TRY(index_active_read(index->path, &active, &previous, err));
-    if (previous == 0)
-        return tn_fail(err, TN_ENOTFOUND, "there is no previous generation to go back to");
-    TN_CLEANUP(state_free_p) struct index_state *state = NULL;
-    TN_TRY(state_open(index, previous, &state, err));
-    return promote(index, &state, err);
-}
-
-enum tn_code vector_index_rollback(struct vector_index *index, struct tn_error *err)
-{
-    if (pthread_mutex_trylock(&index->fold_lock) != 0)
-        return tn_fail(err, TN_EBUSY, "a fold is running");
-    enum tn_code code = rollback_locked(index, err);
-    (void)pthread_mutex_unlock(&index->fold_lock);
-    return code;
-}
-
-static bool file_number(const char *name, uint64_t *ret)
-{
-    unsigned long long number = 0;
-    int used = 0;
-    if ((sscanf(name, "generation-%llu.tvg%n", &number, &used) == 1 && used > 0 && name[used] == '\0') ||
-        (sscanf(name, "generation-%llu.tvg.tmp%n", &number, &used) == 1 && used > 0 && name[used] == '\0') ||
-        (sscanf(name, "delta-%llu.log%n", &number, &used) == 1 && used > 0 && name[used] == '\0')) {
-        *ret = number;
-        return true;
-    }
-    return false;
-}
-
-static enum tn_code prune_locked(struct vector_index *index, struct tn_error *err)
-{
-    if (index->read_only)
-        return tn_fail(err, TN_EREADONLY, "the index is open read-only");
-    uint64_t active, previous, number;
-    TN_TRY(index_active_read(index->path, &active, &previous, err));
-    DIR *folder = opendir(index->path);
-    if (!folder)
-        return tn_fail_errno(err, errno, "cannot list %s", index->path);
-    enum tn_code code = TN_OK;
-    for (struct dirent *entry; code == TN_OK && (entry = readdir(folder));) {
-        if (!file_number(entry->d_name, &number) || number == active || number == previous)
-            continue;
-        if (unlinkat(dirfd(folder), entry->d_name, 0) != 0 && errno != ENOENT)
-            code = tn_fail_errno(err, errno, "cannot remove %s/%s", index->path, entry->d_name);
-    }
-    (void)closedir(folder);
-    return code;
-}
-
-enum tn_code vector_index_prune(struct vector_index *index, struct tn_error *err)
-{
-    if (pthread_mutex_trylock(&index->fold_lock) != 0)
-        return tn_fail(err, TN_EBUSY, "a fold is running");
-    enum tn_code code = prune_locked(index, err);
-    (void)pthread_mutex_unlock(&index->fold_lock);
-    return code;
 }

@@ -75,7 +75,9 @@ enum tn_code vector_index_open(const char *path, const struct vector_open_option
         index->options = *options;
     index->lock_fd = -1;
     (void)pthread_mutex_init(&index->fold_lock, NULL);
+    (void)pthread_mutex_init(&index->swap_lock, NULL);
     (void)pthread_mutex_init(&index->write_lock, NULL);
+    (void)pthread_mutex_init(&index->look_lock, NULL);
     (void)pthread_mutex_init(&index->searchers_lock, NULL);
     (void)pthread_mutex_init(&index->health_lock, NULL);
     (void)pthread_cond_init(&index->health_changed, NULL);
@@ -102,7 +104,9 @@ void vector_index_close(struct vector_index *index)
     if (index->lock_fd >= 0)
         (void)close(index->lock_fd);
     (void)pthread_mutex_destroy(&index->fold_lock);
+    (void)pthread_mutex_destroy(&index->swap_lock);
     (void)pthread_mutex_destroy(&index->write_lock);
+    (void)pthread_mutex_destroy(&index->look_lock);
     (void)pthread_mutex_destroy(&index->searchers_lock);
     (void)pthread_cond_destroy(&index->health_changed);
     (void)pthread_mutex_destroy(&index->health_lock);
@@ -234,10 +238,9 @@ static enum tn_code get_row(const struct index_state *state, int64_t id, float *
 
 enum tn_code vector_index_get(struct vector_index *index, int64_t id, float *ret, struct tn_error *err)
 {
-    /* The write lock keeps both the state and the delta's table still. */
-    (void)pthread_mutex_lock(&index->write_lock);
+    (void)pthread_mutex_lock(&index->look_lock);
     enum tn_code code = get_row(atomic_load(&index->state), id, ret, err);
-    (void)pthread_mutex_unlock(&index->write_lock);
+    (void)pthread_mutex_unlock(&index->look_lock);
     return code;
 }
 
@@ -266,10 +269,14 @@ static enum tn_code change(struct vector_index *index, struct delta_record *reco
     uint32_t at = atomic_load(&d->now) + 1;
     if (at == UINT32_MAX)
         return tn_fail(err, TN_EREFUSED, "too many changes since the last fold: fold the index");
-    TN_TRY(delta_reserve(d, prepared ? record->count : 0, err));
+    (void)pthread_mutex_lock(&index->look_lock);
+    enum tn_code code = delta_reserve(d, prepared ? record->count : 0, err);
+    (void)pthread_mutex_unlock(&index->look_lock);
+    TN_TRY(code);
     record->change = state->last_change + 1;
     TN_TRY(delta_log_append(state->log, record, ret_end, err));
     size_t touched = 0;
+    (void)pthread_mutex_lock(&index->look_lock);
     for (uint32_t i = 0; i < record->count; i++) {
         if (!prepared)
             touched += delta_remove(d, at, record->ids[i]);
@@ -278,6 +285,7 @@ static enum tn_code change(struct vector_index *index, struct delta_record *reco
     }
     state->last_change = record->change;
     delta_publish(d, at);
+    (void)pthread_mutex_unlock(&index->look_lock);
     *ret_touched = touched;
     *ret_log = delta_log_ref(state->log);
     index_fold_if_due(index);

@@ -6,8 +6,13 @@
  * slot holds the old state before freeing it. Readers therefore wait for
  * nobody, and a swap waits for the searches that are under way.
  *
- * Locks, in order: fold_lock, write_lock, the log's, searchers_lock; health_lock
- * alone.
+ * Whoever builds from a state pins it: a pinned state that was replaced is freed
+ * by the last that lets go of it.
+ *
+ * Locks, in order: fold_lock, swap_lock, write_lock, the log's, look_lock,
+ * searchers_lock; health_lock alone. fold_lock is held while a generation is
+ * built; swap_lock while another takes the active one's place or files are
+ * removed; look_lock never across a disk.
  */
 #ifndef TARN_VECTOR_INDEX_H
 #define TARN_VECTOR_INDEX_H
@@ -21,6 +26,8 @@ struct index_state {
     struct delta_log *log; /* NULL when read-only */
     uint64_t number;
     uint64_t last_change; /* under write_lock */
+    uint32_t pins;        /* under write_lock */
+    bool replaced;        /* under write_lock */
 };
 
 struct vector_index {
@@ -40,8 +47,11 @@ struct vector_index {
     struct vector_control fold_control;
 
     pthread_mutex_t fold_lock;
+    pthread_mutex_t swap_lock;
     pthread_mutex_t write_lock;
-    enum tn_code broken; /* a log write failed: changes are refused */
+    pthread_mutex_t look_lock; /* the delta's table, and which state is active, stand still */
+    uint64_t building;         /* under swap_lock: the number of a file that is not finished; 0 */
+    enum tn_code broken;       /* a log write failed: changes are refused */
 
     pthread_mutex_t searchers_lock;
     struct vector_searcher *searchers;
@@ -87,8 +97,16 @@ enum tn_code state_open(struct vector_index *index, uint64_t number, struct inde
 /* One record into the delta; records that it has already are passed over. */
 enum tn_code state_apply(struct index_state *state, const struct delta_record *record,
                          struct tn_error *err) TN_CHECKED;
-/* Swaps the pointer, waits for readers, frees the old state. */
+/* Swaps the pointer, waits for readers, frees the old state. Under write_lock. */
 void index_swap(struct vector_index *index, struct index_state *state);
+/* swap.c: `to` catches up with the active state and takes its place. Under swap_lock. */
+enum tn_code index_promote_state(struct vector_index *index, struct index_state **to,
+                                 struct tn_error *err) TN_CHECKED;
+/* The number of a file of an index's folder; *ret_log: of a log. */
+bool index_file_number(const char *name, uint64_t *ret, bool *ret_log);
+/* One that no file has. Under swap_lock. */
+enum tn_code index_next_number(struct vector_index *index, uint64_t *ret, struct tn_error *err) TN_CHECKED;
+TN_DEFINE_CLEANUP(struct index_state, state_free)
 /* fold.c: begins a fold when one is due. Under write_lock. */
 void index_fold_if_due(struct vector_index *index);
 void index_folder_stop(struct vector_index *index);

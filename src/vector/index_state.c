@@ -38,7 +38,6 @@ void state_free(struct index_state *state)
     generation_close(state->generation);
     free(state);
 }
-TN_DEFINE_CLEANUP(struct index_state, state_free)
 
 static bool is_read(struct vector_index *index, const struct index_state *state)
 {
@@ -53,10 +52,14 @@ static bool is_read(struct vector_index *index, const struct index_state *state)
 void index_swap(struct vector_index *index, struct index_state *state)
 {
     index_background_stop(index);
+    (void)pthread_mutex_lock(&index->look_lock);
     struct index_state *old = atomic_exchange(&index->state, state);
+    (void)pthread_mutex_unlock(&index->look_lock);
     while (is_read(index, old))
         (void)usleep(200);
-    state_free(old);
+    old->replaced = true;
+    if (old->pins == 0)
+        state_free(old);
     index_background_start(index);
 }
 

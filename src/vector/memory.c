@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LARGE_PAGE ((size_t)2 << 20)
@@ -55,7 +56,18 @@ struct worker {
     void *context;
     uint32_t number;
     bool low_priority;
+    uint64_t cpu_ns; /* that it took, with the threads that it started */
 };
+
+/* Of the threads that this thread has waited for. */
+static _Thread_local uint64_t others_cpu_ns;
+
+uint64_t thread_cpu_ns(void)
+{
+    struct timespec time = {0};
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec + others_cpu_ns;
+}
 
 static void *worker_main(void *argument)
 {
@@ -66,6 +78,7 @@ static void *worker_main(void *argument)
         (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 19);
     }
     worker->work(worker->context, worker->number);
+    worker->cpu_ns = thread_cpu_ns();
     return NULL;
 }
 
@@ -80,13 +93,15 @@ void parallel_run(uint32_t threads, bool low_priority, void (*work)(void *contex
     /* With low priority the caller only waits: its own priority is not ours to change. */
     uint32_t first = low_priority ? 0 : 1;
     for (uint32_t i = first; i < threads; i++) {
-        workers[started] = (struct worker){work, context, i, low_priority};
+        workers[started] = (struct worker){work, context, i, low_priority, 0};
         if (pthread_create(&ids[started], NULL, worker_main, &workers[started]) != 0)
             break;
         started++;
     }
     if (!low_priority || started == 0)
         work(context, 0);
-    for (uint32_t i = 0; i < started; i++)
+    for (uint32_t i = 0; i < started; i++) {
         (void)pthread_join(ids[i], NULL);
+        others_cpu_ns += workers[i].cpu_ns;
+    }
 }

@@ -30,5 +30,7 @@ void block_free(struct block *block, struct budget *budget);
  * 0, and returns when all have ended. When threads cannot be had fewer run:
  * work must be claimed, not divided by worker number. */
 void parallel_run(uint32_t threads, bool low_priority, void (*work)(void *context, uint32_t worker), void *context);
+/* CPU time of this thread and of all that it has run by parallel_run so far. */
+uint64_t thread_cpu_ns(void);
 
 #endif

@@ -130,6 +130,7 @@ struct vector_build_report {
     uint64_t bytes_on_disk, bytes_of_raw;
     uint64_t peak_memory; /* of the build's own large blocks */
     double seconds, read_seconds, graph_seconds, calibrate_seconds, write_seconds;
+    double cpu_seconds; /* of all threads of the build together */
 };
 
 /* Writes the generation file `path` (by way of a temporary name: it appears
@@ -219,7 +220,8 @@ uint32_t vector_index_window(struct vector_index *index, uint32_t k, float recal
 int64_t vector_index_largest_id(struct vector_index *index);
 
 /* The raw vector of a row as the metric sees it (unit length for cosine), dims
- * floats. TN_ENOTFOUND. */
+ * floats. TN_ENOTFOUND. Waits for a change that is being put into memory, never
+ * for a disk. */
 enum tn_code vector_index_get(struct vector_index *index, int64_t id, float *ret, struct tn_error *err) TN_CHECKED;
 
 /* ---- changing ----------------------------------------------------------- */
@@ -243,10 +245,46 @@ enum tn_code vector_index_delete(struct vector_index *index, const int64_t *ids,
 enum tn_code vector_index_fold(struct vector_index *index, const struct vector_build_options *options,
                                struct vector_build_report *ret_report, struct tn_error *err) TN_CHECKED;
 /* Puts the previous generation back; the changes made since the fold are kept.
- * TN_ENOTFOUND when there is none. */
+ * TN_ENOTFOUND when there is none. It waits for no build: a fold under way
+ * loses its base and ends with TN_EBUSY. */
 enum tn_code vector_index_rollback(struct vector_index *index, struct tn_error *err) TN_CHECKED;
 /* Removes the files of generations that are neither active nor its previous. */
 enum tn_code vector_index_prune(struct vector_index *index, struct tn_error *err) TN_CHECKED;
+
+/* ---- generations beside the active one ---------------------------------- */
+
+struct vector_generation {
+    uint64_t number, seed, rows, nodes;
+    uint64_t last_change; /* the last change that it includes */
+    uint64_t bytes;       /* of its file */
+    int64_t built_us;     /* when its file was finished */
+    uint32_t degree, ef_construction, code_bits;
+    enum vector_type raw;
+    bool active, previous;
+};
+#define VECTOR_GENERATIONS_MAX 1024
+/* Those that have a file, by number; more than `capacity` are left out. */
+enum tn_code vector_index_generations(struct vector_index *index, struct vector_generation *ret, size_t capacity,
+                                      size_t *ret_count, struct tn_error *err) TN_CHECKED;
+/* The path of one, to be opened read-only by vector_index_open. The caller's to free(). */
+char *vector_index_generation_path(const struct vector_index *index, uint64_t number)
+    __attribute__((returns_nonnull));
+/* Builds a generation from the live rows and leaves it beside the active one.
+ * Degree, ef_construction, code bits and seed are the options' where they are
+ * not 0, else the active one's; the raw type is the options'. One build or
+ * fold at a time: TN_EBUSY. */
+enum tn_code vector_index_build(struct vector_index *index, const struct vector_build_options *options,
+                                uint64_t *ret_number, struct vector_build_report *ret_report,
+                                struct tn_error *err) TN_CHECKED;
+/* A generation that is there takes the active one's place, which becomes the
+ * previous one. Changes made since it was built are taken over from the logs;
+ * TN_ECONFLICT when they are gone. TN_ENOTFOUND; nothing happens when it is
+ * the active one. Searches go on meanwhile, changes are held up for the swap. */
+enum tn_code vector_index_promote(struct vector_index *index, uint64_t number, struct tn_error *err) TN_CHECKED;
+/* Removes the files of generations that are neither active, nor previous, nor
+ * named, nor being built; and of their logs those that none of these needs. */
+enum tn_code vector_index_keep(struct vector_index *index, const uint64_t *numbers, size_t count,
+                               struct tn_error *err) TN_CHECKED;
 
 /* ---- searching ---------------------------------------------------------- */
 
