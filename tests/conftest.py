@@ -1,7 +1,7 @@
 """Fixtures of the system and the conformance tests."""
 import pytest
 
-from tests.support import tarn
+from tests.support import postgres, tarn
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -10,6 +10,13 @@ def binary():
     if not tarn.BINARY.is_file():
         pytest.exit(f"{tarn.BINARY} is missing: run make build", returncode=1)
     return tarn.BINARY
+
+
+@pytest.fixture(scope="session", autouse=True)
+def postgres_servers():
+    """Those that tests started for the whole session end with it."""
+    yield
+    postgres.stop_shared()
 
 
 @pytest.fixture
