@@ -44,6 +44,8 @@
 #include "model/model.h"
 #include "outcome/outcome.h"
 
+#include <stdatomic.h>
+
 struct answer_service;
 
 #define ANSWER_QUESTION_MAX 4096 /* bytes; what a search reads */
@@ -212,6 +214,48 @@ enum tn_code answer_rag(struct answer_service *service, const struct answer_rag 
                         struct tn_error *err) TN_CHECKED;
 /* The answer as POST /rag gives it. */
 void answer_rag_write(const struct answer_record *record, struct tn_json *out);
+
+/* ---- ask --------------------------------------------------------------------- */
+
+#define ANSWER_ASK_ROWS 100 /* rows of a result, unless the question says how many */
+
+struct answer_ask {
+    const char *question;
+    const char *model;           /* as for rag; but without a model nothing can be asked (TN_EREFUSED) */
+    const char *const *datasets; /* the only ones that may be read; none: all */
+    size_t dataset_count;
+    uint64_t limit;            /* rows; 0: ANSWER_ASK_ROWS */
+    uint64_t timeout_ms;       /* of the SQL; 0: none */
+    const atomic_bool *cancel; /* of the SQL; may be NULL */
+    const char *actor, *replay_of;
+    const struct answer_record *as_of; /* read what this answer read; NULL: the newest */
+    /* What is done, as it is done: "sql" {"sql"}, "error" {"sql","error"}, "rows"
+     * {"columns","rows","row_count","truncated"}. May be NULL; not TN_OK ends the call. */
+    enum tn_code (*step)(void *context, const char *event, const char *json, size_t length);
+    void *context;
+};
+struct answer_attempt {
+    const char *sql;   /* NULL: the model wrote none */
+    const char *error; /* NULL: it ran */
+};
+struct answer_asked {
+    struct answer_record record;
+    const char *columns, *rows; /* JSON arrays; "[]" without rows */
+    bool truncated;
+    const struct answer_attempt *attempts;
+    size_t attempt_count;
+    /* TN_OK: there are rows, or the model said why there can be none (record.refused).
+     * Else there is no answer: TN_ESQLREFUSED, the guard refused the model's SQL, which
+     * was not run; TN_EREFUSED, no SQL, or none that runs. */
+    struct tn_error problem;
+};
+/* Question to SQL to rows to a sentence; records, tells the outcome. All of *ret
+ * is the arena's. A model that cannot be reached, time-outs and the like are
+ * errors of the call. */
+enum tn_code answer_ask(struct answer_service *service, const struct answer_ask *ask, const volatile bool *cancel,
+                        struct tn_arena *arena, struct answer_asked *ret, struct tn_error *err) TN_CHECKED;
+/* The members of the answer as POST /ask gives it, into an object that is open. */
+void answer_ask_write(const struct answer_asked *asked, struct tn_json *out);
 
 /* ---- again --------------------------------------------------------------------- */
 

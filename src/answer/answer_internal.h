@@ -25,6 +25,7 @@
 struct answer_service {
     struct answer_options options; /* texts: the arena's */
     struct tn_arena *arena;
+    struct ask_cache *asks; /* what columns hold */
     struct answer_log *log;
     pthread_mutex_t models_lock; /* the candidates that are offered, asked for now and then */
     char **offered;
@@ -80,7 +81,7 @@ struct answer_kind {
                           const struct answer_again *how, struct tn_arena *arena, struct answer_record *ret_now,
                           struct tn_error *err);
 };
-extern const struct answer_kind answer_kind_rag;
+extern const struct answer_kind answer_kind_rag, answer_kind_ask;
 /* NULL: no such kind. */
 const struct answer_kind *answer_kind_find(const char *name);
 

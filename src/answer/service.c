@@ -1,5 +1,5 @@
 /* The service: what it is given, and its log. */
-#include "answer/answer_internal.h"
+#include "answer/ask.h"
 
 #define KEEP_BYTES  ((uint64_t)256 << 20)
 #define TIMEOUT_MS  UINT64_C(120000)
@@ -28,6 +28,7 @@ enum tn_code answer_service_open(const struct answer_options *options, struct an
     settings->timeout_ms = settings->timeout_ms ? settings->timeout_ms : TIMEOUT_MS;
     settings->keep_bytes = settings->keep_bytes ? settings->keep_bytes : KEEP_BYTES;
     (void)pthread_mutex_init(&service->models_lock, NULL);
+    service->asks = ask_cache_new();
     service->log = answer_log_new(service->options.folder, settings->keep_bytes);
     *ret = service;
     return TN_OK;
@@ -38,6 +39,7 @@ void answer_service_close(struct answer_service *service)
     if (!service)
         return;
     answer_log_free(service->log);
+    ask_cache_free(service->asks);
     for (size_t i = 0; i < service->offered_count; i++)
         free(service->offered[i]);
     free(service->offered);
