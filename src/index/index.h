@@ -67,7 +67,7 @@ struct index_service;
 #define INDEX_COLUMNS_MAX 16
 #define INDEX_K_MAX       1000
 #define INDEX_QUERY_MAX   8192 /* bytes of a query's text */
-#define INDEX_WEIGHT      0.7  /* of the vector leg in a blend, unless a query says otherwise */
+#define INDEX_WEIGHT      0.6  /* of the vector leg in a blend, unless a query says otherwise */
 
 /* ---- the service ---------------------------------------------------------- */
 
@@ -190,7 +190,7 @@ struct index_hit {
     const char *text;
     size_t text_length;
     const char *row;                    /* JSON object; NULL unless asked for */
-    double vector_score, keyword_score; /* NaN: the leg did not have it */
+    double vector_score, keyword_score; /* hybrid: also of what the other leg found; NaN: it has none */
     uint32_t vector_rank, keyword_rank; /* from 1; 0: the leg did not have it */
 };
 

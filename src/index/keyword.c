@@ -37,7 +37,7 @@ struct keyword_reader {
     char *path;
     sqlite3_stmt *find, *search[2][2]; /* by whether there is a filter, and a limit */
     const struct keyword_search *current;
-    struct keyword_lengths lengths;
+    struct keyword_ranking ranking;
 };
 
 static enum tn_code db_fail(sqlite3 *db, const char *path, struct tn_error *err)
@@ -229,7 +229,7 @@ enum tn_code keyword_reader_open(const char *path, struct keyword_reader **ret, 
     if (sqlite3_create_function_v2(reader->db, "tarn_passes", 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, reader, passes,
                                    NULL, NULL, NULL) != SQLITE_OK)
         return db_fail(reader->db, path, err);
-    if (keyword_rank_register(reader->db, &reader->lengths) != SQLITE_OK)
+    if (keyword_rank_register(reader->db, &reader->ranking) != SQLITE_OK)
         return db_fail(reader->db, path, err);
     TN_TRY(
         exec(reader->db, "PRAGMA query_only=ON; PRAGMA cache_size=-16000; PRAGMA mmap_size=268435456;", path, err));
@@ -265,7 +265,8 @@ enum tn_code keyword_search(struct keyword_reader *reader, const struct keyword_
     enum tn_code result = TN_OK;
     int code;
     reader->current = search;
-    reader->lengths = (struct keyword_lengths){.of = search->length_of,
+    reader->ranking = (struct keyword_ranking){.length_of = search->length_of,
+                                               .seen = search->seen,
                                                .context = search->context,
                                                .usual = search->usual_length ? search->usual_length : 1};
     bind_text(statement, 1, search->expression, strlen(search->expression));
@@ -278,6 +279,8 @@ enum tn_code keyword_search(struct keyword_reader *reader, const struct keyword_
         result = db_fail(reader->db, reader->path, err);
     (void)sqlite3_reset(statement);
     (void)sqlite3_clear_bindings(statement);
+    if (search->ret_full)
+        *search->ret_full = reader->ranking.full;
     reader->current = NULL;
     return result;
 }

@@ -67,6 +67,9 @@ struct keyword_search {
     bool (*each)(void *context, int64_t id, double score);
     uint32_t (*length_of)(void *context, int64_t id); /* bytes of a chunk's text; NULL: length does not count */
     uint32_t usual_length;                            /* with length_of: bytes of a usual chunk */
+    void (*seen)(void *context, int64_t id,
+                 double score); /* every match, in no order, before the first `each`; or NULL */
+    double *ret_full; /* what a usual chunk with each of the terms once would score, 0 without a match; or NULL */
     void *context;
     size_t most; /* 0: as many as `each` wants; else sorting is cheaper */
 };

@@ -10,6 +10,7 @@
 
 struct weights {
     double *idf; /* of each phrase */
+    double full; /* their sum */
     int count;
 };
 
@@ -39,6 +40,7 @@ static int weights_make(const Fts5ExtensionApi *api, Fts5Context *context, struc
         sqlite3_int64 rows = 0;
         code = api->xQueryPhrase(context, i, &rows, count_row);
         weights->idf[i] = log(1 + ((double)(total - rows) + 0.5) / ((double)rows + 0.5));
+        weights->full += weights->idf[i];
     }
     if (code == SQLITE_OK)
         code = api->xSetAuxdata(context, weights, weights_free);
@@ -61,22 +63,26 @@ static double occurrences(const Fts5ExtensionApi *api, Fts5Context *context, int
 static void rank_row(const Fts5ExtensionApi *api, Fts5Context *context, sqlite3_context *result, int count,
                      sqlite3_value **values)
 {
-    const struct keyword_lengths *lengths = api->xUserData(context);
+    struct keyword_ranking *ranking = api->xUserData(context);
     struct weights *weights = api->xGetAuxdata(context, 0);
     int code = weights ? SQLITE_OK : weights_make(api, context, &weights);
     double length = 1, score = 0;
     (void)count;
     (void)values;
-    if (lengths->of)
-        length = (double)lengths->of(lengths->context, api->xRowid(context)) / (double)lengths->usual;
+    if (ranking->length_of)
+        length = (double)ranking->length_of(ranking->context, api->xRowid(context)) / (double)ranking->usual;
     for (int i = 0; code == SQLITE_OK && i < weights->count; i++) {
         double times = occurrences(api, context, i, &code);
         score += weights->idf[i] * times * (K1 + 1) / (times + K1 * (1 - B + B * length));
     }
-    if (code != SQLITE_OK)
+    if (code != SQLITE_OK) {
         sqlite3_result_error_code(result, code);
-    else
-        sqlite3_result_double(result, -score);
+        return;
+    }
+    ranking->full = weights->full;
+    if (ranking->seen)
+        ranking->seen(ranking->context, api->xRowid(context), score);
+    sqlite3_result_double(result, -score);
 }
 
 static fts5_api *api_of(sqlite3 *db)
@@ -91,10 +97,10 @@ static fts5_api *api_of(sqlite3 *db)
     return api;
 }
 
-int keyword_rank_register(sqlite3 *db, const struct keyword_lengths *lengths)
+int keyword_rank_register(sqlite3 *db, struct keyword_ranking *ranking)
 {
     fts5_api *api = api_of(db);
     if (!api)
         return SQLITE_ERROR;
-    return api->xCreateFunction(api, "tarn_rank", (void *)(uintptr_t)lengths, rank_row, NULL);
+    return api->xCreateFunction(api, "tarn_rank", ranking, rank_row, NULL);
 }

@@ -11,13 +11,15 @@
 #include <sqlite3.h>
 #include <stdint.h>
 
-struct keyword_lengths {
-    uint32_t (*of)(void *context, int64_t id); /* bytes; NULL: all are as long as usual */
+struct keyword_ranking {
+    uint32_t (*length_of)(void *context, int64_t id);      /* bytes; NULL: all are as long as usual */
+    void (*seen)(void *context, int64_t id, double score); /* each ranked row, in no order; NULL: nobody asks */
     void *context;
     uint32_t usual; /* bytes */
+    double full;    /* set with the first row: the score of a usual row with each term once */
 };
 
-/* Registers tarn_rank(words), smaller is better. *lengths is looked at whenever a statement begins. */
-int keyword_rank_register(sqlite3 *db, const struct keyword_lengths *lengths);
+/* Registers tarn_rank(words), smaller is better. *ranking is looked at for every row. */
+int keyword_rank_register(sqlite3 *db, struct keyword_ranking *ranking);
 
 #endif

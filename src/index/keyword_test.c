@@ -3,6 +3,8 @@
 
 #include "base/test_support.h"
 
+#include <math.h>
+
 static void expect_query(const char *text, const char *want)
 {
     TN_AUTO_BUF got = {0};
@@ -110,6 +112,56 @@ static void test_words_are_found(void **state)
     assert_int_equal(number, 4);
 }
 
+struct judged {
+    double score[8]; /* by id; NaN: not seen */
+    size_t taken;
+};
+
+static void see(void *context, int64_t id, double score)
+{
+    struct judged *judged = context;
+    assert_int_equal(judged->taken, 0);
+    judged->score[id] = score;
+}
+
+static bool take_judged(void *context, int64_t id, double score)
+{
+    struct judged *judged = context;
+    assert_true(score == judged->score[id]);
+    judged->taken++;
+    return true;
+}
+
+static double judge(struct keyword_reader *reader, const char *expression, struct judged *judged)
+{
+    double full = -1;
+    *judged = (struct judged){.score = {NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN}};
+    const struct keyword_search what = {
+        .expression = expression, .each = take_judged, .seen = see, .ret_full = &full, .context = judged, .most = 1};
+    assert_ok(keyword_search(reader, &what, &test_err));
+    return full;
+}
+
+/* More matches are judged than returned, against what all the words would be worth. */
+static void test_scores_have_a_measure(void **state)
+{
+    TN_AUTO_FREE char *path = tn_asprintf("%s/words.db", (char *)*state);
+    TN_CLEANUP(keyword_writer_close_p) struct keyword_writer *writer = NULL;
+    TN_CLEANUP(keyword_reader_close_p) struct keyword_reader *reader = NULL;
+    struct judged judged;
+    assert_ok(keyword_writer_open(path, true, &writer, &test_err));
+    assert_ok(keyword_reader_open(path, &reader, &test_err));
+    add(writer, 1, "a", "welder in Chicago");
+    add(writer, 2, "b", "baker in Chicago");
+    add(writer, 3, "c", "gardening");
+    double both = judge(reader, "\"welder\" OR \"chicago\"", &judged);
+    assert_true(judged.taken == 1 && isnan(judged.score[3]));
+    assert_true(fabs(judged.score[1] - both) < 1e-9);
+    assert_true(judged.score[2] > 0 && judged.score[2] < both / 2);
+    assert_true(judge(reader, "\"welder\" OR \"chicago\" OR \"zeppelin\"", &judged) > both * 1.5);
+    assert_true(judge(reader, "\"zeppelin\"", &judged) == 0 && judged.taken == 0);
+}
+
 /* Whatever is typed, FTS5 takes the expression. */
 static void test_no_input_breaks_the_syntax(void **state)
 {
@@ -139,6 +191,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_queries),
         FOLDER_TEST(test_words_are_found),
+        FOLDER_TEST(test_scores_have_a_measure),
         FOLDER_TEST(test_no_input_breaks_the_syntax),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

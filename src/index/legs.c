@@ -1,5 +1,6 @@
 /* The two legs of a search, and how they become one ranking. */
 #include "index/search.h"
+#include "index/trial.h"
 
 #include <math.h>
 
@@ -38,14 +39,19 @@ enum tn_code search_vectors(struct search *search, struct tn_error *err)
 {
     if (!search->vectors || !search->reader->searcher)
         return TN_OK;
-    const double recall =
-        search->query->recall > 0 ? search->query->recall : search->logical->definition.recall_target;
+    struct tuning *tuning = search->logical->tuning;
+    const bool wished = search->query->recall > 0;
+    const uint32_t window = wished ? 0 : atomic_load(&tuning->ef);
+    const double recall = wished   ? search->query->recall
+                          : window ? atomic_load(&tuning->recall) /* as it was measured */
+                                   : atomic_load(&tuning->recall_target);
     const struct vector_filter filter = {.kind = VECTOR_FILTER_BITMAP,
                                          .bits = search->allowed ? search->allowed->bits : NULL,
                                          .bit_count = search->allowed ? search->allowed->bit_count : 0,
                                          .matches = search->allowed ? search->allowed->matches : 0};
     const struct vector_params params = {.k = search->width,
                                          .recall = (float)recall,
+                                         .window = window,
                                          .filter = search->allowed ? &filter : NULL,
                                          .max_per_group = search->query->per_doc ? 1 : 0,
                                          .group_of = search->query->per_doc ? group_of : NULL,
@@ -57,6 +63,7 @@ enum tn_code search_vectors(struct search *search, struct tn_error *err)
         return TN_OK;
     TN_TRY(vector_search(search->reader->searcher, search->vector, &params, hits, &count, &stats, err));
     note_plan(search, &stats, recall);
+    asked_note(tuning->asked, search->vector);
     for (size_t i = 0; i < count; i++)
         search->candidates[search->count++] = (struct candidate){
             .id = hits[i].id, .vector = 1 - (double)hits[i].distance, .keyword = NAN, .vector_rank = (uint32_t)i + 1};
@@ -66,9 +73,15 @@ enum tn_code search_vectors(struct search *search, struct tn_error *err)
 
 /* ---- by words --------------------------------------------------------------------- */
 
+struct found {
+    int64_t id;
+    struct candidate *candidate;
+};
+
 struct word_leg {
     struct search *search;
-    size_t first; /* candidates before it are the other leg's */
+    size_t first;        /* candidates before it are the other leg's */
+    struct found *found; /* they, by id */
     uint32_t rank;
     size_t taken;
     uint64_t *docs;
@@ -103,6 +116,27 @@ static bool is_new_doc(struct word_leg *leg, int64_t id)
     return true;
 }
 
+static int by_id(const void *a, const void *b)
+{
+    const struct found *x = a, *y = b;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static struct candidate *of_other_leg(const struct word_leg *leg, int64_t id)
+{
+    const struct found key = {.id = id};
+    const struct found *found = leg->first ? bsearch(&key, leg->found, leg->first, sizeof key, by_id) : NULL;
+    return found ? found->candidate : NULL;
+}
+
+/* What the other leg found is judged by its words too, however many have more of them. */
+static void see_match(void *context, int64_t id, double score)
+{
+    struct candidate *candidate = of_other_leg(context, id);
+    if (candidate)
+        candidate->keyword = score;
+}
+
 static bool take_match(void *context, int64_t id, double score)
 {
     struct word_leg *leg = context;
@@ -111,14 +145,12 @@ static bool take_match(void *context, int64_t id, double score)
         return true;
     leg->taken++;
     leg->rank++;
-    for (size_t i = 0; i < leg->first; i++)
-        if (search->candidates[i].id == id) {
-            search->candidates[i].keyword = score;
-            search->candidates[i].keyword_rank = leg->rank;
-            return leg->taken < search->width;
-        }
-    search->candidates[search->count++] =
-        (struct candidate){.id = id, .vector = NAN, .keyword = score, .keyword_rank = leg->rank};
+    struct candidate *candidate = of_other_leg(leg, id);
+    if (candidate)
+        candidate->keyword_rank = leg->rank;
+    else
+        search->candidates[search->count++] =
+            (struct candidate){.id = id, .vector = NAN, .keyword = score, .keyword_rank = leg->rank};
     return leg->taken < search->width;
 }
 
@@ -127,12 +159,18 @@ enum tn_code search_words(struct search *search, struct tn_error *err)
     if (!search->expression)
         return TN_OK;
     TN_AUTO_FREE uint64_t *docs = tn_calloc(search->width, sizeof *docs);
-    struct word_leg leg = {.search = search, .first = search->count, .docs = docs};
+    TN_AUTO_FREE struct found *found = tn_calloc(search->count + 1, sizeof *found);
+    struct word_leg leg = {.search = search, .first = search->count, .found = found, .docs = docs};
+    for (size_t i = 0; i < leg.first; i++)
+        found[i] = (struct found){search->candidates[i].id, &search->candidates[i]};
+    qsort(found, leg.first, sizeof *found, by_id);
     const struct keyword_search wanted = {.expression = search->expression,
                                           .passes = search->allowed ? passes : NULL,
                                           .each = take_match,
                                           .length_of = length_of,
                                           .usual_length = usual_length(search),
+                                          .seen = leg.first ? see_match : NULL,
+                                          .ret_full = &search->full_words,
                                           .context = &leg,
                                           .most = search->query->per_doc ? 0 : search->width};
     TN_TRY(keyword_search(search->reader->words, &wanted, err));
@@ -162,9 +200,11 @@ static void complete(struct search *search)
     }
 }
 
+/* Similarities stand against the query's best; words against all that were
+ * asked for, so that the best of poor matches weighs no more than it is worth. */
 static void blend(struct search *search, double weight)
 {
-    double most_vector = 0, most_keyword = 0;
+    double most_vector = 0, most_keyword = search->full_words;
     for (size_t i = 0; i < search->count; i++) {
         most_vector = fmax(most_vector, search->candidates[i].vector); /* of a number and NaN, the number */
         most_keyword = fmax(most_keyword, search->candidates[i].keyword);

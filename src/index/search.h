@@ -21,6 +21,7 @@ struct search {
     const float *vector;           /* of the query; NULL in keyword mode */
     const char *expression;        /* of the words; NULL: none to look for */
     uint32_t k, width;             /* hits wanted; candidates of a leg */
+    double full_words;             /* score of a chunk that has all words asked for */
     struct candidate *candidates;  /* room for 2 * width */
     size_t count;
 };
