@@ -84,6 +84,9 @@ struct dataset_lineage {
     uint64_t source_bytes;
     uint64_t rejected_rows;
     int64_t started_us;
+    /* A property of the dataset that the commit sets, also when no row differs
+     * from what is there; NULL: none. */
+    const char *property, *property_value;
 };
 
 /* What became of the rows of a write. */

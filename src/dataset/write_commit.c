@@ -106,6 +106,8 @@ static void set_lineage(const struct dataset_write *write, const struct dataset_
     iceberg_tx_set_summary(tx, CATALOG_S_STARTED, tn_time_format(lineage->started_us, time));
     int64_t took_us = tn_now_us() - lineage->started_us;
     set_number(tx, CATALOG_S_TOOK_MS, took_us > 0 ? (uint64_t)took_us / 1000 : 0);
+    if (lineage->property)
+        iceberg_tx_set_property(tx, lineage->property, lineage->property_value);
     if (write->mode == DATASET_REPLACE)
         iceberg_tx_set_summary(tx, CATALOG_S_MODE, "replace");
     else if (write->mode == DATASET_UPSERT)
@@ -271,7 +273,7 @@ static enum tn_code commit_locked(struct dataset_write *write, const struct iceb
     if (write->mode == DATASET_UPSERT && newest)
         TN_TRY(write_match(write, newest, plan.target, &matches, err));
     if (matches.counts.unchanged > 0 && matches.counts.inserted + matches.counts.updated == 0 &&
-        plan.target == newest->schema) {
+        plan.target == newest->schema && !lineage->property) {
         *ret = (struct dataset_commit){
             .snapshot_id = newest->current->id, .rows = 0, .unchanged = true, .counts = matches.counts};
         return TN_OK;
