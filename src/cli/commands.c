@@ -203,6 +203,34 @@ static const struct cli_option embed_items[] = {
     {.name = "use", .letter = 'u', .value = "USE", .help = "plain (default), query or document: the model's prefix"},
 };
 
+static const struct cli_option reembed_items[] = {
+    {.name = "postgres-url", .value = "URL", .help = "postgresql://user@host:5432/db?sslmode=require"},
+    {.name = "model", .letter = 'm', .value = "NAME", .help = "PROVIDER/NAME: who makes the new vectors"},
+    {.name = "dimension", .value = "N", .help = "what it makes; anything else is refused"},
+    {.name = "mode", .value = "MODE", .help = "staged (default): searches go on; in-place: they must not"},
+    {.name = "dry-run", .help = "say what would be done; writes and embeds nothing"},
+    {.name = "probe", .help = "with --dry-run: measure the model with three texts"},
+    {.name = "no-confirm", .help = "do not wait five seconds before the start"},
+    {.name = "batch-size", .value = "N", .help = "rows of one call of the model and one write (default 128)"},
+    {.name = "drop-hnsw-first",
+     .value = "BOOL",
+     .help = "drop the index before writing (default true)",
+     .optional = true},
+    {.name = "concurrent-index",
+     .value = "BOOL",
+     .help = "build it by CREATE INDEX CONCURRENTLY (default false)",
+     .optional = true},
+    {.name = "maintenance-work-mem", .value = "SIZE", .help = "of the server's session that builds it: 2GB"},
+    {.name = "lock-timeout", .value = "TIME", .help = "of each of six tries for the table's lock (default 10s)"},
+    {.name = "table", .value = "NAME", .help = "default knowledge_nodes; also SCHEMA.NAME"},
+    {.name = "id-column", .value = "NAME", .help = "default id"},
+    {.name = "text-column", .value = "NAME", .help = "default content"},
+    {.name = "vector-column", .value = "NAME", .help = "default embedding"},
+    {.name = "index-name", .value = "NAME", .help = "where there is none yet (idx_knowledge_nodes_embedding_hnsw)"},
+    {.name = "registry-table", .value = "NAME", .help = "default embedding_model; made when it is not there"},
+    {.name = "password-file", .value = "FILE", .help = "the server's password (chmod 600)"},
+};
+
 static const struct cli_option model_items[] = {
     {.name = "name", .value = "NAME", .help = "with import: call it so (default: the folder's name)"},
     {.name = "chat", .help = "with default: the model for answers, not for vectors"},
@@ -244,7 +272,8 @@ static const struct cli_command commands[] = {
              "see `tarn rejects`.\n\n"
              "Documents (PDF, DOCX, HTML, Markdown, text, EML), zip archives and folders of them become a\n"
              "dataset with one row each, and NAME__pages with one row per page or section.\n\n"
-             "  tarn ingest resumes/ resumes\n  tarn ingest calls.csv\n  tarn ingest export-*.csv.gz calls --max-rejects 10\n"
+             "  tarn ingest resumes/ resumes\n  tarn ingest calls.csv\n  tarn ingest export-*.csv.gz calls "
+             "--max-rejects 10\n"
              "  tarn ingest people.csv --types zip:text,hired:date:%d/%m/%Y --key id\n"
              "  pg_dump_rows | tarn ingest - orders --format csv\n"},
     {.name = "preview",
@@ -454,6 +483,19 @@ static const struct cli_command commands[] = {
              "built-in model needs no network.\n\n"
              "  tarn embed 'a tarn is a lake in the mountains'\n"
              "  tarn embed --use query --model ollama/nomic-embed-text < questions.txt > questions.ndjson\n"},
+    {.name = "reembed",
+     .arguments = "",
+     .run = cmd_reembed,
+     .summary = "Vectors of a pgvector table made anew",
+     .options = CLI_OPTIONS(reembed_items),
+     .help = "Encodes every text of a table of PostgreSQL with another model, and builds its HNSW index again.\n"
+             "Staged, searches go on in the old vectors until one transaction switches to the new ones; in\n"
+             "place, the table holds both for as long as it takes: do not serve searches then. When it is\n"
+             "interrupted, run it again: it goes on where it was. reembed.* in tarn.yaml name the table.\n\n"
+             "  tarn reembed --postgres-url postgresql://localhost/app --model builtin/all-MiniLM-L6-v2 \\\n"
+             "       --dimension 384 --dry-run\n"
+             "  tarn reembed --postgres-url postgresql://localhost/app --model ollama/nomic-embed-text \\\n"
+             "       --dimension 768 --table docs --text-column body --registry-table docs_model\n"},
     {.name = "model",
      .arguments = "list | providers | import DIR | default NAME | accept NAME",
      .min = 1,

@@ -23,7 +23,7 @@ static void put_options(const struct cli_options *options, struct tn_buf *out)
         else
             tn_buf_printf(out, "      --%s", option->name);
         if (option->value)
-            tn_buf_printf(out, " %s", option->value);
+            tn_buf_printf(out, option->optional ? "[=%s]" : " %s", option->value);
         size_t width = out->len - at;
         tn_buf_printf(out, "%*s%s\n", width < 28 ? (int)(28 - width) : 2, "", option->help);
     }
@@ -136,7 +136,7 @@ static void put_roff_options(struct tn_buf *out, const struct cli_options *optio
         tn_buf_puts(out, "\\-\\-");
         put_roff(out, option->name);
         if (option->value) {
-            tn_buf_puts(out, "\\fR \\fI");
+            tn_buf_puts(out, option->optional ? "\\fR=\\fI" : "\\fR \\fI");
             put_roff(out, option->value);
             tn_buf_puts(out, "\\fR");
         }

@@ -57,7 +57,7 @@ static enum tn_code take(struct reading *reading, const struct cli_option *optio
     struct cli_args *args = reading->args;
     if (!option->value && value)
         return tn_fail(err, TN_EUSAGE, "--%s takes no value", option->name);
-    if (option->value && !value) {
+    if (option->value && !value && !option->optional) {
         if (reading->at + 1 >= reading->argc) {
             enum tn_code code = tn_fail(err, TN_EUSAGE, "--%s needs a value", option->name);
             tn_error_hint(err, "--%s %s: %s", option->name, option->value, option->help);
@@ -163,6 +163,17 @@ enum tn_code cli_args_i64(const struct cli_args *args, const char *name, int64_t
         return tn_fail(err, TN_EUSAGE, "--%s %s: not a whole number from %" PRId64 " to %" PRId64, name, text, min,
                        max);
     *ret = value;
+    return TN_OK;
+}
+
+enum tn_code cli_args_bool(const struct cli_args *args, const char *name, bool fallback, bool *ret,
+                           struct tn_error *err)
+{
+    bool found, value = true;
+    const char *text = last_value(args, name, &found);
+    if (text && !tn_parse_bool(text, &value))
+        return tn_fail(err, TN_EUSAGE, "--%s=%s: neither true nor false", name, text);
+    *ret = found ? value : fallback;
     return TN_OK;
 }
 

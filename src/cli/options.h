@@ -16,6 +16,7 @@ struct cli_option {
     const char *value; /* what help calls its value; NULL for a switch */
     const char *help;  /* one line */
     bool repeat;       /* may be given several times */
+    bool optional;     /* the value may be left out, and else stands behind = */
 };
 
 struct cli_options {
@@ -29,7 +30,7 @@ struct cli_options {
 
 struct cli_given {
     const struct cli_option *option;
-    const char *value; /* NULL for a switch */
+    const char *value; /* NULL for a switch, and for an optional value that was left out */
 };
 
 /* What a command line said. Texts are borrowed from argv. */
@@ -53,6 +54,9 @@ enum tn_code cli_args_parse(struct tn_arena *arena, const struct cli_options *fi
  * given wins. */
 bool cli_args_has(const struct cli_args *args, const char *name);
 const char *cli_args_text(const struct cli_args *args, const char *name, const char *fallback);
+/* An option with an optional value: --name and --name=true, --name=false. */
+enum tn_code cli_args_bool(const struct cli_args *args, const char *name, bool fallback, bool *ret,
+                           struct tn_error *err) TN_CHECKED;
 enum tn_code cli_args_i64(const struct cli_args *args, const char *name, int64_t min, int64_t max, int64_t fallback,
                           int64_t *ret, struct tn_error *err) TN_CHECKED;
 /* All values of a repeatable option; the arena's. */

@@ -127,11 +127,10 @@ static void take_target(struct ahead *ahead)
 static void take_notes(struct ahead *ahead)
 {
     struct reembed_preview *out = ahead->out;
-    struct tn_error refused = {0};
     char needed[32], has[32];
     out->notes = TN_ARENA_ARRAY(out->arena, const char *, NOTES_MOST);
-    if (check_target(ahead->plan, &ahead->target, &ahead->registry, out->target.dimension, &refused) != TN_OK)
-        note(ahead, "a run would be refused: %s; %s", refused.detail, refused.hint);
+    if (check_target(ahead->plan, &ahead->target, &ahead->registry, out->target.dimension, &out->refused) != TN_OK)
+        note(ahead, "a run would be refused: %s; %s", out->refused.detail, out->refused.hint);
     if (!ahead->registry.there)
         note(ahead, "the registry %s is not there and would be made", ahead->registry.relation);
     if (out->rows_staged > 0)

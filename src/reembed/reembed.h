@@ -135,6 +135,7 @@ struct reembed_preview {
     size_t index_count;
     const char **notes;
     size_t note_count;
+    struct tn_error refused; /* what a run would say; code TN_OK: it would be done */
 };
 struct reembed_rate {
     double rows_per_second; /* 0: not known */

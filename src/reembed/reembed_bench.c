@@ -1,0 +1,112 @@
+/* Figures for docs/benchmarks/reembed.md: what the driver itself costs, with a
+ * model that answers at once. reembed_bench URL ROWS FROM TO [MODE...] makes the
+ * table tarn_bench with ROWS rows of FROM dimensions, gives it vectors of TO, and
+ * prints one JSON object a run. With ROWS 0 the table is taken as it is. */
+#include "reembed/reembed_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/resource.h>
+
+struct instant {
+    uint32_t dimension;
+    uint64_t salt;
+};
+
+static void must(enum tn_code code, const struct tn_error *err)
+{
+    if (code == TN_OK)
+        return;
+    (void)fprintf(stderr, "%s: %s (%s)\n", tn_code_word(code), err->detail, err->hint);
+    exit(1);
+}
+
+/* Numbers that follow from the text: 64 bits of hash, mixed again for each. */
+static enum tn_code answer(void *context, const struct model_text *texts, size_t count, float *out, size_t *ret_cut,
+                           struct tn_error *err)
+{
+    const struct instant *instant = context;
+    (void)err;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t state = tn_hash64(texts[i].data, texts[i].length, instant->salt) | 1;
+        for (uint32_t k = 0; k < instant->dimension; k++) {
+            state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+            out[i * instant->dimension + k] = (float)(int32_t)(state >> 32) * 0x1p-31F;
+        }
+    }
+    *ret_cut = 0;
+    return TN_OK;
+}
+
+static void make_table(const char *url, const char *rows, const char *dimension)
+{
+    struct tn_error err = {0};
+    TN_CLEANUP(postgres_close_p) struct postgres *pg = NULL;
+    must(postgres_open(&(struct postgres_options){.url = url}, &pg, &err), &err);
+    must(postgres_runf(
+             pg, &err,
+             "DROP TABLE IF EXISTS tarn_bench, tarn_bench_model; CREATE TABLE tarn_bench (id uuid PRIMARY KEY,"
+             " content text NOT NULL, embedding vector(%s)); INSERT INTO tarn_bench SELECT md5(i::text)::uuid,"
+             " 'passage ' || i || repeat(' of some words', 20), NULL FROM generate_series(1, %s) i",
+             dimension, rows),
+         &err);
+    must(postgres_run(pg, "VACUUM ANALYZE tarn_bench", &err), &err);
+    must(postgres_run(pg, "CHECKPOINT", &err), &err);
+}
+
+static void note(void *context, const struct reembed_event *event)
+{
+    (void)context;
+    if (event->kind == REEMBED_NOTE || event->kind == REEMBED_WARNING)
+        (void)fprintf(stderr, "%s\n", event->text);
+}
+
+static void run(const char *url, uint32_t dimension, const char *mode, uint64_t salt, bool index)
+{
+    struct instant instant = {.dimension = dimension, .salt = salt};
+    struct reembed_embedder embedder = {.context = &instant, .embed = answer};
+    struct reembed_plan plan;
+    struct tn_error err = {0};
+    struct rusage usage;
+    TN_AUTO_BUF line = {0};
+    char version[32];
+    (void)snprintf(version, sizeof version, "%" PRIu64, salt);
+    embedder.model =
+        (struct model_info){.name = "instant", .version = version, .dimension = dimension, .max_tokens = 512};
+    reembed_plan_defaults(&plan);
+    plan.url = url;
+    plan.table = "tarn_bench";
+    plan.registry_table = "tarn_bench_model";
+    plan.index_name = index ? "tarn_bench_hnsw" : "";
+    if (!reembed_mode_parse(mode, &plan.mode))
+        exit(2);
+    const struct reembed_observer observer = {.event = note};
+    TN_CLEANUP(reembed_report_release) struct reembed_report report = {0};
+    must(reembed_run(&plan, &embedder, &observer, &report, &err), &err);
+    (void)getrusage(RUSAGE_SELF, &usage);
+    struct tn_json json = tn_json_writer(&line);
+    reembed_report_json(&report, &json);
+    double own = report.duration_secs - report.embed_secs;
+    (void)printf("{\"rows_per_second\":%.0f,\"without_switch\":%.0f,\"peak_kb\":%ld,\"report\":%s}\n",
+                 (double)report.rows_updated / own,
+                 (double)report.rows_updated / (own - (report.locked_secs - report.index_rebuild_secs)),
+                 usage.ru_maxrss, line.data);
+    (void)fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    int64_t dimension = 0;
+    struct tn_error err = {0};
+    if (argc < 5 || !tn_parse_i64(argv[4], &dimension) || dimension < 1 || dimension > HNSW_VECTOR_MOST) {
+        (void)fprintf(stderr, "reembed_bench URL ROWS FROM TO [staged|in-place...]\n");
+        return 2;
+    }
+    tn_fault_init();
+    must(tn_random_init(&err), &err);
+    if (!tn_streq(argv[2], "0"))
+        make_table(argv[1], argv[2], argv[3]);
+    for (int i = 5; i < argc; i++)
+        run(argv[1], (uint32_t)dimension, argv[i], tn_random_u64(), getenv("BENCH_INDEX") != NULL);
+    return 0;
+}
