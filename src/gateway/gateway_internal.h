@@ -45,6 +45,7 @@
 #include <stdatomic.h>
 
 struct MHD_Connection;
+struct answer_service;
 struct MHD_Daemon;
 struct connection;
 
@@ -85,6 +86,7 @@ struct gateway {
     struct event *events;
     struct model_service *models;
     struct index_service *indexes;
+    struct answer_service *answers;
     struct dataset_extra searches; /* of SQL */
     struct MHD_Daemon *daemon;
     char *tls_cert, *tls_key;
@@ -288,6 +290,7 @@ struct route_table gateway_outcome_routes(void); /* routes_outcomes.c */
 struct route_table gateway_job_routes(void);
 struct route_table gateway_iceberg_routes(void);
 struct route_table gateway_search_routes(void);
+struct route_table gateway_answer_routes(void);
 struct route_table gateway_document_routes(void);
 struct route_table gateway_ai_routes(void);
 

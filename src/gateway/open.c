@@ -1,4 +1,5 @@
 /* A lake becomes a gateway, and stops being one. */
+#include "answer/answer.h"
 #include "gateway/gateway_internal.h"
 #include "journal/journal.h"
 
@@ -196,6 +197,28 @@ static enum tn_code open_indexes(struct gateway *gateway, const struct tn_config
     return TN_OK;
 }
 
+static enum tn_code open_answers(struct gateway *gateway, const struct tn_config *config, struct tn_error *err)
+{
+    int64_t similarity = tn_config_int(config, "answer.similarity");
+    const struct answer_options options = {
+        .lake = &gateway->lake,
+        .indexes = gateway->indexes,
+        .models = gateway->models,
+        .outcomes = gateway->outcomes,
+        .folder = tn_path_join(gateway->arena, gateway->folder, "buckets/primary/answers"),
+        .settings = {.model = tn_config_string(config, "answer.model"),
+                     .models = tn_config_string(config, "answer.models"),
+                     .prices = tn_config_string(config, "answer.prices"),
+                     .exploration = (double)tn_config_int(config, "answer.exploration") / 100,
+                     .context_tokens = (uint32_t)tn_config_int(config, "answer.context"),
+                     .answer_tokens = (uint32_t)tn_config_int(config, "answer.tokens"),
+                     .timeout_ms = tn_config_ms(config, "answer.timeout"),
+                     .similarity = similarity < 0 ? -1 : (double)similarity / 100,
+                     .keep_bytes = tn_config_size(config, "answer.keep")},
+    };
+    return answer_service_open(&options, &gateway->answers, err);
+}
+
 static enum tn_code start_upkeep(struct gateway *gateway, const struct tn_config *config, struct tn_error *err)
 {
     const struct dataset_upkeep_options options = {
@@ -225,6 +248,7 @@ static enum tn_code open_parts(struct gateway *gateway, const struct gateway_opt
     TN_TRY(open_models(gateway, options->config, err));
     TN_TRY(open_jobs(gateway, options->config, err));
     TN_TRY(open_indexes(gateway, options->config, err));
+    TN_TRY(open_answers(gateway, options->config, err));
     openapi_write(gateway->routes, TARN_VERSION, &gateway->openapi);
     TN_TRY(start_upkeep(gateway, options->config, err));
     TN_TRY(watch_start(gateway, err));
@@ -323,6 +347,7 @@ void gateway_close(struct gateway *gateway)
         drain(gateway);
     watch_stop(gateway);
     tn_pool_free(gateway->requests);
+    answer_service_close(gateway->answers);
     job_service_close(gateway->jobs);
     index_service_close(gateway->indexes);
     dataset_upkeep_stop(gateway->upkeep);
