@@ -229,7 +229,7 @@ struct answer_ask {
     const atomic_bool *cancel; /* of the SQL; may be NULL */
     const char *actor, *replay_of;
     const struct answer_record *as_of; /* read what this answer read; NULL: the newest */
-    /* What is done, as it is done: "sql" {"sql"}, "error" {"sql","error"}, "rows"
+    /* What is done, as it is done: "sql" {"sql"}, "retry" {"sql","error"}, "rows"
      * {"columns","rows","row_count","truncated"}. May be NULL; not TN_OK ends the call. */
     enum tn_code (*step)(void *context, const char *event, const char *json, size_t length);
     void *context;

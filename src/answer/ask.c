@@ -7,6 +7,7 @@
 #define LOOKED_AT     40 /* tables whose values are looked at; of more, the best by name */
 #define ROUNDS        2  /* the statement, and one repair */
 #define SENTENCE_MAX  500
+#define SQL_TOLD      300 /* bytes, in the text of a problem */
 #define SENTENCE_SIZE 200 /* tokens */
 #define BYTES_A_TOKEN 3   /* of a card: names and numbers are cut small */
 #define WARNINGS_MAX  4
@@ -225,7 +226,7 @@ static enum tn_code round_once(struct asking *asking, const char *before_sql, co
             *err = why;
         return code;
     }
-    TN_TRY(step(asking, "error", said, attempt->error, err));
+    TN_TRY(step(asking, "retry", said, attempt->error, err));
     if (code != TN_ESQLREFUSED)
         *ret_why = tellable(asking, attempt->error);
     return TN_OK;
@@ -234,14 +235,17 @@ static enum tn_code round_once(struct asking *asking, const char *before_sql, co
 static void settle_problem(struct asking *asking)
 {
     struct tn_error *problem = &asking->made.problem;
+    const char *sql = asking->made.record.sql ? asking->made.record.sql : "";
+    int shown = (int)tn_utf8_floor(sql, strlen(sql), SQL_TOLD);
     if (problem->code == TN_ESQLREFUSED) {
-        tn_error_context(problem, "the SQL that %s wrote is refused and was not run", asking->model.name);
+        tn_error_context(problem, "the SQL that %s wrote is refused and was not run (%.*s)", asking->model.name,
+                         shown, sql);
         if (!problem->hint[0])
             tn_error_hint(problem, "ask for something that one SELECT over the lake's datasets can answer");
     } else if (problem->code != TN_OK && problem->code != TN_EREFUSED) {
         problem->code = TN_EREFUSED;
         problem->line = problem->column = 0;
-        tn_error_context(problem, "the SQL that %s wrote does not run", asking->model.name);
+        tn_error_context(problem, "the SQL that %s wrote does not run (%.*s)", asking->model.name, shown, sql);
         tn_error_hint(problem, "ask in other words, name the datasets, or ask another model");
     }
 }
