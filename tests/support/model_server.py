@@ -121,12 +121,13 @@ class Handler(BaseHTTPRequestHandler):
     def chat(self, body, fault):
         def piece(text):
             return {"response": text} if self.path == "/api/generate" else {"message": {"role": "assistant", "content": text}}
-        lines = [json.dumps({"model": body["model"], **piece(word), "done": False}) + "\n" for word in WORDS]
+        words = self.stand_in.words(body)
+        lines = [json.dumps({"model": body["model"], **piece(word), "done": False}) + "\n" for word in words]
         if fault == "error in stream":
             lines = lines[:2] + [json.dumps({"error": "the runner was killed"}) + "\n"]
         else:
             lines.append(json.dumps({"model": body["model"], **piece(""), "done": True, "prompt_eval_count": 11,
-                                     "eval_count": len(WORDS)}) + "\n")
+                                     "eval_count": len(words)}) + "\n")
         self.pieces(lines, "application/x-ndjson", fault)
 
     # ---- OpenAI ---------------------------------------------------------------------------
@@ -151,10 +152,11 @@ class Handler(BaseHTTPRequestHandler):
     def completions(self, body, fault):
         if not self.allowed():
             return
-        deltas = [{"role": "assistant"}] + [{"content": word} for word in WORDS]
+        words = self.stand_in.words(body)
+        deltas = [{"role": "assistant"}] + [{"content": word} for word in words]
         events = [{"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
         events.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
-        events.append({"choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": len(WORDS)}})
+        events.append({"choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": len(words)}})
         lines = [f"data: {json.dumps({'model': body['model'], **event})}\n\n" for event in events]
         self.pieces(lines + ["data: [DONE]\n\n"], "text/event-stream", fault)
 
@@ -167,6 +169,7 @@ class ModelServer:
         self.key = None
         self.slow_seconds = 3
         self.salt = ""
+        self.script = None  # what a language model says: script(messages) -> text
         self.requests = []
         self.faults = {}
         self.lock = threading.Lock()
@@ -203,6 +206,12 @@ class ModelServer:
     def asked(self, path):
         with self.lock:
             return [body for at, _, body in self.requests if at == path]
+
+    def words(self, body):
+        if self.script is None:
+            return WORDS
+        text = self.script(body.get("messages") or [{"role": "user", "content": body.get("prompt", "")}])
+        return [text[i:i + 20] for i in range(0, len(text), 20)]
 
     def vector(self, text):
         seed = hashlib.sha256((self.salt + text).encode()).digest()
