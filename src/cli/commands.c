@@ -87,6 +87,12 @@ static const struct cli_option search_items[] = {
     {.name = "explain", .help = "print how it was found, as JSON"},
 };
 
+static const struct cli_option ask_items[] = {
+    {.name = "model", .value = "NAME", .help = "ask this language model, or auto"},
+    {.name = "dataset", .letter = 'D', .value = "NAMES", .help = "read these datasets alone (a,b)"},
+    {.name = "limit", .letter = 'n', .value = "N", .help = "most rows (default 100)"},
+};
+
 static const struct cli_option sql_items[] = {
     {.name = "command", .letter = 'c', .value = "SQL", .help = "run this and end"},
     {.name = "mode",
@@ -441,6 +447,17 @@ static const struct cli_command commands[] = {
      .help = "Words are joined by OR; \"a phrase\", begin*, AND, OR, NOT mean what they say.\n\n"
              "  tarn search 'somebody for a Kubernetes migration' --filter \"city = 'Chicago'\"\n"
              "  tarn search 'java AND spring NOT junior' --mode keyword --rows\n"},
+    {.name = "ask",
+     .arguments = "QUESTION",
+     .min = 1,
+     .max = 1,
+     .run = cmd_ask,
+     .summary = "Answer a question from tables, by SQL",
+     .options = CLI_OPTIONS(ask_items),
+     .help = "A language model writes one SELECT; it is judged as any query is, run, and shown with\n"
+             "its rows and a sentence. SQL that does more than read is refused and shown.\n\n"
+             "  tarn ask 'Which recruiters made the most calls last month?'\n"
+             "  tarn ask 'How many placements run now?' --dataset placements --model auto\n"},
     {.name = "drop",
      .arguments = "DATASET",
      .min = 1,
