@@ -25,6 +25,7 @@ struct dataset_extra {
     void *context;
     enum tn_code (*resolve)(void *context, const struct engine_table_ref *ref, struct tn_arena *arena,
                             struct engine_relation *ret, struct tn_error *err);
+    const struct dataset_extra *next; /* further tables, of another module; may be NULL */
 };
 
 /* The parts of an open lake that the modules above work with. Filled and

@@ -233,26 +233,28 @@ static enum tn_code resolve_told(struct lake *lake, const char *name, const stru
     return TN_OK;
 }
 
-static bool is_extra(const struct dataset_extra *extra, const char *name)
+static const struct dataset_extra *extra_of(const struct dataset_extra *extra, const char *name)
 {
-    for (size_t i = 0; extra && i < extra->name_count; i++)
-        if (tn_str_equal_nocase(extra->names[i], name))
-            return true;
-    return false;
+    for (; extra; extra = extra->next)
+        for (size_t i = 0; i < extra->name_count; i++)
+            if (tn_str_equal_nocase(extra->names[i], name))
+                return extra;
+    return NULL;
 }
 
 static enum tn_code resolve(void *context, const struct engine_table_ref *ref, struct tn_arena *arena,
                             struct engine_relation *ret, struct tn_error *err)
 {
     struct lake *lake = context;
-    if (ref->argument_count > 0 && is_extra(lake->calls, ref->name))
-        return lake->calls->resolve(lake->calls->context, ref, arena, ret, err);
+    const struct dataset_extra *extra = extra_of(ref->argument_count > 0 ? lake->calls : lake->extra, ref->name);
+    if (ref->argument_count > 0 && extra)
+        return extra->resolve(extra->context, ref, arena, ret, err);
     if (ref->argument_count > 0)
         return dataset_resolve_changes(lake, ref, arena, ret, err);
     if (lake->journal && tn_str_equal_nocase(ref->name, "journal"))
         return journal_relation(lake->journal, lake->engine, ref, arena, ret, err);
-    if (is_extra(lake->extra, ref->name))
-        return lake->extra->resolve(lake->extra->context, ref, arena, ret, err);
+    if (extra)
+        return extra->resolve(extra->context, ref, arena, ret, err);
     ICEBERG_AUTO_METADATA *metadata = NULL;
     struct moment_state state;
     char name[CATALOG_NAME_MAX + 1];

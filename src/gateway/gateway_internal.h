@@ -88,6 +88,7 @@ struct gateway {
     struct index_service *indexes;
     struct answer_service *answers;
     struct dataset_extra searches; /* of SQL */
+    struct dataset_extra trials;   /* of SQL too, and behind it those of outcome */
     struct MHD_Daemon *daemon;
     char *tls_cert, *tls_key;
     int stop_fd; /* eventfd: written by gateway_request_stop */
@@ -290,6 +291,7 @@ struct route_table gateway_outcome_routes(void); /* routes_outcomes.c */
 struct route_table gateway_job_routes(void);
 struct route_table gateway_iceberg_routes(void);
 struct route_table gateway_search_routes(void);
+struct route_table gateway_trials_routes(void);
 struct route_table gateway_answer_routes(void);
 struct route_table gateway_document_routes(void);
 struct route_table gateway_ai_routes(void);
@@ -380,7 +382,11 @@ route_handler h_compact, h_expire, h_restore, h_pin, h_unpin, h_journal, h_histo
 route_handler h_ai_providers, h_ai_models, h_ai_accept, h_ai_default, h_ai_import, h_ai_embed, h_ai_generate,
     h_openai_models, h_openai_embeddings, h_openai_chat;
 route_handler h_index_create, h_index_list, h_index_get, h_index_drop, h_index_refresh, h_index_fold,
-    h_index_rollback, h_index_evaluate, h_vector_search, h_search;
+    h_index_evaluate, h_vector_search, h_search;
+/* h_journal.c: the rows of a query, under the guard, as JSON objects, one a line. */
+enum tn_code ask_lines(struct request *request, const char *sql, const json_t *params, struct tn_buf *out,
+                       struct tn_error *err) TN_CHECKED;
+route_handler h_trial_start, h_trials, h_trials_compact, h_promote, h_rollback, h_generations;
 route_handler h_token_list, h_token_add, h_token_revoke;
 route_handler h_iceberg_config, h_iceberg_oauth, h_iceberg_namespaces, h_iceberg_namespace, h_iceberg_namespace_head,
     h_iceberg_tables, h_iceberg_table, h_iceberg_table_head;

@@ -27,9 +27,8 @@ static void where_add(struct where *where, const char *condition, const char *va
                   json_array_size(where->params));
 }
 
-/* The rows of a query as JSON objects, one a line. */
-static enum tn_code ask(struct request *request, const char *sql, const json_t *params, struct tn_buf *out,
-                        struct tn_error *err)
+enum tn_code ask_lines(struct request *request, const char *sql, const json_t *params, struct tn_buf *out,
+                       struct tn_error *err)
 {
     const struct engine_query_options options = {
         .sql = sql,
@@ -116,7 +115,7 @@ static enum tn_code answer_events(struct request *request, const struct where *w
     size_t last_length = 0;
     tn_buf_printf(&sql, "SELECT " EVENT_COLUMNS " FROM journal%s ORDER BY %s LIMIT %" PRIu64,
                   where->sql.data ? where->sql.data : "", order, limit + 1);
-    TN_TRY(ask(request, sql.data, where->params, &lines, err));
+    TN_TRY(ask_lines(request, sql.data, where->params, &lines, err));
     struct tn_json json = reply_json(request);
     tn_json_open(&json, '{');
     size_t found = put_items(&json, &lines, (size_t)limit, &last, &last_length);
@@ -135,7 +134,7 @@ static enum tn_code where_newest(struct request *request, struct where *where, u
     TN_AUTO_JSON *row = NULL;
     tn_buf_printf(&sql, "SELECT min(ts) AS ts FROM (SELECT ts FROM journal%s ORDER BY ts DESC LIMIT %" PRIu64 ")",
                   where->sql.data ? where->sql.data : "", limit + 1);
-    TN_TRY(ask(request, sql.data, where->params, &line, err));
+    TN_TRY(ask_lines(request, sql.data, where->params, &line, err));
     if (line.len == 0)
         return TN_OK;
     TN_TRY(tn_json_parse(line.data, line.len, line.len, "answer of the journal", &row, err));
@@ -175,7 +174,7 @@ static enum tn_code was_there(struct request *request, const char *name, bool *r
 {
     TN_AUTO_BUF lines = {0};
     TN_AUTO_JSON *params = json_pack("[s]", name);
-    TN_TRY(ask(request, "SELECT 1 FROM journal WHERE dataset = lower($1) LIMIT 1", params, &lines, err));
+    TN_TRY(ask_lines(request, "SELECT 1 FROM journal WHERE dataset = lower($1) LIMIT 1", params, &lines, err));
     *ret = lines.len > 0;
     return TN_OK;
 }

@@ -109,12 +109,6 @@ enum tn_code h_index_fold(struct request *request, struct tn_error *err)
     return done(request, "folded");
 }
 
-enum tn_code h_index_rollback(struct request *request, struct tn_error *err)
-{
-    TN_TRY(index_rollback(request->gateway->indexes, request->match.captures[0], err));
-    return done(request, "rolled_back");
-}
-
 enum tn_code h_index_evaluate(struct request *request, struct tn_error *err)
 {
     TN_AUTO_JSON *body = NULL;

@@ -193,10 +193,16 @@ static enum tn_code open_indexes(struct gateway *gateway, const struct tn_config
     };
     TN_TRY(index_service_open(&options, &gateway->indexes, err));
     gateway->searches = index_calls(gateway->indexes);
+        .keep_generations = (size_t)tn_config_int(config, "index.keep_generations"),
+        .keep_trials = (size_t)tn_config_int(config, "index.keep_trials"),
+        .trial_age_ms = tn_config_ms(config, "index.trial_age"),
     gateway->lake.calls = &gateway->searches;
     return TN_OK;
 }
 
+    gateway->trials = index_tables(gateway->indexes);
+    gateway->trials.next = gateway->lake.extra;
+    gateway->lake.extra = &gateway->trials;
 static enum tn_code open_answers(struct gateway *gateway, const struct tn_config *config, struct tn_error *err)
 {
     int64_t similarity = tn_config_int(config, "answer.similarity");

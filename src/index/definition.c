@@ -224,6 +224,29 @@ enum tn_code definition_make(struct index_service *service, const struct index_d
 
 /* ---- index.json -------------------------------------------------------------------- */
 
+static void write_tuned(const struct definition *definition, struct tn_json *json)
+{
+    if (definition->tuned[0].generation == 0)
+        return;
+    tn_json_key(json, "tuning");
+    tn_json_open(json, '[');
+    for (size_t i = 0; i < TN_COUNT(definition->tuned) && definition->tuned[i].generation; i++) {
+        const struct tuned *tuned = &definition->tuned[i];
+        tn_json_open(json, '{');
+        tn_json_ki64(json, "generation", (int64_t)tuned->generation);
+        tn_json_ki64(json, "trial", (int64_t)tuned->trial);
+        tn_json_ki64(json, "m", tuned->degree);
+        tn_json_ki64(json, "ef_construction", tuned->ef_construction);
+        tn_json_ki64(json, "ef", tuned->ef);
+        tn_json_ki64(json, "code_bits", tuned->code_bits);
+        tn_json_kstr(json, "raw", tuned->half ? "f16" : "f32");
+        tn_json_kf64(json, "recall_target", tuned->recall_target);
+        tn_json_kf64(json, "recall", tuned->recall);
+        tn_json_close(json, '}');
+    }
+    tn_json_close(json, ']');
+}
+
 void definition_write(const struct definition *definition, struct tn_buf *out)
 {
     char time[TN_TIME_TEXT];
@@ -251,6 +274,7 @@ void definition_write(const struct definition *definition, struct tn_buf *out)
     tn_json_kf64(&json, "recall_target", definition->recall_target);
     tn_json_kstr(&json, "created", tn_time_format(definition->created_us, time));
     tn_json_kstr(&json, "created_by", definition->actor);
+    write_tuned(definition, &json);
     tn_json_close(&json, '}');
 }
 
@@ -271,13 +295,44 @@ static enum tn_code read_texts(const json_t *array, const char *what, struct tn_
     return TN_OK;
 }
 
+static enum tn_code read_tuned(const json_t *object, const char *what, struct tuned *ret, struct tn_error *err)
+{
+    int64_t generation = 0, trial = 0, m = 0, build = 0, ef = 0, bits = 0;
+    const char *raw = "f32";
+    struct tuned made = {0};
+    const struct tn_json_field fields[] = {
+        {.name = "generation", .kind = TN_JSON_INT, .ret = &generation, .required = true, .min = 1, .max = INT64_MAX},
+        {.name = "trial", .kind = TN_JSON_INT, .ret = &trial, .min = 0, .max = INT64_MAX},
+        {.name = "m", .kind = TN_JSON_INT, .ret = &m, .min = 0, .max = 64},
+        {.name = "ef_construction", .kind = TN_JSON_INT, .ret = &build, .min = 0, .max = 65536},
+        {.name = "ef", .kind = TN_JSON_INT, .ret = &ef, .min = 0, .max = VECTOR_WINDOW_MAX},
+        {.name = "code_bits", .kind = TN_JSON_INT, .ret = &bits, .min = 0, .max = 8},
+        {.name = "raw", .kind = TN_JSON_STRING, .ret = &raw},
+        {.name = "recall_target", .kind = TN_JSON_DOUBLE, .ret = &made.recall_target},
+        {.name = "recall", .kind = TN_JSON_DOUBLE, .ret = &made.recall},
+    };
+    TN_TRY(tn_json_read(object, what, fields, TN_COUNT(fields), err));
+    if ((bits != 0 && bits != 4 && bits != 8) || !(made.recall_target >= 0 && made.recall_target < 1))
+        return tn_fail(err, TN_ECORRUPT, "%s: what is chosen for generation %" PRId64 " makes no sense", what,
+                       generation);
+    made.generation = (uint64_t)generation;
+    made.trial = (uint64_t)trial;
+    made.degree = (uint32_t)m;
+    made.ef_construction = (uint32_t)build;
+    made.ef = (uint32_t)ef;
+    made.code_bits = (uint32_t)bits;
+    made.half = tn_streq(raw, "f16");
+    *ret = made;
+    return TN_OK;
+}
+
 enum tn_code definition_read(const char *text, size_t length, const char *what, struct tn_arena *arena,
                              struct definition *ret, struct tn_error *err)
 {
     TN_AUTO_JSON *document = NULL;
     TN_TRY(tn_json_parse(text, length, 1 << 20, what, &document, err));
     struct definition made = {.arena = arena};
-    json_t *columns = NULL, *chunk = NULL;
+    json_t *columns = NULL, *chunk = NULL, *tuning = NULL;
     const char *created = NULL, *name = NULL, *dataset = NULL, *vectors = NULL, *model = "", *version = "",
                *prefix = "", *backend = "hnsw", *actor = "";
     int64_t format = 0, dimension = 0, size = 0, overlap = 0;
@@ -301,6 +356,7 @@ enum tn_code definition_read(const char *text, size_t length, const char *what, 
         {.name = "recall_target", .kind = TN_JSON_DOUBLE, .ret = &made.recall_target, .required = true},
         {.name = "created", .kind = TN_JSON_STRING, .ret = &created, .required = true},
         {.name = "created_by", .kind = TN_JSON_STRING, .ret = &actor},
+        {.name = "tuning", .kind = TN_JSON_ARRAY, .ret = &tuning},
     };
     TN_TRY(tn_json_read(document, what, fields, TN_COUNT(fields), err));
     const struct tn_json_field chunk_fields[] = {
@@ -309,6 +365,8 @@ enum tn_code definition_read(const char *text, size_t length, const char *what, 
     };
     TN_TRY(tn_json_read(chunk, what, chunk_fields, TN_COUNT(chunk_fields), err));
     TN_TRY(read_texts(columns, what, arena, &made, err));
+    for (size_t i = 0; i < json_array_size(tuning) && i < TN_COUNT(made.tuned); i++)
+        TN_TRY(read_tuned(json_array_get(tuning, i), what, &made.tuned[i], err));
     if (!tn_time_parse(created, &made.created_us))
         return tn_fail(err, TN_ECORRUPT, "%s: \"created\" is not a time", what);
     made.name = tn_arena_strdup(arena, name);

@@ -1,5 +1,5 @@
 /* The working files of an index: opened when first needed, shared by searches. */
-#include "index/index_internal.h"
+#include "index/trial.h"
 
 #include <dirent.h>
 #include <sys/stat.h>
@@ -20,7 +20,13 @@ static enum tn_code open_vectors(struct logical *logical, struct tn_error *err)
         return tn_fail(err, TN_ECORRUPT, "%s holds vectors of another size than the index", path);
     }
     atomic_store(&logical->vectors, vectors);
+    tuning_apply(logical);
     return TN_OK;
+}
+
+static char *asked_path(const struct logical *logical)
+{
+    return tn_asprintf("%s/asked", logical->folder);
 }
 
 static enum tn_code open_all(struct logical *logical, bool fresh, struct tn_error *err)
@@ -34,6 +40,8 @@ static enum tn_code open_all(struct logical *logical, bool fresh, struct tn_erro
     TN_TRY(keyword_get(logical->words, "next_chunk", &next, err));
     TN_TRY(chunk_file_open(logical->folder, (uint64_t)length, &logical->chunks, err));
     TN_TRY(open_vectors(logical, err));
+    TN_AUTO_FREE char *asked = asked_path(logical);
+    asked_load(logical->tuning->asked, asked);
     if (!atomic_load(&logical->vectors) && next > 0)
         return tn_fail(err, TN_ECORRUPT, "%s/vectors is missing", logical->folder);
     atomic_store(&logical->applied, applied);
@@ -49,6 +57,10 @@ void files_close(struct logical *logical)
         free(logical->readers[i]);
     }
     logical->reader_count = 0;
+    /* A sample that is lost is no loss. */
+    TN_AUTO_FREE char *asked = asked_path(logical);
+    if (atomic_load(&logical->open))
+        (void)!asked_save(logical->tuning->asked, asked, NULL);
     vector_index_close(atomic_exchange(&logical->vectors, NULL));
     chunk_file_close(TN_TAKE(logical->chunks));
     keyword_writer_close(TN_TAKE(logical->words));
@@ -184,7 +196,8 @@ static enum tn_code begin_vectors(struct logical *logical, const int64_t *ids, c
     TN_AUTO_FREE char *path = tn_asprintf("%s/vectors", logical->folder);
     const struct vector_rows first = {
         .count = count, .dims = logical->definition.dimension, .type = VECTOR_F32, .data = rows, .ids = ids};
-    const struct vector_build_options options = {.metric = VECTOR_COSINE, .raw = VECTOR_F32, .threads = 1};
+    struct vector_build_options options = {.metric = VECTOR_COSINE, .threads = 1};
+    tuning_build_options(logical, &options);
     struct vector_build_report report;
     struct vector_index *vectors = NULL;
     TN_TRY(tn_remove_tree(path, err));

@@ -88,6 +88,9 @@ struct index_options {
     struct job_service *jobs; /* between its open and its start: the kind "index" is added. NULL: no jobs */
     bool follow;              /* a thread looks for commits and catches up */
     bool auto_embed;          /* with follow: datasets with prose get an index by themselves */
+    size_t keep_generations;  /* beside the active one, to go back to; 0: 2 */
+    size_t keep_trials;       /* generations of trials that were not promoted; 0: 5 */
+    uint64_t trial_age_ms;    /* after which those go; 0: a week */
 };
 enum tn_code index_service_open(const struct index_options *options, struct index_service **ret,
                                 struct tn_error *err) TN_CHECKED;
@@ -148,14 +151,65 @@ enum tn_code index_rebuild(struct index_service *service, const char *name, stru
 
 /* ---- generations ---------------------------------------------------------------- */
 
-/* Folds all changes into a new generation. */
+/* Folds all changes into a new generation. TN_EBUSY while one is built. */
 enum tn_code index_fold(struct index_service *service, const char *name, struct tn_error *err) TN_CHECKED;
-/* The generation before the active one serves again. */
-enum tn_code index_rollback(struct index_service *service, const char *name, struct tn_error *err) TN_CHECKED;
+/* An array, the newest first: generation, state ("active", "previous", "trial",
+ * "kept"), trial, parameters, rows, bytes. */
+enum tn_code index_generations(struct index_service *service, const char *name, struct tn_json *out,
+                               struct tn_error *err) TN_CHECKED;
 /* An object: samples, k, recall, recall_at_1, latency p50, p95, p99 in
- * microseconds: approximate against exact search, by `samples` chunks of its own. */
+ * microseconds: approximate against exact search, by queries that are made near
+ * chunks of its own and, half of them where there are so many, ones that were
+ * asked. */
 enum tn_code index_evaluate(struct index_service *service, const char *name, uint32_t samples, uint32_t k,
                             struct tn_json *out, struct tn_error *err) TN_CHECKED;
+
+/* Since the service was opened. */
+struct index_totals {
+    uint64_t catch_ups;          /* changes that the follower brought in, without a job */
+    uint64_t woken, from_memory; /* of those: begun because a commit woke it; without asking the engine */
+    uint64_t embedded, reused;   /* chunks that the model was asked for; whose vectors were known */
+};
+void index_totals(struct index_service *service, struct index_totals *ret);
+
+/* ---- trials ------------------------------------------------------------------------- */
+
+/* How a generation is to be built and searched; 0 or NULL: as the active one. */
+struct index_trial {
+    uint32_t degree;          /* M */
+    uint32_t ef_construction; /* candidates considered per row of the build */
+    uint32_t ef;              /* candidates of a search; or */
+    double recall_target;     /* as wide as this asks for */
+    uint32_t code_bits;       /* 4 or 8 */
+    const char *raw;          /* "f32" or "f16" */
+    uint32_t samples;         /* queries to measure with; 0: 200 */
+};
+/* Orders a job that builds it beside the active one, measures both and records
+ * it. The job's result is the record; its "trial" is what promotes it. */
+enum tn_code index_trial_order(struct index_service *service, const char *name, const struct index_trial *wish,
+                               const char *actor, char ret_job[JOB_ID_TEXT], struct tn_error *err) TN_CHECKED;
+
+struct index_change {
+    const char *actor, *reason; /* may be NULL */
+    bool force;                 /* whatever its recall is; with a reason */
+};
+/* The trial's generation serves, and later folds keep its parameters. Refused
+ * (TN_EREFUSED) when it finds less than 0.9 of the true nearest ten or less
+ * than the active one on the same queries. TN_ENOTFOUND: no such trial, or its
+ * file is gone. Searches go on meanwhile. */
+enum tn_code index_promote(struct index_service *service, const char *name, uint64_t trial,
+                           const struct index_change *change, struct tn_json *out, struct tn_error *err) TN_CHECKED;
+/* The generation before the active one serves again, searched as it was. */
+enum tn_code index_rollback(struct index_service *service, const char *name, const struct index_change *change,
+                            struct tn_json *out, struct tn_error *err) TN_CHECKED;
+/* Its name as it is written. TN_ENOTFOUND. */
+enum tn_code index_exact_name(struct index_service *service, const char *name, char ret[INDEX_NAME_MAX + 1],
+                              struct tn_error *err) TN_CHECKED;
+/* The records of an index in one object of the store instead of one each. */
+enum tn_code index_trials_compact(struct index_service *service, const char *name, struct tn_json *out,
+                                  struct tn_error *err) TN_CHECKED;
+/* The SQL table `trials`. For struct lake's extra. */
+struct dataset_extra index_tables(struct index_service *service);
 
 /* ---- searching -------------------------------------------------------------------- */
 

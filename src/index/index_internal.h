@@ -14,6 +14,7 @@
  *   search.c       the legs, fused
  *   answer.c       hits with texts, as JSON
  *
+ *   trial.h        how an index is tuned: trials, promotion, generations
  * Locks of an index: `work` is held by whoever changes it, one at a time;
  * `gate` is held for reading by every search, for writing while the working
  * files are replaced. Order: work, gate, then the small ones.
@@ -36,6 +37,14 @@
 /* ---- definition.c ------------------------------------------------------------ */
 
 struct definition {
+/* What was chosen for a generation, by a trial; 0: nothing, so as it comes. */
+struct tuned {
+    uint64_t generation, trial;
+    uint32_t degree, ef_construction, ef, code_bits;
+    bool half; /* raw vectors are kept as float16 */
+    double recall_target, recall;
+};
+
     struct tn_arena *arena;             /* all texts */
     const char *name, *dataset, *table; /* table: <name>__vectors */
     const char *const *columns;
@@ -48,6 +57,7 @@ struct definition {
     double recall_target;
     int64_t created_us;
 };
+    struct tuned tuned[2]; /* of the active generation, and of the one before */
 /* Checks, fills in what was left open. The arena's. */
 enum tn_code definition_make(struct index_service *service, const struct index_definition *wanted, const char *actor,
                              struct tn_arena *arena, struct definition *ret, struct tn_error *err) TN_CHECKED;
@@ -101,6 +111,7 @@ struct logical {
     struct definition definition;
     char *folder;
 
+    struct tuning *tuning; /* trial.h */
     pthread_mutex_t work;
     struct keyword_writer *words; /* under work */
     char last_error[400];         /* under work; of the follower's last try */
@@ -116,7 +127,8 @@ struct logical {
     _Atomic int64_t next_chunk;
     _Atomic uint64_t epoch; /* grows with every change */
     atomic_bool working;
-    int64_t ordered_for; /* the follower's: the snapshot that it has asked for a job for */
+    _Atomic int64_t walked_to; /* the snapshot that the last walk, or the one under way, is about; 0: none was yet */
+    int64_t ordered_for;       /* the follower's: the snapshot that it has asked for a job for */
     uint64_t rest_until_ns;
 
     pthread_mutex_t readers_lock;
@@ -153,6 +165,8 @@ struct index_service {
     uint64_t queries_clock;
 
     bool auto_embed;
+    size_t keep_generations, keep_trials;
+    int64_t trial_age_us;
     uint64_t *tried; /* auto.c: datasets and snapshots that were looked at */
     size_t tried_count, tried_capacity;
 

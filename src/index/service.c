@@ -1,5 +1,5 @@
 /* Which indexes there are: found at the start, made, dropped, described. */
-#include "index/index_internal.h"
+#include "index/trial.h"
 
 #include <inttypes.h>
 
@@ -39,6 +39,7 @@ static struct logical *logical_new(struct index_service *service, const struct d
     logical->service = service;
     logical->definition = *definition;
     logical->folder = tn_asprintf("%s/%s", service->folder, definition->name);
+    logical->tuning = tuning_new(definition);
     (void)pthread_mutex_init(&logical->work, NULL);
     (void)pthread_mutex_init(&logical->docs_lock, NULL);
     (void)pthread_mutex_init(&logical->readers_lock, NULL);
@@ -67,6 +68,7 @@ void logical_unref(struct logical *logical)
     (void)pthread_mutex_destroy(&logical->readers_lock);
     (void)pthread_mutex_destroy(&logical->allowed_lock);
     (void)pthread_rwlock_destroy(&logical->gate);
+    tuning_free(logical->tuning);
     tn_arena_free(logical->definition.arena);
     free(logical->folder);
     free(logical);
@@ -239,13 +241,19 @@ enum tn_code index_service_open(const struct index_options *options, struct inde
     service->embedder = options->embedder;
     service->jobs = options->jobs;
     service->auto_embed = options->auto_embed;
+    service->keep_generations = options->keep_generations ? options->keep_generations : 2;
+    service->keep_trials = options->keep_trials ? options->keep_trials : 5;
+    service->trial_age_us =
+        (int64_t)(options->trial_age_ms ? options->trial_age_ms : UINT64_C(7) * 24 * 3600 * 1000) * 1000;
     service->folder = tn_strdup(options->folder);
     (void)pthread_mutex_init(&service->lock, NULL);
     (void)pthread_mutex_init(&service->queries_lock, NULL);
     TN_TRY(tn_mkdirs(options->folder, 0700, err));
     TN_TRY(load_all(service, err));
-    if (service->jobs)
+    if (service->jobs) {
         job_kind_add(service->jobs, "index", run_job, service);
+        job_kind_add(service->jobs, "trial", trial_run_job, service);
+    }
     if (options->follow)
         TN_TRY(follow_start(service, err));
     *ret = TN_TAKE(service);
@@ -319,12 +327,22 @@ enum tn_code index_create(struct index_service *service, const struct index_defi
 /* The working files go; what reads or writes them is waited for. */
 static enum tn_code forget_files(struct logical *logical, struct tn_error *err)
 {
+    users_out(logical);
     pthread_mutex_lock(&logical->work);
     pthread_rwlock_wrlock(&logical->gate);
     files_close(logical);
     enum tn_code code = tn_remove_tree(logical->folder, err);
     pthread_rwlock_unlock(&logical->gate);
     pthread_mutex_unlock(&logical->work);
+    users_back(logical);
+    return code;
+}
+
+static enum tn_code forget_trials(struct logical *logical, struct tn_error *err)
+{
+    pthread_mutex_lock(&logical->tuning->lock);
+    enum tn_code code = trial_log_drop(logical, err);
+    pthread_mutex_unlock(&logical->tuning->lock);
     return code;
 }
 
@@ -345,6 +363,7 @@ enum tn_code index_drop(struct index_service *service, const char *name, struct 
         }
     pthread_mutex_unlock(&service->lock);
     TN_TRY(forget_files(logical, err));
+    TN_TRY(forget_trials(logical, err));
     enum tn_code code = catalog_drop(service->lake->catalog, logical->definition.table, err);
     return code == TN_EDATASET ? TN_OK : code;
 }
@@ -440,7 +459,6 @@ static void describe(struct logical *logical, struct tn_json *out)
     tn_json_ki64(out, "overlap", definition->chunk_overlap);
     tn_json_close(out, '}');
     tn_json_kstr(out, "backend", definition->backend);
-    tn_json_kf64(out, "recall_target", definition->recall_target);
     tn_json_kstr(out, "created", tn_time_format(definition->created_us, time));
     tn_json_kstr(out, "state", open ? state_of(logical, current) : "damaged");
     tn_json_ki64(out, "snapshot_id", atomic_load(&logical->applied));
@@ -463,6 +481,7 @@ static int by_name(const void *a, const void *b)
 {
     const struct logical *const *x = a, *const *y = b;
     return strcmp((*x)->definition.name, (*y)->definition.name);
+    tuning_put(logical, out);
 }
 
 enum tn_code index_list(struct index_service *service, struct tn_json *out, struct tn_error *err)

@@ -6,7 +6,7 @@
  * gone. The index's snapshot moves at the very end, so a walk that was ended
  * early is taken up by the next, which finds what is committed and skips it.
  */
-#include "index/index_internal.h"
+#include "index/trial.h"
 
 #include <inttypes.h>
 
@@ -169,8 +169,11 @@ static enum tn_code fold_if_due(struct walk *walk, bool at_end, struct tn_error 
     struct vector_build_report report;
     if (walk->batch.run)
         job_run_log(walk->batch.run, "folding %" PRIu64 " changed chunks into a new generation", changed);
-    TN_TRY(vector_index_fold(vectors, &options, &report, err));
-    TN_TRY(vector_index_prune(vectors, err));
+    enum tn_code code = vector_index_fold(vectors, &options, &report, err);
+    if (code == TN_EBUSY)
+        return TN_OK; /* a trial is built, or was promoted meanwhile: the next walk folds */
+    TN_TRY(code);
+    TN_TRY(generations_keep(walk->logical, err));
     walk->batch.report->folded = true;
     return TN_OK;
 }
