@@ -293,6 +293,7 @@ struct route_table gateway_iceberg_routes(void);
 struct route_table gateway_search_routes(void);
 struct route_table gateway_trials_routes(void);
 struct route_table gateway_answer_routes(void);
+struct route_table gateway_ask_routes(void);
 struct route_table gateway_document_routes(void);
 struct route_table gateway_ai_routes(void);
 

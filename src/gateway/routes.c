@@ -311,6 +311,7 @@ static void join_routes(void)
     add_routes(gateway_search_routes());
     add_routes(gateway_trials_routes());
     add_routes(gateway_answer_routes());
+    add_routes(gateway_ask_routes());
     add_routes(gateway_iceberg_routes());
 }
 
