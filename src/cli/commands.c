@@ -87,6 +87,27 @@ static const struct cli_option search_items[] = {
     {.name = "explain", .help = "print how it was found, as JSON"},
 };
 
+static const struct cli_option rag_items[] = {
+    {.name = "index", .letter = 'i', .value = "NAME", .help = "look into this index (default: the only one)"},
+    {.name = "dataset", .letter = 'D', .value = "NAME", .help = "look into the newest index of this dataset"},
+    {.name = "count", .letter = 'k', .value = "N", .help = "how many passages (default 8)"},
+    {.name = "model", .letter = 'm', .value = "NAME", .help = "a language model, auto or none"},
+    {.name = "filter", .letter = 'f', .value = "SQL", .help = "only rows that meet this predicate"},
+    {.name = "rerank", .help = "let the language model order the passages first"},
+    {.name = "stream", .help = "print words as they come"},
+};
+static const struct cli_option answers_items[] = {
+    {.name = "limit", .letter = 'n', .value = "N", .help = "the newest so many (default 20)"},
+};
+static const struct cli_option answer_items[] = {
+    {.name = "good", .help = "say that it was a good answer"},
+    {.name = "bad", .help = "say that it was not"},
+};
+static const struct cli_option replay_items[] = {
+    {.name = "then", .help = "over the data as they were when it was answered"},
+    {.name = "model", .letter = 'm', .value = "NAME", .help = "by another model"},
+};
+
 static const struct cli_option ask_items[] = {
     {.name = "model", .value = "NAME", .help = "ask this language model, or auto"},
     {.name = "dataset", .letter = 'D', .value = "NAMES", .help = "read these datasets alone (a,b)"},
@@ -447,6 +468,42 @@ static const struct cli_command commands[] = {
      .help = "Words are joined by OR; \"a phrase\", begin*, AND, OR, NOT mean what they say.\n\n"
              "  tarn search 'somebody for a Kubernetes migration' --filter \"city = 'Chicago'\"\n"
              "  tarn search 'java AND spring NOT junior' --mode keyword --rows\n"},
+    {.name = "rag",
+     .arguments = "QUESTION",
+     .min = 1,
+     .max = 1,
+     .run = cmd_rag,
+     .summary = "Answer a question from texts, with citations",
+     .options = CLI_OPTIONS(rag_items),
+     .help = "The best passages of an index go to a language model; what it cites is held against them.\n"
+             "Without a language model the passages' own sentences are the answer. When nothing found\n"
+             "supports an answer, there is none and the reason is told.\n\n"
+             "  tarn rag 'Who has moved services to Kubernetes?' --dataset candidates --stream\n"
+             "  tarn rag 'What is the notice period?' --index contracts --model none\n"},
+    {.name = "answers",
+     .arguments = "",
+     .run = cmd_answers,
+     .summary = "List the answers that were given",
+     .options = CLI_OPTIONS(answers_items),
+     .help = "Each answer of rag and ask is kept with what made it.\n\n  tarn answers --limit 5\n"},
+    {.name = "answer",
+     .arguments = "ID",
+     .min = 1,
+     .max = 1,
+     .run = cmd_answer,
+     .summary = "Show one answer with all that made it, or judge it",
+     .options = CLI_OPTIONS(answer_items),
+     .help = "What you say of it counts as one trial more of its model.\n\n"
+             "  tarn answer 0193f0c4-...\n  tarn answer 0193f0c4-... --good\n"},
+    {.name = "replay",
+     .arguments = "ID",
+     .min = 1,
+     .max = 1,
+     .run = cmd_replay,
+     .summary = "Ask the same again and say what changed",
+     .options = CLI_OPTIONS(replay_items),
+     .help = "Over the data as they are now, or with --then as they were, so that only the model differs.\n\n"
+             "  tarn replay 0193f0c4-...\n  tarn replay 0193f0c4-... --then --model ollama/qwen2.5:7b\n"},
     {.name = "ask",
      .arguments = "QUESTION",
      .min = 1,
