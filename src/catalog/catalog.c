@@ -69,6 +69,7 @@ enum tn_code catalog_open(struct store *store, struct catalog **ret, struct tn_e
     catalog->store = store;
     catalog->manifests = iceberg_cache_new(MANIFEST_CACHE_BYTES);
     pthread_mutex_init(&catalog->mutex, NULL);
+    changes_init(catalog);
     pthread_mutex_init(&catalog->names.mutex, NULL);
     TN_TRY(names_load(catalog, err));
     TN_TRY(store_list_folders(store, "datasets", note_folder, catalog, err));
@@ -93,6 +94,7 @@ void catalog_close(struct catalog *catalog)
     names_release(catalog);
     free(catalog->entries);
     iceberg_cache_free(catalog->manifests);
+    pthread_cond_destroy(&catalog->changed);
     pthread_mutex_destroy(&catalog->mutex);
     free(catalog);
 }
@@ -145,6 +147,7 @@ void entry_set(struct catalog *catalog, struct entry *entry, const struct iceber
     struct iceberg_metadata *old = entry->newest;
     entry->newest = kept;
     entry->absent = !newest;
+    changes_tell(catalog);
     pthread_mutex_unlock(&catalog->mutex);
     iceberg_metadata_unref(old);
 }
@@ -169,6 +172,7 @@ void entry_set_all(struct catalog *catalog, struct entry *const *entries, struct
         entries[i]->newest = newest[i] ? iceberg_metadata_ref(newest[i]) : NULL;
         entries[i]->absent = !newest[i];
     }
+    changes_tell(catalog);
     pthread_mutex_unlock(&catalog->mutex);
     for (size_t i = 0; i < count; i++)
         iceberg_metadata_unref(old[i]);

@@ -76,6 +76,17 @@ enum tn_code catalog_undrop(struct catalog *catalog, const char *name, struct tn
  * arena's. */
 struct iceberg_table catalog_table(struct catalog *catalog, struct tn_arena *arena, const char *name);
 
+/* ---- changes as they happen -------------------------------------------------- */
+
+/* A number that grows whenever some table gets another version. */
+uint64_t catalog_changes(struct catalog *catalog);
+/* Returns when that number is above `seen`, or after timeout_ms: the number of
+ * that moment. Whoever looks at the tables after taking a number, and waits
+ * with it, misses nothing. */
+uint64_t catalog_wait(struct catalog *catalog, uint64_t seen, uint64_t timeout_ms);
+/* Ends all waits under way, as a change would. */
+void catalog_wake(struct catalog *catalog);
+
 /* The locks of several datasets, each once, in the order of their names. */
 struct catalog_locks;
 struct catalog_locks *catalog_lock_datasets(struct catalog *catalog, const char *const *names, size_t count)

@@ -41,6 +41,8 @@ struct catalog {
     struct store *store;
     struct iceberg_cache *manifests;
     pthread_mutex_t mutex;
+    pthread_cond_t changed; /* a table has another version, or somebody is to look up */
+    uint64_t changes;
     struct entry **entries; /* sorted by name */
     size_t count, capacity;
     struct {
@@ -51,6 +53,12 @@ struct catalog {
     } names;
     atomic_bool unfinished; /* a transaction's record could not be carried out yet */
 };
+
+/* --- changes.c --- */
+
+void changes_init(struct catalog *catalog);
+/* With the mutex held. */
+void changes_tell(struct catalog *catalog);
 
 /* --- catalog.c --- */
 

@@ -41,6 +41,7 @@ struct lake {
     struct dataset_hot *hot;             /* may be NULL: nothing is held in memory then */
     struct dataset_replays *replays;     /* may be NULL: forgotten moments are not told again */
     struct dataset_rows_queues *queues;  /* may be NULL: each write of rows is a commit of its own */
+    struct dataset_recent *recent;       /* may be NULL: what small writes changed is read from files */
     const struct dataset_extra *extra;   /* may be NULL: there are no tables but datasets and the journal */
     const struct dataset_extra *calls;   /* table functions that a module above gives; may be NULL */
 };
@@ -196,6 +197,30 @@ enum tn_code dataset_set_key(struct lake *lake, const char *name, const char *ke
 enum tn_code dataset_set_key_for(struct lake *lake, const char *name, const char *key,
                                  const struct dataset_rows *rows, int64_t *ret_snapshot,
                                  struct tn_error *err) TN_CHECKED;
+
+/* ---- what small writes have just changed ------------------------------------------ */
+
+/* The rows that the last writes of rows removed and added, in memory: whoever
+ * follows a dataset gets them without reading a file. A few megabytes, the
+ * oldest go first; losing them costs time and changes no answer. Thread-safe. */
+struct dataset_recent;
+struct dataset_recent *dataset_recent_new(size_t memory_bytes) __attribute__((returns_nonnull));
+void dataset_recent_free(struct dataset_recent *recent);
+TN_DEFINE_CLEANUP(struct dataset_recent, dataset_recent_free)
+
+struct dataset_recent_row {
+    bool removed;                    /* else added; a changed row is removed, then added */
+    const struct engine_cell *cells; /* one for each column of the schema */
+};
+/* The rows that commits changed between two snapshots of `metadata`, at most `most`, oldest
+ * first; their texts live until *ret_hold is let go (dataset_recent_unhold), also when there are none. False, and
+ * nothing to let go, when some commit between is not known any more, or the schema was another one then. */
+struct dataset_recent_hold;
+bool dataset_recent_rows(struct lake *lake, const char *name, const struct iceberg_metadata *metadata, int64_t from,
+                         int64_t to, size_t most, struct dataset_recent_row **ret, size_t *ret_count,
+                         struct dataset_recent_hold **ret_hold);
+void dataset_recent_unhold(struct dataset_recent_hold *hold);
+TN_DEFINE_CLEANUP(struct dataset_recent_hold, dataset_recent_unhold)
 
 /* ---- past and future ----------------------------------------------------- */
 

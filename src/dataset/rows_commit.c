@@ -1,5 +1,6 @@
 /* From what a group leaves behind to the next version of the table. */
 #include "dataset/dataset_internal.h"
+#include "dataset/recent.h"
 #include "dataset/rows_internal.h"
 
 #include <inttypes.h>
@@ -161,6 +162,24 @@ static void follow(struct lake *lake, const char *name, const struct iceberg_met
     dataset_hot_follow(lake, name, newest, done, &change);
 }
 
+static void remember(struct lake *lake, const char *name, const struct iceberg_metadata *newest,
+                     const struct iceberg_metadata *done, const struct cells_shape *shape,
+                     const struct outcome *outcome, struct tn_arena *arena)
+{
+    if (!lake->recent)
+        return;
+    const struct engine_cell **removed =
+        TN_ARENA_ARRAY(arena, const struct engine_cell *, outcome->removed_count + 1);
+    for (size_t i = 0; i < outcome->removed_count; i++)
+        removed[i] = outcome->removed[i].row;
+    const struct recent_change change = {.shape = shape,
+                                         .removed = removed,
+                                         .removed_count = outcome->removed_count,
+                                         .added = outcome->added,
+                                         .added_count = outcome->added_count};
+    recent_note(lake->recent, name, newest, done, &change);
+}
+
 enum tn_code rows_commit(struct lake *lake, const char *name, struct iceberg_metadata *newest,
                          const struct rows_overlay *overlay, struct rows_call *const *calls, size_t count,
                          int64_t *ret_snapshot, struct tn_error *err)
@@ -189,6 +208,7 @@ enum tn_code rows_commit(struct lake *lake, const char *name, struct iceberg_met
         rows_files_drop(&files);
     TN_TRY(code);
     TN_FAULT("rows.after_commit");
+    remember(lake, name, newest, done, overlay->shape, &outcome, arena); /* before those who follow are woken */
     catalog_publish(lake->catalog, name, done);
     follow(lake, name, newest, done, overlay->shape, &outcome, added_path, arena);
     if (lake->journal)

@@ -48,6 +48,22 @@ static void sample_jobs(struct gateway *gateway, struct tn_buf *out)
     metrics_sample(out, "tarn_jobs_cancelled_total", "counter", "Jobs that were cancelled.", (double)jobs.cancelled);
 }
 
+static void sample_indexes(struct gateway *gateway, struct tn_buf *out)
+{
+    struct index_totals totals;
+    index_totals(gateway->indexes, &totals);
+    metrics_sample(out, "tarn_index_catch_ups_total", "counter", "Changes brought into indexes without a job.",
+                   (double)totals.catch_ups);
+    metrics_sample(out, "tarn_index_woken_total", "counter", "Of those: begun because a commit woke the follower.",
+                   (double)totals.woken);
+    metrics_sample(out, "tarn_index_from_memory_total", "counter", "Of those: told by the writer, no file read.",
+                   (double)totals.from_memory);
+    metrics_sample(out, "tarn_index_embedded_total", "counter", "Chunks that a model was asked for.",
+                   (double)totals.embedded);
+    metrics_sample(out, "tarn_index_reused_total", "counter", "Chunks whose vectors were known.",
+                   (double)totals.reused);
+}
+
 static void sample_writes(struct gateway *gateway, struct tn_buf *out)
 {
     const struct dataset_hot_state hot = dataset_hot_state(gateway->lake.hot);
@@ -102,6 +118,7 @@ enum tn_code h_metrics(struct request *request, struct tn_error *err)
                    (double)store.bytes_written);
     metrics_sample(out, "tarn_store_fsyncs_total", "counter", "Calls of fsync for the store.", (double)store.fsyncs);
     sample_writes(gateway, out);
+    sample_indexes(gateway, out);
     metrics_sample(out, "process_resident_memory_bytes", "gauge", "Resident memory.",
                    (double)metrics_resident_bytes());
     metrics_sample(out, "tarn_uptime_seconds", "gauge", "Since the start.",

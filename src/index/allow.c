@@ -118,16 +118,25 @@ static enum tn_code mark_passing(struct logical *logical, const struct relation 
     return code;
 }
 
+static void unmark_recent(const struct recent *recent, struct marking *marking)
+{
+    marking->set = false;
+    for (size_t i = 0; i < recent->count; i++) {
+        recent_doc_id(recent, recent->rows[i].cells, &marking->id);
+        docs_each(marking->docs, marking->id.data ? marking->id.data : "", mark, marking);
+    }
+}
+
 /* Documents that are not any more what the index shows. Where the snapshot it
  * shows cannot be told, those that are not there at all; what else changed is
  * found by the walk, which then looks at everything. */
-static enum tn_code unmark_changed(struct logical *logical, const struct relation *relation, int64_t applied,
-                                   int64_t current, struct marking *marking, struct tn_arena *arena,
+static enum tn_code unmark_changed(struct logical *logical, const struct relation *relation,
+                                   const struct allowed_entry *key, struct marking *marking, struct tn_arena *arena,
                                    struct tn_error *err)
 {
     struct engine_relation changes = {0};
     TN_AUTO_BUF sql = {0};
-    TN_TRY(relation_changes(logical, applied, current, arena, &changes, err));
+    TN_TRY(relation_changes(logical, key->applied, key->current, arena, &changes, err));
     TN_CLEANUP(engine_hold_unref_p) struct engine_hold *hold = changes.hold;
     if (!changes.definition) {
         struct allowed *allowed = marking->allowed;
@@ -149,8 +158,28 @@ static enum tn_code unmark_changed(struct logical *logical, const struct relatio
     return mark_all(logical, marking, sql.data, err);
 }
 
-static enum tn_code make(struct logical *logical, const struct relation *relation, const struct allowed_entry *key,
-                         struct tn_arena *arena, struct allowed **ret, struct tn_error *err)
+/* The engine is asked for what memory does not know. */
+static enum tn_code mark_key(struct logical *logical, const struct allowed_entry *key,
+                             const struct iceberg_metadata *metadata, struct marking *marking, struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    bool behind = key->applied != key->current && key->applied != 0;
+    AUTO_RECENT recent = {0};
+    AUTO_RELATION relation = {0};
+    bool known = behind && recent_open(logical, metadata, key->applied, key->current, &recent);
+    if (key->predicate[0] || (behind && !known))
+        TN_TRY(relation_open(logical, key->current, arena, &relation, err));
+    if (key->predicate[0])
+        TN_TRY(mark_passing(logical, &relation, key->predicate, marking, arena, err));
+    else
+        memset(marking->allowed->bits, 0xFF, marking->allowed->bit_count / 8 + 1);
+    if (known)
+        unmark_recent(&recent, marking);
+    return behind && !known ? unmark_changed(logical, &relation, key, marking, arena, err) : TN_OK;
+}
+
+static enum tn_code make(struct logical *logical, const struct iceberg_metadata *metadata,
+                         const struct allowed_entry *key, struct allowed **ret, struct tn_error *err)
 {
     uint64_t count = (uint64_t)atomic_load(&logical->next_chunk);
     TN_CLEANUP(allowed_unref_p) struct allowed *allowed = tn_calloc(1, sizeof *allowed + count / 8 + 1);
@@ -158,13 +187,7 @@ static enum tn_code make(struct logical *logical, const struct relation *relatio
     atomic_init(&allowed->references, 1);
     allowed->bit_count = count;
     TN_TRY(files_docs(logical, &marking.docs, err));
-    enum tn_code code = TN_OK;
-    if (key->predicate[0])
-        code = mark_passing(logical, relation, key->predicate, &marking, arena, err);
-    else
-        memset(allowed->bits, 0xFF, count / 8 + 1);
-    if (code == TN_OK && key->applied != key->current && key->applied != 0)
-        code = unmark_changed(logical, relation, key->applied, key->current, &marking, arena, err);
+    enum tn_code code = mark_key(logical, key, metadata, &marking, err);
     tn_buf_release(&marking.id);
     TN_TRY(code);
     for (uint64_t i = count; i % 8 != 0; i++)
@@ -182,7 +205,9 @@ enum tn_code allow(struct logical *logical, const char *predicate, struct allowe
     struct allowed_entry key = {.epoch = atomic_load(&logical->epoch),
                                 .applied = atomic_load(&logical->applied),
                                 .predicate = (char *)(uintptr_t)(predicate ? predicate : "")};
-    TN_TRY(dataset_snapshot(logical, &key.current, err));
+    ICEBERG_AUTO_METADATA *metadata = NULL;
+    TN_TRY(catalog_load(logical->service->lake->catalog, logical->definition.dataset, &metadata, err));
+    key.current = metadata->current ? metadata->current->id : 0;
     *ret_current = key.current;
     *ret_behind = key.applied != key.current;
     *ret = NULL;
@@ -190,10 +215,7 @@ enum tn_code allow(struct logical *logical, const char *predicate, struct allowe
         return TN_OK;
     struct allowed *found = recall(logical, &key);
     if (!found) {
-        TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
-        AUTO_RELATION relation = {0};
-        TN_TRY(relation_open(logical, key.current, arena, &relation, err));
-        TN_TRY(make(logical, &relation, &key, arena, &found, err));
+        TN_TRY(make(logical, metadata, &key, &found, err));
         remember(logical, &key, found);
     }
     *ret = found;

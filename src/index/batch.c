@@ -1,7 +1,9 @@
 /* A batch of chunks: embedded, committed to the table, shown by the working files.
  *
- * The table goes first: a chunk is there when its row is. What a crash leaves
- * out after that, resync.c brings in.
+ * Building, the table goes first: a chunk is there when its row is, and what a
+ * crash leaves out after that, resync.c brings in. A small catch-up shows its
+ * chunks first, for somebody may wait for them: their documents are committed,
+ * and what a crash leaves over is made again from those.
  */
 #include "index/index_internal.h"
 
@@ -14,6 +16,7 @@ void batch_release(struct batch *batch)
     tn_arena_free(batch->arena);
     free(batch->pieces);
     free(batch->gone);
+    free(batch->vectors);
     *batch = (struct batch){0};
 }
 
@@ -117,6 +120,7 @@ static enum tn_code embed_all(struct batch *batch, const size_t *which, size_t c
                            batch->logical->definition.name);
         TN_TRY(embed_some(batch, which + at, some, vectors, err));
         batch->report->embedded += some;
+        atomic_fetch_add_explicit(&batch->logical->service->counts.embedded, some, memory_order_relaxed);
     }
     return TN_OK;
 }
@@ -141,6 +145,7 @@ static enum tn_code fill_vectors(struct batch *batch, float *vectors, struct tn_
     for (size_t i = 0; i < all_count; i++)
         logical_unref(all[i]);
     batch->report->reused += batch->count - count;
+    atomic_fetch_add_explicit(&batch->logical->service->counts.reused, batch->count - count, memory_order_relaxed);
     TN_TRY(embed_all(batch, which, count, vectors, err));
     for (size_t i = 0; i < batch->count; i++)
         if (!batch->pieces[i].given && is_repeat(batch, i))
@@ -212,7 +217,7 @@ static enum tn_code apply_vectors(struct logical *logical, const struct piece *p
 }
 
 static enum tn_code apply_all(struct logical *logical, const struct piece *pieces, size_t count, const float *vectors,
-                              const int64_t *gone, size_t gone_count, struct tn_error *err)
+                              const int64_t *gone, size_t gone_count, int64_t shown, struct tn_error *err)
 {
     uint64_t length;
     int64_t next = atomic_load(&logical->next_chunk);
@@ -223,17 +228,17 @@ static enum tn_code apply_all(struct logical *logical, const struct piece *piece
         next = TN_MAX(next, pieces[i].id + 1);
     TN_TRY(keyword_set(logical->words, "log_length", (int64_t)length, err));
     TN_TRY(keyword_set(logical->words, "next_chunk", next, err));
-    TN_TRY(keyword_set(logical->words, "table_snapshot", table_snapshot(logical), err));
+    TN_TRY(keyword_set(logical->words, "table_snapshot", shown, err));
     TN_TRY(keyword_commit(logical->words, err));
     atomic_store(&logical->next_chunk, next);
     return TN_OK;
 }
 
 enum tn_code batch_apply(struct logical *logical, const struct piece *pieces, size_t count, const float *vectors,
-                         const int64_t *gone, size_t gone_count, struct tn_error *err)
+                         const int64_t *gone, size_t gone_count, int64_t shown, struct tn_error *err)
 {
     TN_TRY(keyword_begin(logical->words, err));
-    enum tn_code code = apply_all(logical, pieces, count, vectors, gone, gone_count, err);
+    enum tn_code code = apply_all(logical, pieces, count, vectors, gone, gone_count, shown, err);
     if (code != TN_OK)
         keyword_rollback(logical->words);
     atomic_fetch_add(&logical->epoch, 1);
@@ -242,26 +247,69 @@ enum tn_code batch_apply(struct logical *logical, const struct piece *pieces, si
 
 /* ---- both ---------------------------------------------------------------------------- */
 
-enum tn_code batch_flush(struct batch *batch, struct tn_error *err)
+static bool is_empty(const struct batch *batch)
+{
+    return batch->count == 0 && batch->gone_count == 0;
+}
+
+static enum tn_code embed_batch(struct batch *batch, struct tn_error *err)
 {
     struct logical *logical = batch->logical;
-    if (batch->count == 0 && batch->gone_count == 0)
-        return TN_OK;
-    TN_AUTO_FREE float *vectors = tn_calloc(batch->count + 1, logical->definition.dimension * sizeof *vectors);
-    TN_TRY(fill_vectors(batch, vectors, err));
+    free(batch->vectors);
+    batch->vectors = tn_calloc(batch->count + 1, logical->definition.dimension * sizeof *batch->vectors);
+    TN_TRY(fill_vectors(batch, batch->vectors, err));
     int64_t next = atomic_load(&logical->next_chunk);
     for (size_t i = 0; i < batch->count; i++)
         batch->pieces[i].id = next + (int64_t)i;
+    return TN_OK;
+}
+
+static enum tn_code put_into_table(struct batch *batch, struct tn_error *err)
+{
     TN_FAULT("index.before_table");
     if (batch->count > 0)
-        TN_TRY(table_append(logical, batch->pieces, batch->count, vectors, err));
+        TN_TRY(table_append(batch->logical, batch->pieces, batch->count, batch->vectors, err));
     TN_FAULT("index.between");
-    TN_TRY(table_delete(logical, batch->gone, batch->gone_count, err));
+    TN_TRY(table_delete(batch->logical, batch->gone, batch->gone_count, err));
     TN_FAULT("index.before_files");
-    TN_TRY(batch_apply(logical, batch->pieces, batch->count, vectors, batch->gone, batch->gone_count, err));
+    return TN_OK;
+}
+
+static void begin_next(struct batch *batch)
+{
     batch->report->chunks += batch->count;
     batch->report->deleted += batch->gone_count;
     batch->count = batch->gone_count = batch->bytes = 0;
     tn_arena_reset(batch->arena);
+}
+
+enum tn_code batch_flush(struct batch *batch, struct tn_error *err)
+{
+    if (is_empty(batch))
+        return TN_OK;
+    TN_TRY(embed_batch(batch, err));
+    TN_TRY(put_into_table(batch, err));
+    TN_TRY(batch_apply(batch->logical, batch->pieces, batch->count, batch->vectors, batch->gone, batch->gone_count,
+                       table_snapshot(batch->logical), err));
+    begin_next(batch);
+    return TN_OK;
+}
+
+enum tn_code batch_show(struct batch *batch, struct tn_error *err)
+{
+    if (is_empty(batch))
+        return TN_OK;
+    TN_TRY(embed_batch(batch, err));
+    return batch_apply(batch->logical, batch->pieces, batch->count, batch->vectors, batch->gone, batch->gone_count,
+                       BATCH_AHEAD, err);
+}
+
+enum tn_code batch_keep(struct batch *batch, struct tn_error *err)
+{
+    if (is_empty(batch))
+        return TN_OK;
+    TN_TRY(put_into_table(batch, err));
+    TN_TRY(keyword_set(batch->logical->words, "table_snapshot", table_snapshot(batch->logical), err));
+    begin_next(batch);
     return TN_OK;
 }

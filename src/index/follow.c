@@ -1,14 +1,12 @@
-/* One thread that looks for commits and brings indexes up to date.
+/* One thread that brings indexes up to date, woken by commits.
  *
  * Small changes are caught up here at once; an index that was never built, or
- * a change of many documents, becomes a job.
+ * a change of many documents, becomes a job. Without a commit it looks up now
+ * and then: a failure is tried again, a dataset may want an index.
  */
 #include "index/index_internal.h"
 
-#include <time.h>
-
-#define LOOK_MS        20
-#define AUTO_ROUNDS    25
+#define IDLE_MS        500
 #define DOCUMENTS_MOST 256
 #define REST_NS        UINT64_C(5000000000) /* after a failure */
 
@@ -31,6 +29,10 @@ static void catch_up(struct logical *logical, int64_t current)
     struct tn_error err = {0};
     bool more = false, busy = false, jobs = logical->service->jobs != NULL;
     enum tn_code code = walk_locked(logical, NULL, jobs ? DOCUMENTS_MOST : 0, false, &report, &more, &busy, &err);
+    if (code == TN_OK && !busy) {
+        atomic_fetch_add_explicit(&logical->service->counts.catch_ups, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&logical->service->counts.woken, logical->service->woken, memory_order_relaxed);
+    }
     if (code != TN_OK) {
         TN_LOG(TN_LOG_WARN, "index.behind", TN_FS("index", logical->definition.name), TN_FS("why", err.detail));
         logical->rest_until_ns = tn_mono_ns() + REST_NS;
@@ -58,23 +60,33 @@ static void look_at(struct logical *logical)
         catch_up(logical, current);
 }
 
+static void look_at_all(struct index_service *service)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    struct logical **all;
+    size_t count = logical_all(service, arena, &all);
+    for (size_t i = 0; i < count; i++) {
+        if (!atomic_load(&service->ending))
+            look_at(all[i]);
+        logical_unref(all[i]);
+    }
+}
+
 static void *follow(void *argument)
 {
     struct index_service *service = argument;
-    uint64_t round = 0;
-    const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
+    struct catalog *catalog = service->lake->catalog;
+    uint64_t auto_due = 0;
     while (!atomic_load(&service->ending)) {
-        TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
-        struct logical **all;
-        if (round++ % AUTO_ROUNDS == 0)
+        uint64_t seen = catalog_changes(catalog); /* before the look: what comes behind it ends the wait */
+        look_at_all(service);
+        if (tn_mono_ns() >= auto_due) {
             auto_look(service);
-        size_t count = logical_all(service, arena, &all);
-        for (size_t i = 0; i < count; i++) {
-            if (!atomic_load(&service->ending))
-                look_at(all[i]);
-            logical_unref(all[i]);
+            auto_due = tn_mono_ns() + IDLE_MS * UINT64_C(1000000);
         }
-        (void)nanosleep(&pause, NULL);
+        if (atomic_load(&service->ending))
+            break;
+        service->woken = catalog_wait(catalog, seen, IDLE_MS) > seen;
     }
     return NULL;
 }
@@ -91,6 +103,7 @@ enum tn_code follow_start(struct index_service *service, struct tn_error *err)
 void follow_stop(struct index_service *service)
 {
     atomic_store(&service->ending, true);
+    catalog_wake(service->lake->catalog);
     if (service->following)
         (void)pthread_join(service->follower, NULL);
     service->following = false;

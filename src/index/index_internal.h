@@ -5,16 +5,17 @@
  *   files.c        the working files of an index, opened when first needed
  *   docs.c         documents to chunks, in memory
  *   read.c         the dataset as documents: SQL texts
+ *   recent.c       what small writes changed, out of memory
  *   table.c        the vectors table: rows in, rows out
  *   batch.c        chunks embedded and written, all places in step
  *   walk.c         build and catch-up: what changed, cut into chunks
  *   resync.c       working files brought in line with the vectors table
  *   allow.c        which chunks a search may return: filter and freshness
- *   follow.c       a thread that looks for commits; auto.c: and for datasets without an index
+ *   follow.c       a thread that commits wake; auto.c: and for datasets without an index
  *   search.c       the legs, fused
  *   answer.c       hits with texts, as JSON
- *
  *   trial.h        how an index is tuned: trials, promotion, generations
+ *
  * Locks of an index: `work` is held by whoever changes it, one at a time;
  * `gate` is held for reading by every search, for writing while the working
  * files are replaced. Order: work, gate, then the small ones.
@@ -36,7 +37,6 @@
 
 /* ---- definition.c ------------------------------------------------------------ */
 
-struct definition {
 /* What was chosen for a generation, by a trial; 0: nothing, so as it comes. */
 struct tuned {
     uint64_t generation, trial;
@@ -45,6 +45,7 @@ struct tuned {
     double recall_target, recall;
 };
 
+struct definition {
     struct tn_arena *arena;             /* all texts */
     const char *name, *dataset, *table; /* table: <name>__vectors */
     const char *const *columns;
@@ -56,8 +57,8 @@ struct tuned {
     const char *backend, *actor;
     double recall_target;
     int64_t created_us;
-};
     struct tuned tuned[2]; /* of the active generation, and of the one before */
+};
 /* Checks, fills in what was left open. The arena's. */
 enum tn_code definition_make(struct index_service *service, const struct index_definition *wanted, const char *actor,
                              struct tn_arena *arena, struct definition *ret, struct tn_error *err) TN_CHECKED;
@@ -110,8 +111,8 @@ struct logical {
     atomic_bool dropped;
     struct definition definition;
     char *folder;
-
     struct tuning *tuning; /* trial.h */
+
     pthread_mutex_t work;
     struct keyword_writer *words; /* under work */
     char last_error[400];         /* under work; of the follower's last try */
@@ -164,15 +165,19 @@ struct index_service {
     struct kept_query queries[QUERIES_KEPT];
     uint64_t queries_clock;
 
-    bool auto_embed;
     size_t keep_generations, keep_trials;
     int64_t trial_age_us;
+    bool auto_embed;
     uint64_t *tried; /* auto.c: datasets and snapshots that were looked at */
     size_t tried_count, tried_capacity;
 
     bool following;
     pthread_t follower;
     atomic_bool ending;
+    bool woken; /* the follower's: a commit ended its rest */
+    struct {
+        _Atomic uint64_t catch_ups, woken, from_memory, embedded, reused;
+    } counts; /* as struct index_totals has them */
 };
 
 /* service.c: a reference, or TN_ENOTFOUND. */
@@ -216,6 +221,28 @@ enum tn_code dataset_snapshot(struct logical *logical, int64_t *ret, struct tn_e
 enum tn_code relation_changes(struct logical *logical, int64_t from, int64_t to, struct tn_arena *arena,
                               struct engine_relation *ret, struct tn_error *err) TN_CHECKED;
 
+/* ---- recent.c -------------------------------------------------------------------------- */
+
+#define RECENT_ROWS 1024
+
+struct recent {
+    struct {
+        size_t place;
+        enum engine_kind kind;
+    } key[8];
+    size_t key_count;
+    size_t columns[INDEX_COLUMNS_MAX]; /* places of the text columns in a row */
+    struct dataset_recent_row *rows;   /* oldest first */
+    size_t count;
+    struct dataset_recent_hold *hold;
+};
+/* False, and nothing to release, when the engine has to be asked. */
+bool recent_open(struct logical *logical, const struct iceberg_metadata *metadata, int64_t from, int64_t to,
+                 struct recent *ret);
+void recent_release(struct recent *recent);
+#define AUTO_RECENT TN_CLEANUP(recent_release) struct recent
+void recent_doc_id(const struct recent *recent, const struct engine_cell *cells, struct tn_buf *out);
+
 /* ---- table.c ----------------------------------------------------------------------------- */
 
 struct piece {
@@ -251,12 +278,22 @@ struct batch {
     size_t count, capacity, bytes;
     int64_t *gone; /* chunks to be deleted */
     size_t gone_count, gone_capacity;
+    float *vectors; /* of the pieces, between show and keep */
 };
 void batch_release(struct batch *batch);
+/* Embedded, in the table, in the working files. */
 enum tn_code batch_flush(struct batch *batch, struct tn_error *err) TN_CHECKED;
-/* Puts chunks whose rows are in the table into the working files, and takes others out. */
+/* The same the other way round, in two steps: in the working files, so that
+ * searches find it, and then in the table. Between the two the files say that
+ * they do not show the table; a batch that is not kept is taken out again by
+ * resync. */
+enum tn_code batch_show(struct batch *batch, struct tn_error *err) TN_CHECKED;
+enum tn_code batch_keep(struct batch *batch, struct tn_error *err) TN_CHECKED;
+/* Puts chunks into the working files, and takes others out; they show that
+ * snapshot of the table then, or BATCH_AHEAD of it. */
+#define BATCH_AHEAD ((int64_t)-1)
 enum tn_code batch_apply(struct logical *logical, const struct piece *pieces, size_t count, const float *vectors,
-                         const int64_t *gone, size_t gone_count, struct tn_error *err) TN_CHECKED;
+                         const int64_t *gone, size_t gone_count, int64_t shown, struct tn_error *err) TN_CHECKED;
 
 /* resync.c, under work: the working files show what the table holds. */
 enum tn_code resync(struct logical *logical, struct tn_error *err) TN_CHECKED;

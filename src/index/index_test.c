@@ -95,6 +95,7 @@ static int set_up(void **state)
     assert_ok(engine_open(&options, &f->lake.engine, &test_err));
     assert_ok(tn_pool_new(2, &f->lake.pool, &test_err));
     f->lake.relations = dataset_relations_new();
+    f->lake.recent = dataset_recent_new((size_t)1 << 20);
     open_service(f);
     *state = f;
     return 0;
@@ -105,6 +106,7 @@ static int tear_down(void **state)
     struct fixture *f = *state;
     index_service_close(f->service);
     dataset_relations_free(f->lake.relations);
+    dataset_recent_free(f->lake.recent);
     tn_pool_free(f->lake.pool);
     engine_close(f->lake.engine);
     catalog_close(f->lake.catalog);
@@ -437,6 +439,94 @@ static void test_wishes_that_make_no_sense(void **state)
     assert_non_null(strstr(text.data, "\"state\":\"empty\""));
 }
 
+/* ---- changes out of memory -------------------------------------------------------------- */
+
+/* Rows of (id, city, about) put or, without a text, deleted. */
+static void put_row(struct fixture *f, int64_t id, const char *about)
+{
+    static const int32_t field_ids[] = {1, 2, 3};
+    const struct engine_cell cells[3] = {
+        {.integer = id}, {.text = {"Oslo", 4}}, {.text = {about, about ? strlen(about) : 0}}};
+    const struct dataset_rows rows = {.op = about ? DATASET_ROWS_UPSERT : DATASET_ROWS_DELETE,
+                                      .field_ids = field_ids,
+                                      .column_count = about ? 3 : 1,
+                                      .cells = cells,
+                                      .row_count = 1,
+                                      .ignore_missing = true,
+                                      .actor = "tester",
+                                      .source = "test"};
+    struct dataset_commit commit;
+    assert_ok(dataset_rows_write(&f->lake, "people", &rows, &commit, &test_err));
+}
+
+static uint64_t from_memory(struct fixture *f)
+{
+    struct index_totals totals;
+    index_totals(f->service, &totals);
+    return totals.from_memory;
+}
+
+/* Before the index has caught up, and after: what is gone is not found, what is new is found once. */
+static void test_small_changes_are_told_by_their_writers(void **state)
+{
+    struct fixture *f = *state;
+    struct index_report report;
+    write_people(f, "id", 0, 300);
+    build(f, &report);
+    put_row(f, 7, "now a diver");
+    put_row(f, 7, "now a diver of wrecks");
+    put_row(f, 9, NULL);
+    put_row(f, 900, "a newcomer");
+    put_row(f, 901, "somebody who left again");
+    put_row(f, 901, NULL);
+    expect_first(f, INDEX_KEYWORD, "thing7", NULL, NULL, 0);
+    expect_first(f, INDEX_KEYWORD, "thing9", NULL, NULL, 0);
+    expect_first(f, INDEX_KEYWORD, "thing9", "city = 'Boston'", NULL, 0);
+    expect_first(f, INDEX_KEYWORD, "thing8", NULL, "8", 1);
+    assert_ok(index_bring_up(f->service, "people", NULL, &report, &test_err));
+    assert_int_equal(from_memory(f), 1);
+    assert_int_equal(report.chunks, 2);
+    assert_int_equal(report.deleted, 2);
+    expect_first(f, INDEX_KEYWORD, "wrecks", NULL, "7", 1);
+    expect_first(f, INDEX_KEYWORD, "newcomer", NULL, "900", 1);
+    expect_first(f, INDEX_KEYWORD, "left", NULL, NULL, 0);
+    expect_first(f, INDEX_KEYWORD, "thing8", NULL, "8", 1);
+}
+
+static void test_after_a_file_the_engine_is_asked(void **state)
+{
+    struct fixture *f = *state;
+    struct index_report report;
+    write_people(f, "id", 0, 100);
+    build(f, &report);
+    put_row(f, 7, "now a diver");
+    write_people(f, NULL, 100, 50);
+    put_row(f, 8, "now a pilot");
+    expect_first(f, INDEX_KEYWORD, "thing8", NULL, NULL, 0);
+    assert_ok(index_bring_up(f->service, "people", NULL, &report, &test_err));
+    assert_int_equal(from_memory(f), 0);
+    expect_first(f, INDEX_KEYWORD, "diver", NULL, "7", 1);
+    expect_first(f, INDEX_KEYWORD, "pilot", NULL, "8", 1);
+    expect_first(f, INDEX_KEYWORD, "thing149", NULL, "149", 1);
+}
+
+/* A model that goes away in between: the next try brings it all. */
+static void test_what_is_not_embedded_is_not_shown(void **state)
+{
+    struct fixture *f = *state;
+    struct index_report report;
+    write_people(f, "id", 0, 50);
+    build(f, &report);
+    put_row(f, 7, "now a diver");
+    f->broken = TN_EUNAVAILABLE;
+    assert_int_equal(index_bring_up(f->service, "people", NULL, &report, NULL), TN_EUNAVAILABLE);
+    f->broken = TN_OK;
+    expect_first(f, INDEX_KEYWORD, "thing7", NULL, NULL, 0);
+    expect_first(f, INDEX_KEYWORD, "diver", NULL, NULL, 0);
+    assert_ok(index_bring_up(f->service, "people", NULL, &report, &test_err));
+    expect_first(f, INDEX_KEYWORD, "diver", NULL, "7", 1);
+}
+
 #define LAKE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -453,6 +543,9 @@ int main(void)
         LAKE_TEST(test_a_model_that_is_away),
         LAKE_TEST(test_a_second_index_embeds_nothing),
         LAKE_TEST(test_wishes_that_make_no_sense),
+        LAKE_TEST(test_small_changes_are_told_by_their_writers),
+        LAKE_TEST(test_after_a_file_the_engine_is_asked),
+        LAKE_TEST(test_what_is_not_embedded_is_not_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

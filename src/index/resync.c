@@ -72,7 +72,8 @@ static enum tn_code note_gone(void *context, const struct keyword_chunk *chunk, 
 
 static enum tn_code flush(struct syncing *syncing, struct tn_error *err)
 {
-    TN_TRY(batch_apply(syncing->logical, syncing->pieces, syncing->count, syncing->vectors, NULL, 0, err));
+    TN_TRY(
+        batch_apply(syncing->logical, syncing->pieces, syncing->count, syncing->vectors, NULL, 0, BATCH_AHEAD, err));
     syncing->count = 0;
     tn_arena_reset(syncing->arena);
     return TN_OK;
@@ -101,7 +102,7 @@ static enum tn_code compare(struct syncing *syncing, struct tn_error *err)
     TN_TRY(table_ids(logical, note_wanted, syncing, err));
     TN_TRY(keyword_chunks(logical->words, NULL, note_gone, syncing, err));
     if (syncing->gone_count > 0)
-        TN_TRY(batch_apply(logical, NULL, 0, NULL, syncing->gone, syncing->gone_count, err));
+        TN_TRY(batch_apply(logical, NULL, 0, NULL, syncing->gone, syncing->gone_count, BATCH_AHEAD, err));
     if (syncing->first_missing >= 0)
         TN_TRY(table_rows(logical, syncing->first_missing, take_row, syncing, err));
     return syncing->count > 0 ? flush(syncing, err) : TN_OK;

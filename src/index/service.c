@@ -376,7 +376,9 @@ enum tn_code index_bring_up(struct index_service *service, const char *name, str
     TN_CLEANUP(logical_unref_p) struct logical *logical = NULL;
     bool more, busy;
     TN_TRY(logical_find(service, name, &logical, err));
-    return walk_locked(logical, run, 0, true, ret, &more, &busy, err);
+    enum tn_code code = walk_locked(logical, run, 0, true, ret, &more, &busy, err);
+    catalog_wake(service->lake->catalog); /* the follower may have found it busy */
+    return code;
 }
 
 enum tn_code index_order(struct index_service *service, const char *name, const char *actor,
@@ -388,8 +390,15 @@ enum tn_code index_order(struct index_service *service, const char *name, const 
         return tn_fail(err, TN_EUNAVAILABLE, "nothing runs jobs here");
     TN_AUTO_JSON *arguments = json_pack("{s:s}", "index", logical->definition.name);
     TN_AUTO_FREE char *subject = tn_asprintf("index %s", logical->definition.name);
-    const struct job_request request = {
-        .kind = "index", .subject = subject, .arguments = arguments, .once = true, .actor = actor};
+    /* A job that runs has looked at the dataset already; one that is still to look needs no second run. */
+    int64_t current = 0, walked_to = atomic_load(&logical->walked_to);
+    TN_TRY(dataset_snapshot(logical, &current, err));
+    const struct job_request request = {.kind = "index",
+                                        .subject = subject,
+                                        .arguments = arguments,
+                                        .once = true,
+                                        .again = walked_to != 0 && walked_to != current,
+                                        .actor = actor};
     return job_submit(service->jobs, &request, ret_job, err);
 }
 
@@ -399,6 +408,15 @@ enum tn_code index_rebuild(struct index_service *service, const char *name, stru
     TN_TRY(logical_find(service, name, &logical, err));
     TN_TRY(forget_files(logical, err));
     return files_open(logical, err);
+}
+
+void index_totals(struct index_service *service, struct index_totals *ret)
+{
+    *ret = (struct index_totals){.catch_ups = atomic_load(&service->counts.catch_ups),
+                                 .woken = atomic_load(&service->counts.woken),
+                                 .from_memory = atomic_load(&service->counts.from_memory),
+                                 .embedded = atomic_load(&service->counts.embedded),
+                                 .reused = atomic_load(&service->counts.reused)};
 }
 
 /* ---- descriptions ----------------------------------------------------------------------------- */
@@ -463,6 +481,7 @@ static void describe(struct logical *logical, struct tn_json *out)
     tn_json_kstr(out, "state", open ? state_of(logical, current) : "damaged");
     tn_json_ki64(out, "snapshot_id", atomic_load(&logical->applied));
     pthread_rwlock_rdlock(&logical->gate);
+    tuning_put(logical, out);
     if (atomic_load(&logical->open))
         put_files(logical, out);
     pthread_rwlock_unlock(&logical->gate);
@@ -481,7 +500,6 @@ static int by_name(const void *a, const void *b)
 {
     const struct logical *const *x = a, *const *y = b;
     return strcmp((*x)->definition.name, (*y)->definition.name);
-    tuning_put(logical, out);
 }
 
 enum tn_code index_list(struct index_service *service, struct tn_json *out, struct tn_error *err)

@@ -17,8 +17,9 @@
 struct walk {
     struct batch batch;
     struct logical *logical;
-    const struct relation *relation;
-    bool everything, changes; /* all documents; the first cell says what happened */
+    const struct relation *relation; /* NULL: out of memory */
+    bool everything, changes;        /* all documents; the first cell says what happened */
+    bool show_first;                 /* the last batch is searchable before it is in the table */
     uint64_t total, most;
     bool more;
     uint64_t *met; /* hashes of the documents met, for `everything` */
@@ -28,8 +29,7 @@ struct walk {
     size_t cut_count, cut_capacity;
     bool *kept;
     size_t kept_capacity;
-    struct docs *seen; /* documents met, when there is no key */
-    int64_t next_number;
+    struct docs *seen; /* documents met, when several rows may be one */
 };
 
 /* ---- one document ---------------------------------------------------------------- */
@@ -319,15 +319,60 @@ static enum tn_code run_walk(struct walk *walk, const char *changes, struct tn_e
         TN_TRY(flush(walk, err));
         TN_TRY(keyword_chunks(walk->logical->words, NULL, judge_unmet, walk, err));
     }
-    return flush(walk, err);
+    return TN_OK;
+}
+
+/* The newest change of a document says what it is now. */
+static enum tn_code run_recent(struct walk *walk, const struct recent *recent, struct tn_error *err)
+{
+    const struct definition *definition = &walk->logical->definition;
+    struct engine_cell cells[2 + INDEX_COLUMNS_MAX];
+    TN_AUTO_BUF id = {0};
+    for (size_t i = recent->count; i-- > 0;) {
+        const struct dataset_recent_row *row = &recent->rows[i];
+        const char *change = row->removed ? "delete" : "update";
+        recent_doc_id(recent, row->cells, &id);
+        cells[0] = (struct engine_cell){.text = {change, strlen(change)}};
+        cells[1] = (struct engine_cell){.text = {id.data ? id.data : "", id.len}};
+        for (size_t c = 0; c < definition->column_count; c++)
+            cells[2 + c] = row->cells[recent->columns[c]];
+        TN_TRY(take_row(walk, cells, err));
+    }
+    return TN_OK;
+}
+
+/* ---- the end ------------------------------------------------------------------------------ */
+
+static void show(struct logical *logical, int64_t snapshot)
+{
+    atomic_store(&logical->applied, snapshot);
+    atomic_fetch_add(&logical->epoch, 1);
 }
 
 static enum tn_code finish(struct walk *walk, int64_t snapshot, struct tn_error *err)
 {
     struct logical *logical = walk->logical;
+    TN_TRY(flush(walk, err));
     TN_TRY(keyword_set(logical->words, "snapshot", snapshot, err));
-    atomic_store(&logical->applied, snapshot);
-    atomic_fetch_add(&logical->epoch, 1);
+    show(logical, snapshot);
+    return fold_if_due(walk, true, err);
+}
+
+/* Searches see it as soon as it is embedded; the table's commit follows. Until
+ * that is done the files on disk speak of the snapshot before. */
+static enum tn_code finish_shown(struct walk *walk, int64_t snapshot, struct tn_error *err)
+{
+    struct logical *logical = walk->logical;
+    int64_t before = atomic_load(&logical->applied);
+    TN_TRY(batch_show(&walk->batch, err));
+    show(logical, snapshot);
+    enum tn_code code = batch_keep(&walk->batch, err);
+    if (code == TN_OK)
+        code = keyword_set(logical->words, "snapshot", snapshot, err);
+    if (code != TN_OK) {
+        show(logical, before);
+        return code;
+    }
     return fold_if_due(walk, true, err);
 }
 
@@ -341,36 +386,67 @@ static void walk_release(struct walk *walk)
     free(walk->met);
 }
 
+static enum tn_code end_walk(struct walk *walk, int64_t snapshot, bool *ret_more, struct tn_error *err)
+{
+    *ret_more = walk->more;
+    if (walk->more)
+        return flush(walk, err);
+    return walk->show_first ? finish_shown(walk, snapshot, err) : finish(walk, snapshot, err);
+}
+
+static enum tn_code walk_engine(struct walk *walk, int64_t current, bool *ret_more, struct tn_error *err)
+{
+    struct logical *logical = walk->logical;
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    AUTO_RELATION relation = {0};
+    struct engine_relation changes = {0};
+    TN_TRY(relation_open(logical, current, arena, &relation, err));
+    TN_TRY(relation_changes(logical, atomic_load(&logical->applied), current, arena, &changes, err));
+    TN_CLEANUP(engine_hold_unref_p) struct engine_hold *hold = changes.hold;
+    walk->relation = &relation;
+    walk->everything = changes.definition == NULL;
+    walk->changes = changes.definition != NULL;
+    if (!relation.keyed)
+        walk->seen = docs_new();
+    if (walk->everything)
+        walk->total = (uint64_t)TN_MAX(iceberg_snapshot_count(relation.metadata->current, "total-records", 0), 0);
+    TN_TRY(run_walk(walk, changes.definition, err));
+    return end_walk(walk, current, ret_more, err);
+}
+
+static enum tn_code walk_recent(struct walk *walk, const struct recent *recent, int64_t current, bool *ret_more,
+                                struct tn_error *err)
+{
+    walk->changes = true;
+    walk->seen = docs_new();
+    atomic_fetch_add_explicit(&walk->logical->service->counts.from_memory, 1, memory_order_relaxed);
+    TN_TRY(run_recent(walk, recent, err));
+    return end_walk(walk, current, ret_more, err);
+}
+
 enum tn_code walk_changes(struct logical *logical, struct job_run *run, uint64_t most, struct index_report *ret,
                           bool *ret_more, struct tn_error *err)
 {
-    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
-    AUTO_RELATION relation = {0};
+    ICEBERG_AUTO_METADATA *metadata = NULL;
     int64_t applied = atomic_load(&logical->applied);
     *ret = (struct index_report){.snapshot_id = applied};
     *ret_more = false;
-    TN_TRY(relation_open(logical, 0, arena, &relation, err));
-    int64_t current = relation.metadata->current ? relation.metadata->current->id : 0;
+    TN_TRY(catalog_load(logical->service->lake->catalog, logical->definition.dataset, &metadata, err));
+    int64_t current = metadata->current ? metadata->current->id : 0;
     ret->snapshot_id = current;
+    atomic_store(&logical->walked_to, current);
     if (current == applied || current == 0)
         return TN_OK;
-    struct engine_relation changes = {0};
-    TN_TRY(relation_changes(logical, applied, current, arena, &changes, err));
-    TN_CLEANUP(engine_hold_unref_p) struct engine_hold *hold = changes.hold;
     TN_CLEANUP(walk_release)
     struct walk walk = {.logical = logical,
-                        .relation = &relation,
-                        .everything = changes.definition == NULL,
-                        .changes = changes.definition != NULL,
                         .most = most,
+                        .show_first = run == NULL && applied != 0,
                         .cut_arena = tn_arena_new(),
-                        .seen = relation.keyed ? NULL : docs_new(),
                         .batch = {.logical = logical, .run = run, .report = ret, .arena = tn_arena_new()}};
-    if (walk.everything)
-        walk.total = (uint64_t)TN_MAX(iceberg_snapshot_count(relation.metadata->current, "total-records", 0), 0);
-    TN_TRY(run_walk(&walk, changes.definition, err));
-    *ret_more = walk.more;
-    return walk.more ? TN_OK : finish(&walk, current, err);
+    AUTO_RECENT recent = {0};
+    return recent_open(logical, metadata, applied, current, &recent)
+               ? walk_recent(&walk, &recent, current, ret_more, err)
+               : walk_engine(&walk, current, ret_more, err);
 }
 
 enum tn_code walk_locked(struct logical *logical, struct job_run *run, uint64_t most, bool wait,
