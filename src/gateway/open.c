@@ -15,6 +15,8 @@
 /* Threads beside those that queries and ingests may hold at once, so that
  * short requests are answered however long the others run. */
 #define SPARE_THREADS 4
+/* What small writes changed, for those who follow them. */
+#define RECENT_BYTES ((size_t)16 << 20)
 
 /* ---- settings ------------------------------------------------------------------ */
 
@@ -113,6 +115,7 @@ static enum tn_code open_lake(struct gateway *gateway, const struct tn_config *c
     gateway->lake.relations = dataset_relations_new();
     gateway->lake.replays = dataset_replays_new();
     gateway->lake.queues = dataset_rows_queues_new();
+    gateway->lake.recent = dataset_recent_new(RECENT_BYTES);
     gateway->lake.hot = dataset_hot_new(tn_config_size(config, "cache.memory"));
     TN_TRY(tn_pool_new((size_t)tn_config_int(config, "ingest.threads"), &gateway->lake.pool, err));
     size_t waiting =
@@ -362,6 +365,7 @@ void gateway_close(struct gateway *gateway)
     outcome_close(gateway->outcomes);
     dataset_hot_free(gateway->lake.hot);
     dataset_rows_queues_free(gateway->lake.queues);
+    dataset_recent_free(gateway->lake.recent);
     dataset_replays_free(gateway->lake.replays);
     dataset_relations_free(gateway->lake.relations);
     journal_close(gateway->lake.journal);
