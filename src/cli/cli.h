@@ -110,6 +110,10 @@ cli_run_fn cmd_init, cmd_serve, cmd_ingest, cmd_preview, cmd_sql, cmd_datasets, 
 enum tn_code cli_ingest_documents(struct cli *cli, const struct cli_args *args, const char *const *words, size_t count,
                                   const char *dataset, bool *ret_taken, struct tn_error *err) TN_CHECKED;
 
+/* cmd_postgres.c: when the words are "postgres" and the address of a database. */
+enum tn_code cli_ingest_postgres(struct cli *cli, const struct cli_args *args, bool *ret_taken,
+                                 struct tn_error *err) TN_CHECKED;
+
 /* Appends ?name=value or &name=value to a path; nothing for NULL. */
 void cli_add_query(struct cli *cli, char **path, const char *name, const char *value);
 /* Answers GET requests of several commands: all pages of a list; the caller's. */

@@ -200,6 +200,9 @@ enum tn_code cmd_ingest(struct cli *cli, const struct cli_args *args, struct tn_
     if (words > 1 && !dataset && files_is_dataset(args->words[words - 1]))
         dataset = args->words[--words];
     bool taken = false;
+    TN_TRY(cli_ingest_postgres(cli, args, &taken, err));
+    if (taken)
+        return TN_OK;
     TN_TRY(cli_ingest_documents(cli, args, args->words, words, dataset, &taken, err));
     if (taken)
         return TN_OK;

@@ -45,6 +45,14 @@ static const struct cli_option ingest_items[] = {
     {.name = "key", .letter = 'k', .value = "COLUMNS", .help = "the columns that identify a row: id or a,b"},
     {.name = "max-rejects", .value = "N", .help = "rows that may fail before the whole file does (default 0)"},
     {.name = "reason", .value = "TEXT", .help = "why, for the record"},
+    {.name = "table", .value = "NAME", .help = "of postgres: this table; may be given again", .repeat = true},
+    {.name = "schema", .value = "NAME", .help = "of postgres: the tables' schema; alone: all its tables"},
+    {.name = "query", .value = "SELECT", .help = "of postgres: its rows, instead of a table's"},
+    {.name = "incremental", .value = "COLUMN", .help = "of postgres: rows beyond where the last run came"},
+    {.name = "compare", .help = "of postgres: delete rows that are gone there"},
+    {.name = "numeric", .value = "HOW", .help = "of postgres, without a scale: auto, text, double or 18,4"},
+    {.name = "password-file", .value = "FILE", .help = "of postgres: its first line; mode 0600"},
+    {.name = "background", .help = "of postgres: do not wait for its end"},
     FILE_OPTIONS,
 };
 
@@ -286,7 +294,7 @@ static const struct cli_command commands[] = {
              "Other commands find this server by themselves.\n\n"
              "  tarn serve\n  tarn serve --port 0 --ready-file ready.json   (for scripts)\n"},
     {.name = "ingest",
-     .arguments = "FILE|FOLDER|ZIP|-... [DATASET]",
+     .arguments = "FILE|FOLDER|ZIP|-... [DATASET] | postgres URL",
      .min = 1,
      .max = 4096,
      .run = cmd_ingest,
@@ -299,10 +307,14 @@ static const struct cli_command commands[] = {
              "see `tarn rejects`.\n\n"
              "Documents (PDF, DOCX, HTML, Markdown, text, EML), zip archives and folders of them become a\n"
              "dataset with one row each, and NAME__pages with one row per page or section.\n\n"
+             "`tarn ingest postgres URL` reads tables of a PostgreSQL database, all in one snapshot. The\n"
+             "key is the primary key. The password is that of the URL, of --password-file, of PGPASSWORD\n"
+             "or of PGPASSFILE; it is kept nowhere. --incremental goes on from where the last run came.\n\n"
              "  tarn ingest resumes/ resumes\n  tarn ingest calls.csv\n  tarn ingest export-*.csv.gz calls "
              "--max-rejects 10\n"
              "  tarn ingest people.csv --types zip:text,hired:date:%d/%m/%Y --key id\n"
-             "  pg_dump_rows | tarn ingest - orders --format csv\n"},
+             "  pg_dump_rows | tarn ingest - orders --format csv\n"
+             "  tarn ingest postgres postgresql://me@db/shop --table orders --incremental updated_at\n"},
     {.name = "preview",
      .arguments = "FILE|-",
      .min = 1,

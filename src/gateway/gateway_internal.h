@@ -82,6 +82,7 @@ struct gateway {
     struct dataset_upkeep *upkeep; /* NULL: none is wanted */
     struct outcome_store *outcomes;
     struct job_service *jobs;
+    struct postgres_passwords *postgres_passwords; /* of job_postgres.c */
     pthread_mutex_t event_lock; /* the list of who waits for jobs */
     struct event *events;
     struct model_service *models;
@@ -282,6 +283,9 @@ void event_tick(struct gateway *gateway);
 void job_kinds_add(struct gateway *gateway);
 enum tn_code compact_later(struct request *request, const char *dataset, const struct dataset_compaction *options,
                            struct tn_error *err) TN_CHECKED;
+/* job_postgres.c */
+void postgres_job_add(struct gateway *gateway);
+void postgres_passwords_free(struct gateway *gateway);
 /* The answer to a compaction. */
 void compact_json(const char *dataset, const struct dataset_compacted *done, struct tn_json *json);
 
@@ -295,6 +299,7 @@ struct route_table gateway_trials_routes(void);
 struct route_table gateway_answer_routes(void);
 struct route_table gateway_ask_routes(void);
 struct route_table gateway_document_routes(void);
+struct route_table gateway_postgres_routes(void);
 struct route_table gateway_ai_routes(void);
 
 /* ---- reply.c --------------------------------------------------------------- */
@@ -373,6 +378,7 @@ void debt_json(const struct dataset_debt *debt, struct tn_json *json);
 
 route_handler h_page, h_login, h_health, h_metrics, h_openapi, h_system;
 route_handler h_documents_start, h_documents;
+route_handler h_ingest_postgres;
 route_handler h_query_sql, h_query_explain, h_query_cancel;
 route_handler h_ingest_start, h_ingest_file, h_preview_start, h_ingest_preview, h_ingest_rejects;
 route_handler h_dataset_list, h_dataset_get, h_dataset_patch, h_dataset_delete, h_dataset_snapshots, h_dataset_sample;

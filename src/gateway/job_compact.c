@@ -64,6 +64,7 @@ static enum tn_code run_compact(struct job_run *run, void *context, struct tn_er
 void job_kinds_add(struct gateway *gateway)
 {
     job_kind_add(gateway->jobs, "compact", run_compact, gateway);
+    postgres_job_add(gateway);
 }
 
 enum tn_code compact_later(struct request *request, const char *dataset, const struct dataset_compaction *options,

@@ -358,6 +358,7 @@ void gateway_close(struct gateway *gateway)
     tn_pool_free(gateway->requests);
     answer_service_close(gateway->answers);
     job_service_close(gateway->jobs);
+    postgres_passwords_free(gateway);
     index_service_close(gateway->indexes);
     dataset_upkeep_stop(gateway->upkeep);
     model_service_close(gateway->models);

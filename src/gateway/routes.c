@@ -307,6 +307,7 @@ static void join_routes(void)
     add_routes(gateway_outcome_routes());
     add_routes(gateway_job_routes());
     add_routes(gateway_document_routes());
+    add_routes(gateway_postgres_routes());
     add_routes(gateway_ai_routes());
     add_routes(gateway_search_routes());
     add_routes(gateway_trials_routes());

@@ -122,7 +122,7 @@ static enum tn_code connect_to(struct postgres *pg, const struct postgres_place 
 static enum tn_code prepare_session(struct postgres *pg, const struct postgres_options *options, struct tn_error *err)
 {
     TN_TRY(postgres_run(pg,
-                        "SET datestyle = 'ISO'; SET intervalstyle = 'iso_8601'; SET timezone = 'UTC'; "
+                        "SET datestyle = 'ISO'; SET intervalstyle = 'postgres'; SET timezone = 'UTC'; "
                         "SET extra_float_digits = 3; SET bytea_output = 'hex'; SET standard_conforming_strings = on",
                         err));
     if (options->statement_timeout_ms || options->lock_timeout_ms)
@@ -145,7 +145,7 @@ enum tn_code postgres_open(const struct postgres_options *options, struct postgr
     if (options->password)
         pg->password = tn_strdup(options->password);
     else if (options->password_file)
-        TN_TRY(postgres_password_file(options->password_file, &pg->password, err));
+        TN_TRY(postgres_password_read(options->password_file, &pg->password, err));
     else if (place.password)
         pg->password = tn_strdup(place.password);
     uint64_t timeout_ms = options->connect_timeout_ms ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS;

@@ -96,6 +96,13 @@ void postgres_cancel(struct postgres *pg);
 enum tn_code postgres_url_split(const char *url, char **ret_label, char **ret_clean_url, char **ret_password,
                                 struct tn_error *err) TN_CHECKED;
 
+/* The password that this process would connect with: the URL's, PGPASSWORD, the
+ * line of PGPASSFILE (~/.pgpass) that fits, none; for whoever hands the work to
+ * another process. *ret is NULL when there is none; the caller's, to wipe and free. */
+enum tn_code postgres_password_local(const char *url, char **ret, struct tn_error *err) TN_CHECKED;
+/* The first line of a file that nobody but its owner may read (TN_EREFUSED). */
+enum tn_code postgres_password_read(const char *path, char **ret, struct tn_error *err) TN_CHECKED;
+
 /* What the server said beside results ("hnsw graph no longer fits into
  * maintenance_work_mem ..."), oldest first: "NOTICE: ...". NULL when there is
  * no more; valid until the next call on the connection. At most 100 are kept. */

@@ -44,9 +44,7 @@ struct postgres_place {
 enum tn_code postgres_place_parse(const char *url, struct postgres_place *ret, struct tn_error *err) TN_CHECKED;
 void postgres_place_release(struct postgres_place *place);
 char *postgres_place_label(const struct postgres_place *place);
-/* secret.c: the password of a file that only its owner can read; the caller's. */
-enum tn_code postgres_password_file(const char *path, char **ret, struct tn_error *err) TN_CHECKED;
-/* Overwrites and frees. */
+/* secret.c: overwrites and frees. */
 void postgres_forget(char **secret);
 /* Every occurrence of `secret` (NULL or "": none) becomes "***". */
 void postgres_scrub(char *text, const char *secret);

@@ -22,7 +22,6 @@ static const char *const allowed[] = {
     "gssencmode",
     "channel_binding",
     "options",
-    "passfile",
     "target_session_attrs",
     "connect_timeout",
     "application_name",
