@@ -226,7 +226,6 @@ static enum tn_code round_once(struct asking *asking, const char *before_sql, co
             *err = why;
         return code;
     }
-    TN_TRY(step(asking, "retry", said, attempt->error, err));
     if (code != TN_ESQLREFUSED)
         *ret_why = tellable(asking, attempt->error);
     return TN_OK;
@@ -259,6 +258,8 @@ static enum tn_code find_statement(struct asking *asking, struct tn_error *err)
         TN_TRY(round_once(asking, before_sql, before_why, &sql, &why, err));
         if (!why)
             break;
+        if (round + 1 < ROUNDS)
+            TN_TRY(step(asking, "retry", sql, asking->attempts[round].error, err));
     }
     if (asking->made.record.refused) /* the model gave up in the second round */
         asking->made.problem = (struct tn_error){0};

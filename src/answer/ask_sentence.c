@@ -106,9 +106,9 @@ static bool digits_at(const char *text, const char *end, size_t count)
 }
 
 /* The digits of a number with its groups and fraction; where it ends. */
-static const char *read_digits(const char *at, const char *end, struct tn_buf *out, struct number *ret)
+static const char *read_digits(const char *at, const char *end, bool grouped, struct tn_buf *out, struct number *ret)
 {
-    while (at < end && (is_digit(*at) || (*at == ',' && out->len > 0 && digits_at(at + 1, end, 3)))) {
+    while (at < end && (is_digit(*at) || (grouped && *at == ',' && out->len > 0 && digits_at(at + 1, end, 3)))) {
         if (*at != ',' && !(out->len == 1 && out->data[0] == '0'))
             tn_buf_putc(out, *at);
         else if (*at != ',')
@@ -132,8 +132,9 @@ static const char *read_digits(const char *at, const char *end, struct tn_buf *o
     return at;
 }
 
-/* The next number from *at on. `before` begins the text. */
-static bool next_number(const char *before, const char **at, const char *end, struct number *ret)
+/* The next number from *at on. `before` begins the text; `grouped`: a comma may
+ * stand between thousands. */
+static bool next_number(const char *before, const char **at, const char *end, bool grouped, struct number *ret)
 {
     const char *c = *at;
     for (;; c++) {
@@ -147,7 +148,7 @@ static bool next_number(const char *before, const char **at, const char *end, st
         word--;
     TN_AUTO_BUF text = {0};
     *ret = (struct number){.value = NAN, .whole = true};
-    const char *behind = read_digits(c, end, &text, ret);
+    const char *behind = read_digits(c, end, grouped, &text, ret);
     const char *last = behind;
     while (last < end && (is_letter(*last) || is_digit(*last)))
         last++;
@@ -184,12 +185,32 @@ static bool same(const struct number *said, const struct number *there)
     return fabs(rounded - said->value) <= slack || fabs(there->value - said->value) <= slack;
 }
 
-static bool has_number(const char *text, size_t length, const struct number *said)
+static bool has_number(const char *text, size_t length, bool grouped, const struct number *said)
 {
     struct number there;
-    for (const char *at = text; next_number(text, &at, text + length, &there);)
+    for (const char *at = text; next_number(text, &at, text + length, grouped, &there);)
         if (same(said, &there))
             return true;
+    return false;
+}
+
+static bool text_has(const char *text, const struct number *said)
+{
+    return has_number(text, strlen(text), true, said);
+}
+
+/* In JSON a comma parts numbers, but for those inside of texts. */
+static bool rows_have(const struct ask_result *result, const struct number *said)
+{
+    const char *at = result->rows, *end = result->rows + result->rows_length;
+    for (bool quoted = false; at < end; quoted = !quoted) {
+        const char *begin = at;
+        while (at < end && *at != '"')
+            at += *at == '\\' && at + 1 < end ? 2 : 1;
+        if (has_number(begin, (size_t)(at - begin), quoted, said))
+            return true;
+        at += at < end;
+    }
     return false;
 }
 
@@ -242,7 +263,7 @@ static bool word_holds(const char *word, const char *behind, const struct ask_re
         struct number said = {.value = NAN, .whole = true};
         snprintf(said.text, sizeof said.text, "%s", number_words[i].digits);
         bool known = tn_parse_double(said.text, &said.value);
-        return (known && (count_is(&said, result) || has_number(result->rows, result->rows_length, &said))) ||
+        return (known && (count_is(&said, result) || rows_have(result, &said))) ||
                has_word(result->rows, result->rows_length, word) || has_word(question, strlen(question), word);
     }
     return true;
@@ -274,10 +295,9 @@ bool ask_numbers_hold(const char *sentence, const struct ask_result *result, con
     struct number said;
     size_t count = 0;
     const char *end = sentence + strlen(sentence);
-    for (const char *at = sentence; next_number(sentence, &at, end, &said);) {
-        bool asked = has_number(question, strlen(question), &said) && has_number(sql, strlen(sql), &said);
-        if (++count > NUMBERS_MAX ||
-            (!asked && !count_is(&said, result) && !has_number(result->rows, result->rows_length, &said))) {
+    for (const char *at = sentence; next_number(sentence, &at, end, true, &said);) {
+        bool asked = text_has(question, &said) && text_has(sql, &said);
+        if (++count > NUMBERS_MAX || (!asked && !count_is(&said, result) && !rows_have(result, &said))) {
             snprintf(wrong, 64, "%s%s", said.negative ? "-" : "", said.text);
             return false;
         }

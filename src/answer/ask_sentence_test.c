@@ -11,11 +11,11 @@ static struct ask_result result_of(const char *columns, const char *rows, uint64
 static const char cities[] = "[{\"name\":\"city\",\"type\":\"VARCHAR\"},{\"name\":\"n\",\"type\":\"BIGINT\"}]";
 static const char rows[] =
     "[[\"Chicago\",1204],[\"Boston\",37.456],[\"since 2026-11-03 C00042\",-8],[\"x\",\"90071992"
-    "54740993\"]]";
+    "54740993\"],[10,165,\"5,000\"]]";
 
 static void expect(const char *sentence, const char *wanted)
 {
-    const struct ask_result result = result_of(cities, rows, 4);
+    const struct ask_result result = result_of(cities, rows, 5);
     char wrong[64] = "";
     bool holds = ask_numbers_hold(sentence, &result, "Who was called 5+ times, more than 300?",
                                   "SELECT city, n FROM t WHERE calls >= 5 LIMIT 100", wrong);
@@ -31,8 +31,9 @@ static void test_numbers_that_stand_there(void **state)
     expect("Boston has 37.456, about 37.5 or 37.", "");
     expect("It fell by 8, to -8.", "");
     expect("Since November 3, 2026, also the 3rd.", "");
-    expect("C00042 is among the 4 rows.", "");
-    expect("There are four.", "");
+    expect("In Denver 10 or 165, and 5,000 in words.", "");
+    expect("C00042 is among the 5 rows.", "");
+    expect("There are five.", "");
     expect("Called 5 times or more.", "");
     expect("Exactly 9007199254740993.", "");
     expect("One of the cities is Chicago.", "");
@@ -42,6 +43,7 @@ static void test_numbers_that_do_not(void **state)
 {
     (void)state;
     expect("Chicago has 1205.", "1205");
+    expect("Denver has 10,165.", "10165");
     expect("Chicago has 12045.", "12045");
     expect("More than 300.", "300"); /* asked, but no part of the query */
     expect("The 100 best.", "100");  /* of the query alone */
