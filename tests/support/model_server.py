@@ -20,6 +20,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 WORDS = ["Tarns", " are", " lakes", " in", " the", " mountains", "."]
 
 
+def messages_of(body):
+    """The messages of a chat, also of one that came as a prompt."""
+    if "messages" in body:
+        return body["messages"]
+    system = [{"role": "system", "content": body["system"]}] if "system" in body else []
+    return system + [{"role": "user", "content": body["prompt"]}]
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -207,10 +215,15 @@ class ModelServer:
         with self.lock:
             return [body for at, _, body in self.requests if at == path]
 
+    def chats(self):
+        """The messages of each question to a language model."""
+        with self.lock:
+            return [messages_of(body) for _, _, body in self.requests if body and ("messages" in body or "prompt" in body)]
+
     def words(self, body):
         if self.script is None:
             return WORDS
-        text = self.script(body.get("messages") or [{"role": "user", "content": body.get("prompt", "")}])
+        text = self.script(messages_of(body))
         return [text[i:i + 20] for i in range(0, len(text), 20)]
 
     def vector(self, text):
