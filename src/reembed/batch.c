@@ -207,6 +207,7 @@ static enum tn_code pump_open(struct pump *pump, const struct tn_buf *after, str
     }
     if (pump->with == pump->run->pg)
         return TN_OK;
+    TN_TRY(postgres_run(pump->run->pg, "DEALLOCATE ALL", err)); /* of the pump before */
     TN_TRY(postgres_prepare(pump->run->pg, "write", pump->sql->write, NULL, 0, err));
     if (pump->sql->mark)
         TN_TRY(postgres_prepare(pump->run->pg, "mark", pump->sql->mark, NULL, 0, err));

@@ -38,7 +38,7 @@ static void take_index(const struct postgres_result *found, size_t row, const st
     struct vector_index *index = &target->indexes[target->index_count++];
     const char *method = postgres_value(found, row, 3), *definition = postgres_value(found, row, 4);
     index->name = tn_arena_strdup(arena, postgres_value(found, row, 0));
-    index->relation = postgres_quote_table(arena, postgres_value(found, row, 1), index->name);
+    index->relation = tn_arena_strdup(arena, postgres_value(found, row, 8));
     index->valid = postgres_value_bool(found, row, 2);
     index->ann = tn_streq(method, "hnsw") || tn_streq(method, "ivfflat");
     index->definition = target->half == target->new_half ? tn_arena_strdup(arena, definition)
@@ -75,7 +75,8 @@ enum tn_code target_indexes(struct postgres *pg, const struct reembed_plan *plan
         arena,
         "WITH w AS (SELECT %u::oid AS oid, %d::int2 AS number) SELECT c.relname, n.nspname, i.indisvalid, m.amname,"
         " pg_get_indexdef(i.indexrelid), i.indexprs IS NOT NULL AND NOT w.number = ANY (i.indkey::int2[]),"
-        " coalesce(pg_get_expr(i.indpred, i.indrelid), ''), coalesce(s.spcname, '') FROM w, pg_index i JOIN pg_class "
+        " coalesce(pg_get_expr(i.indpred, i.indrelid), ''), coalesce(s.spcname, ''), quote_ident(n.nspname) || '.' "
+        "|| quote_ident(c.relname) FROM w, pg_index i JOIN pg_class "
         "c"
         " ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_am m ON m.oid = c.relam LEFT"
         " JOIN pg_tablespace s ON s.oid = c.reltablespace WHERE i.indrelid = w.oid AND (w.number = ANY"

@@ -57,14 +57,15 @@ enum tn_code registry_look(struct postgres *pg, const struct reembed_plan *plan,
     const struct postgres_param params[] = {postgres_text(name), postgres_text(schema)};
     TN_TRY(
         postgres_query(pg,
-                       "SELECT c.oid, n.nspname, has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid,"
+                       "SELECT c.oid, quote_ident(n.nspname) || '.' || quote_ident(c.relname), "
+                       "has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid,"
                        " 'INSERT') AND has_table_privilege(c.oid, 'UPDATE') FROM pg_class c JOIN pg_namespace n ON"
                        " n.oid = c.relnamespace WHERE c.relkind = 'r' AND c.relname = $1::text AND CASE WHEN $2::text"
                        " IS NULL THEN pg_table_is_visible(c.oid) ELSE n.nspname = $2::text END",
                        params, TN_COUNT(params), POSTGRES_TEXT, &found, err));
     registry.there = postgres_rows(found) > 0;
-    const char *in = registry.there ? postgres_value(found, 0, 1) : schema ? schema : target->schema;
-    registry.relation = postgres_quote_table(arena, in, name);
+    registry.relation = registry.there ? tn_arena_strdup(arena, postgres_value(found, 0, 1))
+                                       : postgres_quote_table(arena, schema ? schema : target->schema, name);
     if (registry.there) {
         TN_TRY(look_columns(pg, (uint32_t)postgres_value_i64(found, 0, 0), arena, &registry, err));
         if (!registry.problem && !postgres_value_bool(found, 0, 2))

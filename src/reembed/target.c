@@ -47,7 +47,9 @@ static enum tn_code look_table(struct postgres *pg, const struct reembed_plan *p
                        "SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', pg_has_role(c.relowner, 'USAGE'),"
                        " has_schema_privilege(n.oid, 'CREATE'), has_database_privilege(current_database(), 'TEMP'),"
                        " has_table_privilege(c.oid, 'SELECT'), pg_is_in_recovery() OR"
-                       " current_setting('transaction_read_only') = 'on', pg_get_userbyid(c.relowner), current_user"
+                       " current_setting('transaction_read_only') = 'on', pg_get_userbyid(c.relowner), current_user, "
+                       "quote_ident(n.nspname)"
+                       " || '.' || quote_ident(c.relname)"
                        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')"
                        " AND c.relname = $1::text AND CASE WHEN $2::text IS NULL THEN pg_table_is_visible(c.oid)"
                        " ELSE n.nspname = $2::text END",
@@ -60,7 +62,7 @@ static enum tn_code look_table(struct postgres *pg, const struct reembed_plan *p
     ret->oid = (uint32_t)postgres_value_i64(found, 0, 0);
     ret->schema = kept(arena, found, 0, 1);
     ret->name = kept(arena, found, 0, 2);
-    ret->relation = postgres_quote_table(arena, ret->schema, ret->name);
+    ret->relation = kept(arena, found, 0, 11);
     ret->partitioned = postgres_value_bool(found, 0, 3);
     ret->owner = postgres_value_bool(found, 0, 4);
     ret->may_create = postgres_value_bool(found, 0, 5);
@@ -82,7 +84,8 @@ enum {
     COLUMN_NOT_NULL,
     COLUMN_TYPE,
     COLUMN_SCHEMA,
-    COLUMN_SHOWN
+    COLUMN_SHOWN,
+    COLUMN_QUOTED
 };
 
 static enum tn_code find_column(const struct postgres_result *columns, const struct target *target, const char *flag,
@@ -128,7 +131,8 @@ static enum tn_code look_columns(struct postgres *pg, const struct reembed_plan 
     const char *sql = tn_arena_printf(
         arena,
         "SELECT a.attname, a.attnum, a.atttypid, a.atttypmod, a.attnotnull, t.typname, n.nspname,"
-        " format_type(a.atttypid, a.atttypmod) FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid JOIN"
+        " format_type(a.atttypid, a.atttypmod), quote_ident(a.attname) FROM pg_attribute a JOIN pg_type t ON t.oid = "
+        "a.atttypid JOIN"
         " pg_namespace n ON n.oid = t.typnamespace WHERE a.attrelid = %" PRIu32 " AND a.attnum > 0 AND NOT"
         " a.attisdropped ORDER BY a.attnum",
         ret->oid);
@@ -136,9 +140,9 @@ static enum tn_code look_columns(struct postgres *pg, const struct reembed_plan 
     TN_TRY(find_column(columns, ret, "id-column", plan->id_column, arena, &id, err));
     TN_TRY(find_column(columns, ret, "text-column", plan->text_column, arena, &text, err));
     TN_TRY(find_column(columns, ret, "vector-column", plan->vector_column, arena, &vector, err));
-    ret->id = postgres_quote_name(arena, plan->id_column);
-    ret->text = postgres_quote_name(arena, plan->text_column);
-    ret->vector = postgres_quote_name(arena, plan->vector_column);
+    ret->id = kept(arena, columns, id, COLUMN_QUOTED);
+    ret->text = kept(arena, columns, text, COLUMN_QUOTED);
+    ret->vector = kept(arena, columns, vector, COLUMN_QUOTED);
     ret->id_oid = (uint32_t)postgres_value_i64(columns, id, COLUMN_OID);
     ret->id_type = kept(arena, columns, id, COLUMN_SHOWN);
     ret->id_not_null = postgres_value_bool(columns, id, COLUMN_NOT_NULL);

@@ -20,6 +20,7 @@ ELSEWHERE = {
     r"documents\..*": "tests/system/test_documents.py",
     r"index\..*": "tests/system/test_search_restart.py",
     r"outcome\..*": "src/outcome/record_test.c and its neighbours",
+    r"reembed\..*": "tests/system/test_reembed_crash.py",
 }
 
 
