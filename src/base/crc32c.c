@@ -113,3 +113,27 @@ uint32_t tn_crc32c(uint32_t crc, const void *bytes, size_t count)
     }
     return run(crc, bytes, count);
 }
+
+/* Checksums are polynomials over GF(2), the highest bit the constant term: the
+ * product of two, reduced by the checksum's own. */
+static uint32_t multiply(uint32_t a, uint32_t b)
+{
+    uint32_t product = 0;
+    for (int bit = 31; bit >= 0; bit--) {
+        if (a >> bit & 1)
+            product ^= b;
+        b = b >> 1 ^ (b & 1 ? POLYNOMIAL : 0);
+    }
+    return product;
+}
+
+uint32_t tn_crc32c_join(uint32_t first, uint32_t second, uint64_t length)
+{
+    uint32_t square = UINT32_C(1) << 23; /* x^8: a byte more behind the first text */
+    for (; length; length >>= 1) {
+        if (length & 1)
+            first = multiply(square, first);
+        square = multiply(square, square);
+    }
+    return first ^ second;
+}

@@ -19,6 +19,9 @@ void tn_hash_final_hex(struct tn_hash *hash, char ret_hex[TN_HASH_HEX]);
 /* CRC-32C (Castagnoli), hardware where the CPU has it. Start with 0 and feed
  * the result back in to continue. */
 uint32_t tn_crc32c(uint32_t crc, const void *bytes, size_t count);
+/* The checksum of two texts in a row from those of each (both begun with 0),
+ * without looking at their bytes: `length` is the second one's. */
+uint32_t tn_crc32c_join(uint32_t first, uint32_t second, uint64_t length);
 
 /* 64-bit non-cryptographic hash for tables in memory; seeded per process
  * where outside input decides the keys. */

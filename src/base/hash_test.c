@@ -61,6 +61,19 @@ static void crc32c(void **state)
     assert_int_equal(tn_crc32c(0, block, 32), 0x46DD794E);
 }
 
+static void crc32c_of_joined_texts(void **state)
+{
+    unsigned char bytes[3000];
+    (void)state;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (unsigned char)(i * 131 ^ i >> 3);
+    for (size_t split = 0; split <= sizeof bytes; split += 7) {
+        size_t rest = sizeof bytes - split;
+        uint32_t joined = tn_crc32c_join(tn_crc32c(0, bytes, split), tn_crc32c(0, bytes + split, rest), rest);
+        assert_int_equal(joined, tn_crc32c(0, bytes, sizeof bytes));
+    }
+}
+
 static void crc32c_versions_agree(void **state)
 {
     (void)state;
@@ -113,8 +126,11 @@ static void table_hash(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(blake2b),    cmocka_unit_test(blake2b_in_pieces),
-        cmocka_unit_test(crc32c),     cmocka_unit_test(crc32c_versions_agree),
+        cmocka_unit_test(blake2b),
+        cmocka_unit_test(blake2b_in_pieces),
+        cmocka_unit_test(crc32c),
+        cmocka_unit_test(crc32c_of_joined_texts),
+        cmocka_unit_test(crc32c_versions_agree),
         cmocka_unit_test(table_hash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

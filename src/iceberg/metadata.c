@@ -2,6 +2,54 @@
 #include "base/str.h"
 #include "iceberg/metadata_internal.h"
 
+#include <pthread.h>
+
+#define SPARE_ROOMS 2
+#define ROOM_LEAST  ((size_t)128 << 10)
+#define ROOM_MOST   ((size_t)4 << 20)
+
+static pthread_mutex_t spare_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct tn_buf spare_rooms[SPARE_ROOMS]; /* guarded by spare_lock; empty */
+
+void metadata_take_room(struct tn_buf *json, size_t bytes)
+{
+    size_t step = (size_t)256 << 10;
+    if (bytes < ROOM_LEAST) {
+        (void)tn_buf_reserve(json, bytes);
+        return;
+    }
+    (void)pthread_mutex_lock(&spare_lock);
+    for (size_t i = 0; i < SPARE_ROOMS && !json->data; i++)
+        if (spare_rooms[i].cap > bytes) {
+            *json = spare_rooms[i];
+            spare_rooms[i] = (struct tn_buf){0};
+        }
+    (void)pthread_mutex_unlock(&spare_lock);
+    if (!json->data) /* in steps, so that the next versions fit too */
+        (void)tn_buf_reserve(json, (bytes + step) / step * step);
+}
+
+void metadata_leave_room(struct tn_buf *json)
+{
+    struct tn_buf gone = *json;
+    *json = (struct tn_buf){0};
+    if (gone.cap >= ROOM_LEAST && gone.cap <= ROOM_MOST) {
+        gone.len = 0;
+        (void)pthread_mutex_lock(&spare_lock);
+        size_t least = 0;
+        for (size_t i = 1; i < SPARE_ROOMS; i++)
+            if (spare_rooms[i].cap < spare_rooms[least].cap)
+                least = i;
+        struct tn_buf other = spare_rooms[least];
+        if (gone.cap >= other.cap) {
+            spare_rooms[least] = gone;
+            gone = other;
+        }
+        (void)pthread_mutex_unlock(&spare_lock);
+    }
+    tn_buf_release(&gone);
+}
+
 struct iceberg_metadata *iceberg_metadata_ref(const struct iceberg_metadata *metadata)
 {
     struct metadata *inner = metadata_of(metadata);
@@ -24,7 +72,7 @@ void iceberg_metadata_unref(struct iceberg_metadata *metadata)
         metadata_schema_unref(inner->schemas[i]);
     free(inner->snapshots);
     free(inner->schemas);
-    tn_buf_release(&inner->json);
+    metadata_leave_room(&inner->json);
     tn_arena_free(inner->arena);
     iceberg_metadata_unref(inner->origin);
     free(inner);

@@ -55,6 +55,10 @@ struct metadata {
     struct tn_arena *arena;
     struct iceberg_metadata *origin; /* whose arena holds what is shared; or NULL */
     struct tn_buf json;
+    /* Of a version that metadata_next made: the checksum of `json`, and of the
+     * texts of its snapshots in a row, which the next version's begin with. */
+    uint32_t crc32c, snapshots_crc32c;
+    size_t snapshots_length; /* 0: neither is known */
     /* How the base became this one, when metadata_next made it. */
     struct metadata_part *patch;
     size_t patch_count, patch_bytes;
@@ -84,6 +88,11 @@ void held_add_version(const struct store *store, struct iceberg_metadata *versio
 void held_drop_version(struct metadata *inner);
 /* References to all versions of the table; free() the list. */
 struct iceberg_metadata **held_list_versions(const struct store *store, const char *uuid, size_t *ret_count);
+
+/* Room for a version's JSON. A megabyte that was just let go is taken again:
+ * fresh memory costs more than the copy that goes into it. */
+void metadata_take_room(struct tn_buf *json, size_t bytes);
+void metadata_leave_room(struct tn_buf *json);
 
 void metadata_snapshot_unref(struct metadata_snapshot *snapshot);
 struct metadata_schema *metadata_schema_new(const struct doc_node *node, const char *what, enum tn_code *ret_code,

@@ -11,6 +11,7 @@
  * and takes the general way; so does every other sort of change. Both ways
  * give the same bytes, which a test compares over random histories.
  */
+#include "base/hash.h"
 #include "base/str.h"
 #include "iceberg/metadata_internal.h"
 
@@ -178,14 +179,28 @@ static void next_note_text(struct next_build *build, size_t start)
         .text = tn_arena_strndup(next->arena, next->json.data + start, length), .length = length};
 }
 
+/* The list of snapshots begins at `list`, `old` bytes of it are the base's. They
+ * are nearly all of the document, and their checksum is known from the base. */
+static void next_sum(struct next_build *build, size_t list, size_t old)
+{
+    struct metadata *next = build->next;
+    const struct metadata *base = build->base;
+    const char *json = next->json.data;
+    bool known = base->snapshots_length == old;
+    uint32_t sum = known ? base->snapshots_crc32c : tn_crc32c(0, json + list, old);
+    size_t length = old + 1 + next->shown.current->json_length;
+    next->snapshots_crc32c = tn_crc32c(sum, json + list + old, length - old);
+    next->snapshots_length = length;
+    sum = tn_crc32c_join(tn_crc32c(0, json, list), next->snapshots_crc32c, length);
+    next->crc32c = tn_crc32c(sum, json + list + length, next->json.len - list - length);
+}
+
 static void next_write_json(struct next_build *build, const struct iceberg_snapshot *snapshot, size_t dropped)
 {
     const struct next_places *at = &build->at;
     const struct iceberg_metadata *shown = &build->next->shown;
     struct tn_buf *out = &build->next->json;
-    /* In steps: a block of the size just freed costs no fresh pages. */
-    size_t step = (size_t)256 << 10;
-    (void)tn_buf_reserve(out, (build->base->json.len + snapshot->json_length + 4096 + step) / step * step);
+    metadata_take_room(out, build->base->json.len + snapshot->json_length + 4096);
     next_copy(build, 0, at->counters);
     size_t start = out->len;
     next_write_counters(shown, out);
@@ -194,6 +209,7 @@ static void next_write_json(struct next_build *build, const struct iceberg_snaps
     start = out->len;
     tn_buf_append(out, build->refs.data, build->refs.len);
     next_note_text(build, start);
+    size_t list = out->len;
     next_copy(build, at->snapshots, at->snapshots_end);
     start = out->len;
     tn_buf_putc(out, ',');
@@ -217,6 +233,7 @@ static void next_write_json(struct next_build *build, const struct iceberg_snaps
     next_write_file(&shown->metadata_log[shown->metadata_log_count - 1], out);
     next_note_text(build, start);
     next_copy(build, at->files_end, build->base->json.len);
+    next_sum(build, list, at->snapshots_end - at->snapshots);
 }
 
 /* A version that shows all that the base shows. What lives in the base's arena

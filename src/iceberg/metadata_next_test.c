@@ -1,5 +1,6 @@
 /* The common commit's short way against the general one, byte by byte; and
  * metadata files that a power failure took. */
+#include "base/hash.h"
 #include "iceberg/table_internal.h"
 #include "iceberg/test_support.h"
 
@@ -172,6 +173,7 @@ static void common_commit(struct history *history, int64_t version, const char *
     history->fast++;
     assert_same(fast, general);
     const struct metadata *inner = metadata_of(fast);
+    assert_int_equal(inner->crc32c, tn_crc32c(0, inner->json.data, inner->json.len));
     TN_AUTO_BUF patched = {0};
     assert_true(inner->patch_count <= METADATA_PATCH_PARTS);
     assert_ok(table_patch(&metadata_of(history->now)->json, inner->patch, inner->patch_count, &patched, &test_err));

@@ -204,7 +204,7 @@ struct table_pointer table_pointer_for(struct tn_arena *arena, const struct iceb
         .metadata = tn_arena_strdup(arena, below ? metadata->key + prefix + 1 : metadata->uri),
         .attempt = tn_arena_strdup(arena, tn_uuid4(uuid)),
         .length = (int64_t)length,
-        .crc32c = tn_crc32c(0, json, length),
+        .crc32c = inner->snapshots_length ? inner->crc32c : tn_crc32c(0, json, length),
         .checkpoint = patched ? inner->checkpoint : 0,
         .patch = patched ? inner->patch : NULL,
         .patch_count = patched ? inner->patch_count : 0,

@@ -425,7 +425,6 @@ static void tx_prune(struct iceberg_tx *tx)
 {
     const char *wanted = iceberg_metadata_property(tx->next, METADATA_DELETE_PROPERTY);
     const struct iceberg_metadata *base = tx->base, *next = tx->next;
-    enum tn_code ignored;
     if (!wanted || !tn_streq(wanted, "true"))
         return;
     size_t total = base->metadata_log_count + (base->uri != NULL), dropped = total - next->metadata_log_count;
@@ -433,8 +432,7 @@ static void tx_prune(struct iceberg_tx *tx)
         const char *key = NULL;
         if (iceberg_resolve(tx->attempt, &tx->table, base, base->metadata_log[i].file, &key, NULL) != TN_OK)
             continue;
-        ignored = store_delete(tx->table.store, key, NULL);
-        (void)ignored;
+        store_delete_soon(tx->table.store, key);
     }
     int64_t old = next->version - (int64_t)next->metadata_log_count - 1;
     if (dropped && old > 0)

@@ -84,6 +84,36 @@ static void soft_objects_cost_no_fsync(void **state)
     assert_int_equal(staged_count(f), 0);
 }
 
+/* With threads and without: the objects are there, or went with their batch. */
+static void soft_objects_are_written_with_the_others(void **state)
+{
+    struct fixture *f = *state;
+    TN_AUTO_FREE char *big = tn_malloc(300000);
+    memset(big, 'b', 300000);
+    for (size_t threads = 0; threads < 8; threads += 4) {
+        store_sync_threads(f->store, threads);
+        for (int i = 0; i < 20; i++) {
+            const char *key = tn_arena_printf(f->arena, "s/m/%zu-%d", threads, i);
+            TN_CLEANUP(store_batch_free_p) struct store_batch *batch = store_batch_new(f->store);
+            assert_ok(store_batch_put_soft(batch, key, "older", 5, &test_err));
+            assert_ok(store_batch_put_soft(batch, key, big, 300000, &test_err));
+            assert_ok(store_batch_put(batch, tn_arena_printf(f->arena, "s/d/%zu-%d", threads, i), "x", 1, &test_err));
+            const char *pointer = tn_arena_printf(f->arena, "s/c/%zu-%d", threads, i);
+            assert_ok(store_batch_commit(batch, pointer, "pointer", 7, &test_err));
+            TN_AUTO_BUF read = {0};
+            assert_ok(store_get(f->store, key, 1 << 20, &read, &test_err));
+            assert_int_equal(read.len, 300000);
+            assert_memory_equal(read.data, big, read.len);
+            store_delete_soon(f->store, key);
+        }
+    }
+    store_sync_threads(f->store, 0); /* waits for the deletes */
+    for (int i = 0; i < 20; i++)
+        assert_absent(f, tn_arena_printf(f->arena, "s/m/4-%d", i));
+    assert_absent(f, "s/m/0-0");
+    assert_int_equal(staged_count(f), 0);
+}
+
 static void lost_commit_leaves_batch_usable(void **state)
 {
     struct fixture *f = *state;
@@ -246,6 +276,7 @@ int main(void)
         STORE_TEST(freed_unflushed),
         STORE_TEST(commit_counts_fsyncs),
         STORE_TEST(soft_objects_cost_no_fsync),
+        STORE_TEST(soft_objects_are_written_with_the_others),
         STORE_TEST(lost_commit_leaves_batch_usable),
         STORE_TEST(many_objects),
         STORE_TEST(injected_failures),

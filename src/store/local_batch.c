@@ -24,7 +24,9 @@ struct item {
     char *path;   /* what will be renamed to the key; NULL once it was */
     char *source; /* a file on another file system, removed in the end */
     int fd;       /* of path, or -1 */
-    bool soft;    /* no fsync */
+    bool soft;    /* no fsync: `bytes` are written while the others wait for theirs */
+    const void *bytes;
+    size_t byte_count;
     bool durable; /* its bytes; not yet its name */
 };
 
@@ -105,13 +107,18 @@ static void add_item(struct local_batch *batch, const char *key, char *path, cha
     batch->items[batch->count++] = (struct item){.key = tn_strdup(key), .path = path, .source = source, .fd = fd};
 }
 
-/* Its write-out is not started: what is replaced or deleted soon need never
- * reach the disk. */
-static void add_soft(struct local_batch *batch, const char *key, char *path, int fd)
+/* The bytes are borrowed. */
+static void add_soft(struct local_batch *batch, const char *key, const void *bytes, size_t count)
 {
-    (void)close(fd);
-    TN_GROW(batch->items, batch->count, batch->capacity);
-    batch->items[batch->count++] = (struct item){.key = tn_strdup(key), .path = path, .fd = -1, .soft = true};
+    size_t at = 0;
+    while (at < batch->count && !(batch->items[at].soft && tn_streq(batch->items[at].key, key)))
+        at++;
+    if (at == batch->count) {
+        TN_GROW(batch->items, batch->count, batch->capacity);
+        batch->items[batch->count++] = (struct item){.key = tn_strdup(key), .fd = -1, .soft = true};
+    }
+    batch->items[at].bytes = bytes;
+    batch->items[at].byte_count = count;
 }
 
 static int open_new(struct local_store *local, const char *path, struct tn_error *err)
@@ -164,11 +171,12 @@ enum tn_code local_batch_put(struct store_batch *base, const char *key, const vo
 {
     char *path = NULL;
     int fd = -1;
+    if (base->soft) {
+        add_soft(batch_of(base), key, bytes, count);
+        return TN_OK;
+    }
     TN_TRY(write_staged(local_of(base->store), key, bytes, count, &path, &fd, err));
-    if (base->soft)
-        add_soft(batch_of(base), key, path, fd);
-    else
-        add_item(batch_of(base), key, path, NULL, fd);
+    add_item(batch_of(base), key, path, NULL, fd);
     return TN_OK;
 }
 
@@ -321,6 +329,28 @@ static enum tn_code rename_item(struct local_store *local, struct item *item, st
     return TN_OK;
 }
 
+/* Its write-out is not started: what is replaced or deleted soon need never
+ * reach the disk. It gets its name whole, as every object does, and goes again
+ * when the batch fails. */
+static enum tn_code write_soft(struct local_store *local, void *context, struct tn_error *err)
+{
+    struct item *item = context;
+    struct item staged = {.key = item->key, .fd = -1};
+    TN_AUTO_FREE char *target = local_path_of(local, item->key);
+    int failure = 0;
+    TN_TRY(write_staged(local, item->key, item->bytes, item->byte_count, &staged.path, &staged.fd, err));
+    (void)close(staged.fd);
+    enum tn_code code = name_item(local, &staged, NAME_REPLACE, target, &failure, err);
+    if (code == TN_OK && failure)
+        code = fail_rename(&staged, failure, target, err);
+    if (code == TN_OK)
+        item->path = TN_TAKE(target);
+    else
+        (void)unlink(staged.path);
+    free(staged.path);
+    return code;
+}
+
 /* ---- making durable ---------------------------------------------------------- */
 
 /* What is to be fsynced. Paths and keys are the arena's, or outlive it. */
@@ -338,8 +368,13 @@ static void sync_object(struct local_store *local, struct syncing *syncing, cons
     syncing->syncs[syncing->count++] = (struct local_sync){.path = path, .key = item->key, .fd = item->fd};
 }
 
-static void sync_objects(struct local_store *local, struct syncing *syncing, const struct local_batch *batch)
+/* Whoever brings the round begins at its front, with what is no wait. */
+static void sync_objects(struct local_store *local, struct syncing *syncing, struct local_batch *batch)
 {
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->items[i].soft)
+            syncing->syncs[syncing->count++] =
+                (struct local_sync){.key = batch->items[i].key, .instead = write_soft, .context = &batch->items[i]};
     for (size_t i = 0; i < batch->count; i++)
         if (!batch->items[i].soft && !batch->items[i].durable)
             sync_object(local, syncing, &batch->items[i]);
@@ -407,7 +442,8 @@ static enum tn_code link_pointer(struct local_store *local, const struct item *p
 static enum tn_code rename_items(struct local_store *local, struct local_batch *batch, struct tn_error *err)
 {
     for (size_t i = 0; i < batch->count; i++)
-        TN_TRY(rename_item(local, &batch->items[i], err));
+        if (!batch->items[i].soft)
+            TN_TRY(rename_item(local, &batch->items[i], err));
     return TN_OK;
 }
 
@@ -421,8 +457,7 @@ static enum tn_code rename_early(struct local_store *local, struct item *item, s
     TN_TRY(name_item(local, item, NAME_NEW, target, &failure, err));
     if (failure == EEXIST || failure == EINVAL || failure == ENOSYS) {
         struct local_sync sync = {.path = item->path, .key = item->key, .fd = item->fd};
-        if (!item->soft)
-            TN_TRY(local_sync_all(local, &sync, 1, err));
+        TN_TRY(local_sync_all(local, &sync, 1, err));
         item->durable = true;
         TN_TRY(name_item(local, item, NAME_REPLACE, target, &failure, err));
         if (failure == 0) {
@@ -446,7 +481,8 @@ static enum tn_code make_durable(struct local_store *local, struct local_batch *
     if (batch->base.hint)
         return rename_items(local, batch, err);
     for (size_t i = 0; pointer && i < batch->count; i++)
-        TN_TRY(rename_early(local, &batch->items[i], err));
+        if (!batch->items[i].soft)
+            TN_TRY(rename_early(local, &batch->items[i], err));
     sync_objects(local, syncing, batch);
     if (pointer) {
         sync_object(local, syncing, pointer);

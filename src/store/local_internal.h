@@ -53,12 +53,16 @@ void local_forget_folders(struct local_store *local);
 /* Removes the folders above `key` that are empty. */
 void local_prune_folders(struct local_store *local, const char *key);
 
-/* local_sync.c: a file or a folder that must be durable. */
+/* local_sync.c: a file or a folder that must be durable, or what is done
+ * while the others wait for the disk. */
 #define LOCAL_SYNCERS_MAX 16
 struct local_sync {
     const char *path, *key;
     int fd; /* or -1 */
     bool folder;
+    enum tn_code (*instead)(struct local_store *local, void *context,
+                            struct tn_error *err); /* of an fsync; or NULL */
+    void *context;
     enum tn_code code;
     struct tn_error error;
 };
@@ -66,6 +70,9 @@ struct local_sync {
 enum tn_code local_sync_all(struct local_store *local, struct local_sync *syncs, size_t count,
                             struct tn_error *err) TN_CHECKED;
 void local_sync_threads(struct store *store, size_t threads);
+/* store_delete_soon: by one of the threads, when none of them has a round. */
+void local_remove_soon(struct store *store, const char *key);
+enum tn_code local_remove(struct store *store, const char *key, struct tn_error *err) TN_CHECKED;
 void local_syncers_free(struct local_store *local);
 
 enum tn_code local_list(struct store *store, const char *prefix, store_list_fn *callback, void *context,

@@ -6,6 +6,7 @@
  * Without threads (the default) a round is done in its order.
  */
 #include "base/fs.h"
+#include "base/log.h"
 #include "store/local_internal.h"
 
 #include <errno.h>
@@ -19,11 +20,20 @@ struct round {
     struct round *next;
 };
 
+/* An object that goes when there is time. */
+struct removal {
+    char *key;
+    struct removal *next;
+};
+#define REMOVALS_MAX 256 /* beyond it whoever brings one does it */
+
 struct local_syncers {
     struct local_store *local;
     pthread_mutex_t mutex;
     pthread_cond_t wanted, finished;
     struct round *first; /* with something to take */
+    struct removal *removals;
+    size_t removal_count;
     bool closing;
     size_t count;
     pthread_t threads[LOCAL_SYNCERS_MAX];
@@ -47,8 +57,11 @@ static enum tn_code sync_file(struct local_store *local, const struct local_sync
 
 static void do_one(struct local_store *local, struct local_sync *sync)
 {
-    sync->code = sync->folder ? local_fsync_folder(local, sync->path, sync->key, &sync->error)
-                              : sync_file(local, sync, &sync->error);
+    if (sync->instead)
+        sync->code = sync->instead(local, sync->context, &sync->error);
+    else
+        sync->code = sync->folder ? local_fsync_folder(local, sync->path, sync->key, &sync->error)
+                                  : sync_file(local, sync, &sync->error);
 }
 
 /* With the mutex held, which it gives up meanwhile. */
@@ -68,6 +81,26 @@ static void do_next(struct local_syncers *syncers, struct round *round)
         pthread_cond_broadcast(&syncers->finished);
 }
 
+static void remove_one(struct local_store *local, const char *key)
+{
+    struct tn_error err = {0};
+    if (local_remove(&local->base, key, &err) != TN_OK)
+        TN_LOG(TN_LOG_DEBUG, "an object that was to go stays for clean-up", TN_FS("error", err.detail));
+}
+
+/* With the mutex held, which it gives up meanwhile. */
+static void remove_next(struct local_syncers *syncers)
+{
+    struct removal *removal = syncers->removals;
+    syncers->removals = removal->next;
+    syncers->removal_count--;
+    pthread_mutex_unlock(&syncers->mutex);
+    remove_one(syncers->local, removal->key);
+    free(removal->key);
+    free(removal);
+    pthread_mutex_lock(&syncers->mutex);
+}
+
 static void *work(void *argument)
 {
     struct local_syncers *syncers = argument;
@@ -75,6 +108,8 @@ static void *work(void *argument)
     while (!syncers->closing) {
         if (syncers->first)
             do_next(syncers, syncers->first);
+        else if (syncers->removals)
+            remove_next(syncers);
         else
             pthread_cond_wait(&syncers->wanted, &syncers->mutex);
     }
@@ -117,11 +152,45 @@ void local_syncers_free(struct local_store *local)
     pthread_mutex_unlock(&syncers->mutex);
     for (size_t i = 0; i < syncers->count; i++)
         (void)pthread_join(syncers->threads[i], NULL);
+    pthread_mutex_lock(&syncers->mutex);
+    while (syncers->removals)
+        remove_next(syncers);
+    pthread_mutex_unlock(&syncers->mutex);
     (void)pthread_cond_destroy(&syncers->wanted);
     (void)pthread_cond_destroy(&syncers->finished);
     (void)pthread_mutex_destroy(&syncers->mutex);
     free(syncers);
     local->syncers = NULL;
+}
+
+/* ---- removals ---------------------------------------------------------------- */
+
+void local_remove_soon(struct store *store, const char *key)
+{
+    struct local_store *local = local_of(store);
+    struct local_syncers *syncers = local->syncers;
+    struct removal *removal = syncers ? tn_calloc(1, sizeof *removal) : NULL;
+    bool taken = false;
+    if (removal) {
+        removal->key = tn_strdup(key);
+        pthread_mutex_lock(&syncers->mutex);
+        taken = syncers->count > 0 && syncers->removal_count < REMOVALS_MAX;
+        if (taken) {
+            struct removal **end = &syncers->removals; /* in the order of their arrival */
+            while (*end)
+                end = &(*end)->next;
+            *end = removal;
+            syncers->removal_count++;
+            pthread_cond_signal(&syncers->wanted);
+        }
+        pthread_mutex_unlock(&syncers->mutex);
+    }
+    if (taken)
+        return;
+    remove_one(local, key);
+    if (removal)
+        free(removal->key);
+    free(removal);
 }
 
 /* ---- a round ----------------------------------------------------------------- */

@@ -200,6 +200,14 @@ enum tn_code store_delete(struct store *store, const char *key, struct tn_error 
     return store->ops->remove(store, key, err);
 }
 
+void store_delete_soon(struct store *store, const char *key)
+{
+    if (store_check_key(key, NULL) != TN_OK)
+        return;
+    STORE_COUNT(store, deletes, 1);
+    store->ops->remove_soon(store, key);
+}
+
 enum tn_code store_sync_folder(struct store *store, const char *key, struct tn_error *err)
 {
     TN_TRY(store_check_key(key, err));

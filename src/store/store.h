@@ -150,6 +150,11 @@ enum tn_code store_list_folders(struct store *store, const char *key, store_fold
  * itself: after a power failure the object may be back. */
 enum tn_code store_delete(struct store *store, const char *key, struct tn_error *err) TN_CHECKED;
 
+/* Deletes the object soon: whoever calls does not wait. What was not done when
+ * the process dies stays; for what clean-up would find as well. Done at once by
+ * a store without threads. */
+void store_delete_soon(struct store *store, const char *key);
+
 /* Makes the names in the folder `key` durable, also those that a process which
  * died left behind: what was read there survives a power failure from now on.
  * A missing folder is fine. For whoever is about to delete what only an older
@@ -167,7 +172,9 @@ enum tn_code store_batch_put(struct store_batch *batch, const char *key, const v
 /* As store_batch_put, and visible with the batch to every reader, but without
  * an fsync: after a power failure the object may be missing, empty or torn,
  * however much of the batch is there. For bytes that can be checked and made
- * again from what is durable. A store may make it durable all the same. */
+ * again from what is durable. A store may make it durable all the same. The
+ * bytes must stay until the batch was flushed, committed or freed: they are
+ * written while the rest of it waits for the disk. */
 enum tn_code store_batch_put_soft(struct store_batch *batch, const char *key, const void *bytes, size_t count,
                                   struct tn_error *err) TN_CHECKED;
 /* Takes ownership of the file: a batch that is freed unflushed removes it. On

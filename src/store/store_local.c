@@ -206,7 +206,7 @@ static enum tn_code local_local_path(struct store *store, struct tn_arena *arena
     return TN_OK;
 }
 
-static enum tn_code local_remove(struct store *store, const char *key, struct tn_error *err)
+enum tn_code local_remove(struct store *store, const char *key, struct tn_error *err)
 {
     struct local_store *local = local_of(store);
     TN_AUTO_FREE char *path = local_path_of(local, key);
@@ -288,6 +288,7 @@ static const struct store_ops local_ops = {
     .list = local_list,
     .list_folders = local_list_folders,
     .remove = local_remove,
+    .remove_soon = local_remove_soon,
     .sync_folder = local_sync_folder,
     .clean_staging = local_clean_staging,
     .batch_new = local_batch_new,
