@@ -1,6 +1,6 @@
 # Thin verbs over CMake presets and the tools. "make help" lists them.
 .DEFAULT_GOAL := help
-.PHONY: help build run test faults soak conformance bench bench-writes bench-vector asan tsan fuzz test-arm64 \
+.PHONY: help build run test faults soak conformance bench bench-writes bench-vector bench-search bench-quality asan tsan fuzz test-arm64 \
         format format-check tidy install clean setup-build engine model
 
 PREFIX ?= /usr/local
@@ -68,6 +68,15 @@ bench-writes: build ## what writing costs, LanceDB and PyIceberg in the same run
 bench-vector: build ## the vector engine against its peers
 	@tools/setup.sh bench
 	@bench/vector/run.sh $(BENCH)
+
+bench-search: build ## 100,000 résumés embedded and searched over HTTP (BENCH="--quick --keep --only hybrid")
+	@tools/setup.sh bench
+	@tools/venv.sh bench
+	@build/venv-bench/bin/python bench/search/bench.py $(BENCH)
+
+bench-quality: build ## how good the answers are: words, meaning, both, by cross-validation
+	@tools/setup.sh test && tools/venv.sh system >/dev/null
+	@TARN_BINARY=$(RELEASE)/tarn build/venv-system/bin/python bench/search/quality.py $(BENCH)
 
 asan: engine ## unit tests and corpora under AddressSanitizer and UBSan
 	@$(CONFIGURE) asan && $(NINJA) -C build/asan
