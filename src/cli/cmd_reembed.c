@@ -186,20 +186,20 @@ static enum tn_code print_preview(struct cli *cli, const struct reembed_preview 
 
 static void warn(struct cli *cli, const struct reembed_plan *plan, const struct reembed_preview *preview, bool waits)
 {
-    const char *abort = waits ? "Press Ctrl-C within 5 seconds\nWARN: to abort.\n" : "\n";
+    const char *abort = waits ? " Press Ctrl-C within 5 seconds\nWARN: to abort.\n" : "\n";
     if (cli->quiet)
         return;
     if (plan->mode == REEMBED_IN_PLACE)
         (void)fprintf(stderr,
                       "WARN: tarn reembed is starting. Search results will be\n"
                       "WARN: incorrect until this run completes. Stop whatever searches\n"
-                      "WARN: %s now: it will hold vectors of two models. %s",
+                      "WARN: %s now: it will hold vectors of two models.%s",
                       preview->table, abort);
     else
         (void)fprintf(stderr,
                       "WARN: tarn reembed is starting. Searches in %s go on in the\n"
                       "WARN: old vectors; they wait while it switches%s,\n"
-                      "WARN: and must use the new model from then on. %s",
+                      "WARN: and must use the new model from then on.%s",
                       preview->table, plan->concurrent_index ? "" : " and the index is built", abort);
 }
 
