@@ -25,7 +25,8 @@ static const char *state_text(struct tn_arena *arena, const struct moment_state 
 
 static enum tn_code check_arguments(const struct engine_table_ref *ref, struct tn_error *err)
 {
-    if (ref->argument_count >= 2 && ref->argument_count <= 3 && ref->arguments[0].kind == ENGINE_LITERAL_TEXT)
+    if (ref->argument_count >= 2 && ref->argument_count <= 3 && ref->arguments[0].kind == ENGINE_LITERAL_TEXT &&
+        !ref->arguments[ref->argument_count - 1].name)
         return TN_OK;
     tn_fail(err, TN_ESQL, "changes() wants a dataset in quotes and one or two moments");
     tn_error_hint(err,

@@ -109,6 +109,7 @@ enum engine_literal {
 struct engine_value {
     enum engine_literal kind;
     const char *text;
+    const char *name; /* of a call's argument: k in `k := 10`; NULL: it has none */
 };
 struct engine_predicate {
     const char *column;
@@ -127,7 +128,7 @@ struct engine_table_ref {
     const struct engine_predicate *predicates; /* all of them hold */
     size_t predicate_count;
     /* Of a call, changes('people', 12, 17): `name` is the function's, these are
-     * its constants. NULL for a table. */
+     * its constants, those with names behind those without. NULL for a table. */
     const struct engine_value *arguments;
     size_t argument_count;
 };

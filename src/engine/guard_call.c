@@ -5,7 +5,7 @@
  */
 #include "engine/engine_internal.h"
 
-#define ARGUMENTS_MAX 4
+#define ARGUMENTS_MAX 8
 
 static const char *const names[] = {"changes", "vector_search", "keyword_search", "hybrid_search"};
 
@@ -30,7 +30,8 @@ static char *key_of(struct tn_arena *arena, const char *name, const struct engin
     for (const char *c = name; *c; c++)
         tn_buf_putc(&key, tn_ascii_lower(*c));
     for (size_t i = 0; i < count; i++)
-        tn_buf_printf(&key, "%c%s", i ? ',' : '(', values[i].text);
+        tn_buf_printf(&key, "%c%s%s%s", i ? ',' : '(', values[i].name ? values[i].name : "",
+                      values[i].name ? ":=" : "", values[i].text);
     tn_buf_putc(&key, ')');
     return tn_arena_strdup(arena, key.data);
 }
@@ -50,10 +51,12 @@ bool guard_call_read(const json_t *table, const char *sql, size_t length, struct
     for (size_t i = 0; i < count; i++) {
         const char *text;
         const json_t *argument = json_array_get(arguments, i);
-        if (*text_of(argument, "name") ||
+        const char *named = text_of(argument, "name");
+        if ((!*named && i > 0 && values[i - 1].name) ||
             !guard_constant(json_object_get(argument, "expression"), &values[i].kind, &text))
             return false;
         values[i].text = tn_arena_strdup(arena, text);
+        values[i].name = *named ? tn_arena_strdup(arena, named) : NULL;
     }
     ret->location = (size_t)json_number_value(location);
     ret->name_span = guard_text_call(sql, length, ret->location, name);

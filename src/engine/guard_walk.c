@@ -245,8 +245,12 @@ static enum tn_code judge_call(struct walk *walk, const json_t *function, const 
 {
     struct guard_table table = {0};
     if (!guard_call_read(object, walk->sql, walk->length, walk->arena, &table)) {
-        REFUSE(walk, object, "%s() wants constants", text_at(function, "function_name"));
-        tn_error_hint(walk->err, "Write changes('dataset', from, to), each a snapshot id or a time in quotes.");
+        const char *name = text_at(function, "function_name");
+        REFUSE(walk, object, "%s() wants constants", name);
+        tn_error_hint(walk->err,
+                      tn_str_equal_nocase(name, "changes")
+                          ? "Write changes('dataset', from, to), each a snapshot id or a time in quotes."
+                          : "Write it as hybrid_search('index', 'text', k := 10, filter := 'column = 1').");
         return TN_ESQLREFUSED;
     }
     struct tn_error position = {0};

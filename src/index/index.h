@@ -277,7 +277,8 @@ void index_answer_write(const struct index_answer *answer, bool explain, struct 
 
 /* ---- in SQL ------------------------------------------------------------------------ */
 
-/* vector_search, keyword_search and hybrid_search: ('index', 'text' [, k [, 'filter']])
+/* vector_search, keyword_search and hybrid_search: ('index', 'text' [, k [, 'filter']]),
+ * with k, filter, weight, recall, fusion and per_doc by name (k := 10) as well,
  * give doc_id, chunk_no, field, score, rank, text, and the dataset's key where it
  * is one column. For struct lake's calls. */
 struct dataset_extra index_calls(struct index_service *service);

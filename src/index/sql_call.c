@@ -1,5 +1,6 @@
-/* vector_search('index', 'text' [, k [, 'filter']]) and its kin in a query: the
- * hits stand in the text as rows of values. */
+/* vector_search('index', 'text' [, k [, 'filter']]) and its kin in a query, with
+ * k, filter, weight, recall, fusion and per_doc by name too (k := 10): the hits stand in
+ * the text as rows of values. */
 #include "index/index_internal.h"
 
 #include <inttypes.h>
@@ -9,29 +10,86 @@ static const char *const names[] = {"hybrid_search", "vector_search", "keyword_s
 static enum tn_code wrong(const struct engine_table_ref *ref, struct tn_error *err)
 {
     tn_fail(err, TN_ESQL, "%s() wants an index and a text, and may have a number and a predicate", ref->name);
-    tn_error_hint(err, "Write %s('index', 'text', 10, 'city = ''Chicago''').", ref->name);
+    tn_error_hint(err,
+                  "Write %s('index', 'text', k := 10, filter := 'city = ''Chicago'''); there are also weight, "
+                  "recall, fusion and per_doc.",
+                  ref->name);
     return TN_ESQL;
+}
+
+/* Which parameter an argument is: by its name, or by its place. */
+enum parameter { INDEX, TEXT, K, FILTER, WEIGHT, RECALL, FUSION, PER_DOC, PARAMETERS };
+static const char *const parameters[PARAMETERS] = {"index",  "text",   "k",      "filter",
+                                                   "weight", "recall", "fusion", "per_doc"};
+
+static enum parameter parameter_of(const struct engine_value *argument, size_t place)
+{
+    if (!argument->name)
+        return place <= FILTER ? (enum parameter)place : PARAMETERS;
+    for (size_t i = 0; i < PARAMETERS; i++)
+        if (tn_str_equal_nocase(argument->name, parameters[i]))
+            return (enum parameter)i;
+    return PARAMETERS;
+}
+
+static enum tn_code read_share(const struct engine_table_ref *ref, enum parameter parameter, const char *text,
+                               double *ret, struct tn_error *err)
+{
+    double value;
+    if (!tn_parse_double(text, &value) || value < 0 || value > 1)
+        return tn_fail(err, TN_ESQL, "%s(): %s is a number from 0 to 1", ref->name, parameters[parameter]);
+    *ret = value;
+    return TN_OK;
+}
+
+static enum tn_code take_argument(const struct engine_table_ref *ref, const struct engine_value *argument,
+                                  enum parameter parameter, struct index_query *ret, struct tn_error *err)
+{
+    bool is_text = argument->kind == ENGINE_LITERAL_TEXT;
+    int64_t k = 0;
+    switch (parameter) {
+    case K:
+        if (!tn_parse_i64(argument->text, &k) || k < 1 || k > INDEX_K_MAX)
+            return tn_fail(err, TN_ESQL, "%s(): the number of hits is 1 to %d", ref->name, INDEX_K_MAX);
+        ret->k = (uint32_t)k;
+        return TN_OK;
+    case WEIGHT:
+        return read_share(ref, parameter, argument->text, &ret->weight, err);
+    case RECALL:
+        return read_share(ref, parameter, argument->text, &ret->recall, err);
+    case FUSION:
+        if (!is_text || !index_fusion_parse(argument->text, &ret->fusion))
+            return tn_fail(err, TN_ESQL, "%s(): fusion is 'blend' or 'rrf'", ref->name);
+        return TN_OK;
+    case PER_DOC:
+        if (!tn_parse_bool(argument->text, &ret->per_doc))
+            return tn_fail(err, TN_ESQL, "%s(): per_doc is 1 (one hit of a document at most) or 0", ref->name);
+        return TN_OK;
+    default:
+        if (!is_text || parameter == PARAMETERS)
+            return wrong(ref, err);
+        *(parameter == INDEX ? &ret->index : parameter == TEXT ? &ret->text : &ret->filter) = argument->text;
+        return TN_OK;
+    }
 }
 
 static enum tn_code read_call(const struct engine_table_ref *ref, struct index_query *ret, struct tn_error *err)
 {
-    const struct engine_value *arguments = ref->arguments;
-    int64_t k = 10;
-    if (ref->argument_count < 2 || ref->argument_count > 4 || arguments[0].kind != ENGINE_LITERAL_TEXT ||
-        arguments[1].kind != ENGINE_LITERAL_TEXT)
+    struct index_query query = {.k = 10, .weight = -1};
+    bool given[PARAMETERS + 1] = {false};
+    for (size_t i = 0; i < ref->argument_count; i++) {
+        enum parameter parameter = parameter_of(&ref->arguments[i], i);
+        if (given[parameter])
+            return wrong(ref, err);
+        given[parameter] = true;
+        TN_TRY(take_argument(ref, &ref->arguments[i], parameter, &query, err));
+    }
+    if (!query.index || !query.text)
         return wrong(ref, err);
-    if (ref->argument_count > 2 && (!tn_parse_i64(arguments[2].text, &k) || k < 1 || k > INDEX_K_MAX))
-        return tn_fail(err, TN_ESQL, "%s(): the number of hits is 1 to %d", ref->name, INDEX_K_MAX);
-    if (ref->argument_count > 3 && arguments[3].kind != ENGINE_LITERAL_TEXT)
-        return wrong(ref, err);
-    *ret = (struct index_query){.index = arguments[0].text,
-                                .text = arguments[1].text,
-                                .k = (uint32_t)k,
-                                .filter = ref->argument_count > 3 ? arguments[3].text : NULL,
-                                .weight = -1};
     for (size_t i = 0; i < TN_COUNT(names); i++)
         if (tn_str_equal_nocase(ref->name, names[i]))
-            ret->mode = (enum index_mode)i;
+            query.mode = (enum index_mode)i;
+    *ret = query;
     return TN_OK;
 }
 
