@@ -121,3 +121,5 @@ enum tn_code cli_fetch_items(struct client *client, struct tn_arena *arena, cons
                              struct tn_error *err) TN_CHECKED;
 
 #endif
+/* "a,b" as an array of names; the caller's. */
+json_t *cli_names(const char *words);

@@ -11,18 +11,6 @@ static const char *text_of(const json_t *answer, const char *key)
     return text ? text : "";
 }
 
-static json_t *datasets_of(const char *words)
-{
-    json_t *names = json_array();
-    while (words && *words) {
-        size_t length = strcspn(words, ",");
-        if (length > 0)
-            (void)json_array_append_new(names, json_stringn(words, length));
-        words += length + (words[length] == ',');
-    }
-    return names;
-}
-
 static enum tn_code request_of(const struct cli_args *args, json_t *body, struct tn_error *err)
 {
     const char *model = cli_args_text(args, "model", NULL);
@@ -30,7 +18,7 @@ static enum tn_code request_of(const struct cli_args *args, json_t *body, struct
     (void)json_object_set_new(body, "question", json_string(args->words[0]));
     if (model)
         (void)json_object_set_new(body, "model", json_string(model));
-    json_t *names = datasets_of(cli_args_text(args, "dataset", NULL));
+    json_t *names = cli_names(cli_args_text(args, "dataset", NULL));
     if (json_array_size(names) > 0)
         (void)json_object_set(body, "datasets", names);
     json_decref(names);

@@ -58,15 +58,21 @@ static enum tn_code list(struct cli *cli, struct tn_error *err)
                            "No indexes yet: tarn index create DATASET makes one.", err);
 }
 
-static void set_columns(json_t *body, const char *words)
+json_t *cli_names(const char *words)
 {
-    json_t *columns = json_array();
+    json_t *names = json_array();
     while (words && *words) {
         size_t length = strcspn(words, ",");
         if (length > 0)
-            (void)json_array_append_new(columns, json_stringn(words, length));
+            (void)json_array_append_new(names, json_stringn(words, length));
         words += length + (words[length] == ',');
     }
+    return names;
+}
+
+static void set_columns(json_t *body, const char *words)
+{
+    json_t *columns = cli_names(words);
     if (json_array_size(columns) > 0)
         (void)json_object_set(body, "text_columns", columns);
     json_decref(columns);
@@ -203,6 +209,37 @@ static enum tn_code print_hits(struct cli *cli, const json_t *answer, struct tn_
     {
         tn_buf_printf(&out, "%2zu  %.4f  ", i + 1, json_number_value(json_object_get(hit, "score")));
         const char *id = text_of(hit, "doc_id");
+/* The fields of a hit's row, one a line. */
+static void put_row(struct tn_buf *out, const json_t *row)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)row, name, value)
+    {
+        TN_AUTO_BUF text = {0};
+        tn_buf_puts(out, "      ");
+        term_put_safe(out, name, strlen(name));
+        tn_buf_puts(out, ": ");
+        if (json_is_string(value))
+            put_line(out, json_string_value(value));
+        else if (!json_is_null(value)) {
+            tn_json_dump(value, &text);
+            put_line(out, text.data);
+        }
+        tn_buf_putc(out, '\n');
+    }
+}
+
+/* Where a hit of several datasets is from. */
+static void put_origin(struct tn_buf *out, const json_t *hit)
+{
+    const char *dataset = text_of(hit, "dataset");
+    if (*dataset)
+        term_put_safe(out, dataset, strlen(dataset));
+    if (*dataset)
+        tn_buf_putc(out, ' ');
+}
+
         term_put_safe(&out, id, strlen(id));
         tn_buf_printf(&out, " #%" PRId64 "\n    ", count_of(hit, "chunk_no"));
         put_line(&out, text_of(hit, "text"));
@@ -212,10 +249,12 @@ static enum tn_code print_hits(struct cli *cli, const json_t *answer, struct tn_
         cli_note(cli, "nothing found");
     else
         TN_TRY(cli_print(cli, &out, err));
+        put_origin(&out, hit);
     if (json_is_true(json_object_get(answer, "behind")))
         cli_note(cli, "rows of the last commits are not searchable yet");
     return TN_OK;
 }
+        put_row(&out, json_object_get(hit, "row"));
 
 enum tn_code cmd_search(struct cli *cli, const struct cli_args *args, struct tn_error *err)
 {
@@ -227,16 +266,20 @@ enum tn_code cmd_search(struct cli *cli, const struct cli_args *args, struct tn_
     set_text(body, args, "mode", "mode");
     set_text(body, args, "filter", "filter");
     set_text(body, args, "fusion", "fusion");
-    if (dataset)
-        (void)json_object_set_new(body, "datasets", json_pack("[s]", dataset));
+    json_t *names = cli_names(dataset);
+    if (json_array_size(names) > 0)
+        (void)json_object_set(body, "datasets", names);
+    json_decref(names);
     TN_TRY(set_count(body, args, "count", "k", 1000, err));
     const char *const flags[][2] = {{"per-doc", "per_doc"}, {"rows", "rows"}, {"explain", "explain"}};
     for (size_t i = 0; i < TN_COUNT(flags); i++)
         if (cli_args_has(args, flags[i][0]))
             (void)json_object_set_new(body, flags[i][1], json_true());
     TN_TRY(cli_connect(cli, false, &client, err));
-    TN_TRY(client_json(client, "POST", "/search", body, &answer, err));
-    if (cli->json || cli_args_has(args, "explain") || cli_args_has(args, "rows"))
+    const char *model = cli_args_text(args, "model", NULL);
+    const char *path = model ? client_path(cli->arena, "/search?model=", model, NULL) : "/search";
+    TN_TRY(client_json(client, "POST", path, body, &answer, err));
+    if (cli->json || cli_args_has(args, "explain"))
         return cli_print_json(cli, answer, err);
     return print_hits(cli, answer, err);
 }

@@ -85,13 +85,14 @@ static const struct cli_option index_items[] = {
 
 static const struct cli_option search_items[] = {
     {.name = "index", .letter = 'i', .value = "NAME", .help = "search this index (default: the only one)"},
-    {.name = "dataset", .letter = 'D', .value = "NAME", .help = "search the newest index of this dataset"},
+    {.name = "dataset", .letter = 'D', .value = "NAMES", .help = "search the newest index of each dataset (a,b)"},
+    {.name = "model", .value = "NAME", .help = "search the newest index built with this model"},
     {.name = "count", .letter = 'n', .value = "N", .help = "how many hits (default 10)"},
     {.name = "mode", .letter = 'm', .value = "MODE", .help = "hybrid (default), vector or keyword"},
     {.name = "filter", .letter = 'f', .value = "SQL", .help = "only rows that meet this predicate"},
     {.name = "fusion", .value = "HOW", .help = "blend (default) or rrf"},
     {.name = "per-doc", .help = "one hit of a document at most"},
-    {.name = "rows", .help = "print the dataset's rows too, as JSON"},
+    {.name = "rows", .help = "print the dataset's rows too"},
     {.name = "explain", .help = "print how it was found, as JSON"},
 };
 

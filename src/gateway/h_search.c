@@ -184,21 +184,60 @@ enum tn_code h_vector_search(struct request *request, struct tn_error *err)
     return answer_search(request, &query, explain, err);
 }
 
-/* The index that a search means: the one it names, that of its dataset, or the
- * only one there is. */
-static enum tn_code choose_index(struct request *request, const json_t *datasets, const char **index,
-                                 struct tn_error *err)
+/* The index that a search means: that of the dataset (NULL: the only one there
+ * is), or that of the model. */
+static enum tn_code choose_index(struct request *request, const char *dataset, const char **ret, struct tn_error *err)
 {
     char *name = NULL;
-    if (*index)
-        return TN_OK;
-    if (json_array_size(datasets) > 1)
-        return tn_fail(err, TN_EREQUEST, "a search looks into one dataset; ask once for each");
-    const char *dataset = json_string_value(json_array_get(datasets, 0));
-    TN_TRY(index_of_dataset(request->gateway->indexes, dataset, &name, err));
-    *index = tn_arena_strdup(request->arena, name);
+    const char *model = http_param(&request->target, "model");
+    struct index_service *indexes = request->gateway->indexes;
+    TN_TRY(model ? index_with_model(indexes, dataset, model, &name, err)
+                 : index_of_dataset(indexes, dataset, &name, err));
+    *ret = tn_arena_strdup(request->arena, name);
     free(name);
     return TN_OK;
+}
+
+static enum tn_code take_datasets(const json_t *list, struct tn_error *err)
+{
+    size_t count = json_array_size(list);
+    if (count > INDEX_SEVERAL_MAX)
+        return tn_fail(err, TN_EREQUEST, "a search looks into %d datasets at most, not %zu", INDEX_SEVERAL_MAX,
+                       count);
+    for (size_t i = 0; i < count; i++) {
+        const char *name = json_string_value(json_array_get(list, i));
+        if (!name)
+            return tn_fail(err, TN_EREQUEST, "datasets must be names; number %zu is none", i + 1);
+        for (size_t k = 0; k < i; k++)
+            if (tn_str_equal_nocase(name, json_string_value(json_array_get(list, k))))
+                return tn_fail(err, TN_EREQUEST, "datasets has \"%.100s\" twice", name);
+    }
+    return TN_OK;
+}
+
+static enum tn_code search_several(struct request *request, const json_t *datasets, struct index_query *query,
+                                   bool explain, struct tn_error *err)
+{
+    struct index_answer *answers[INDEX_SEVERAL_MAX];
+    size_t count = json_array_size(datasets), done = 0;
+    enum tn_code code = TN_OK;
+    while (code == TN_OK && done < count) {
+        const char *dataset = json_string_value(json_array_get(datasets, done));
+        code = choose_index(request, dataset, &query->index, err);
+        if (code == TN_OK)
+            code = index_search(request->gateway->indexes, query, &answers[done], err);
+        if (code != TN_OK)
+            tn_error_context(err, "%s", dataset);
+        else
+            done++;
+    }
+    if (code == TN_OK) {
+        struct tn_json json = reply_json(request);
+        index_answers_write(answers, count, query, explain, &json);
+    }
+    while (done > 0)
+        index_answer_free(answers[--done]);
+    return code;
 }
 
 enum tn_code h_search(struct request *request, struct tn_error *err)
@@ -231,7 +270,11 @@ enum tn_code h_search(struct request *request, struct tn_error *err)
         return tn_fail(err, TN_EREQUEST, "fusion must be blend or rrf, not \"%.40s\"", fusion);
     if (json_object_get(body, "weight") && !(query.weight >= 0 && query.weight <= 1))
         return tn_fail(err, TN_EREQUEST, "weight is the vectors' share, from 0 to 1");
-    TN_TRY(choose_index(request, datasets, &query.index, err));
     query.k = (uint32_t)k;
+    TN_TRY(take_datasets(datasets, err));
+    if (!query.index && json_array_size(datasets) > 1)
+        return search_several(request, datasets, &query, explain, err);
+    if (!query.index)
+        TN_TRY(choose_index(request, json_string_value(json_array_get(datasets, 0)), &query.index, err));
     return answer_search(request, &query, explain, err);
 }

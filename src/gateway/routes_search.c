@@ -42,8 +42,9 @@
     "(409) an index of another version.\"}," COMMON_OPTIONS "}}"
 #define SEARCH_REQUEST                                                                                               \
     "{\"type\":\"object\",\"required\":[\"query\"],\"additionalProperties\":false,\"properties\":{\"query\":" STRING \
-    ",\"index\":" STRING ",\"datasets\":{\"type\":\"array\",\"maxItems\":1,\"items\":" STRING                        \
-    ",\"description\":\"Whose newest index to search, when no index is named.\"},\"mode\":{\"enum\":[\"hybrid\","    \
+    ",\"index\":" STRING ",\"datasets\":{\"type\":\"array\",\"maxItems\":16,\"items\":" STRING                       \
+    ",\"description\":\"Whose newest indexes to search, when no index is named; of several the hits are one "        \
+    "list.\"},\"mode\":{\"enum\":[\"hybrid\","                                                                       \
     "\"vector\",\"keyword\"]},\"fusion\":{\"enum\":[\"blend\",\"rrf\"]},\"weight\":{\"type\":\"number\","            \
     "\"minimum\":0,\"maximum\":1,\"description\":\"The vectors' share of a blend.\"}," COMMON_OPTIONS "}}"
 #define ANSWER_RESPONSE                                                                                              \
@@ -54,6 +55,16 @@
     ",\"chunk_no\":{\"type\":\"integer\"},\"score\":{\"type\":\"number\"},\"text\":" STRING                          \
     ",\"row\":{\"type\":[\"object\",\"null\"]}}}},\"generation\":{\"type\":\"integer\"},\"model\":" STRING           \
     ",\"plan\":{\"type\":\"object\"},\"behind\":" BOOLEAN ",\"elapsed_ms\":{\"type\":\"number\"}}}"
+#define SEARCH_RESPONSE                                                                                              \
+    "{\"type\":\"object\",\"required\":[\"query_id\",\"hits\",\"model\",\"behind\",\"elapsed_ms\"],"                 \
+    "\"properties\":{\"query_id\":" STRING ",\"index\":" STRING ",\"dataset\":" STRING                               \
+    ",\"hits\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"doc_id\",\"chunk_no\",\"score\","  \
+    "\"text\",\"row\"],\"properties\":{\"dataset\":" STRING ",\"index\":" STRING ",\"doc_id\":" STRING               \
+    ",\"chunk_no\":{\"type\":\"integer\"},\"score\":{\"type\":\"number\"},\"text\":" STRING                          \
+    ",\"row\":{\"type\":[\"object\",\"null\"]}}}},\"searched\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}," \
+    "\"description\":\"Of several datasets: what each index did.\"},\"generation\":{\"type\":\"integer\"},"          \
+    "\"model\":{\"type\":[\"string\",\"null\"]},\"plan\":{\"type\":\"object\"},\"behind\":" BOOLEAN                  \
+    ",\"elapsed_ms\":{\"type\":\"number\"}}}"
 #define EVALUATE_REQUEST                                                                                             \
     "{\"type\":[\"object\",\"null\"],\"additionalProperties\":false,\"properties\":{\"samples\":{\"type\":"          \
     "\"integer\",\"minimum\":1,\"maximum\":1000},\"k\":" K "}}"
@@ -62,6 +73,10 @@
     "\"index\":" STRING ",\"samples\":{\"type\":\"integer\"},\"k\":{\"type\":\"integer\"},\"recall\":{\"type\":"     \
     "\"number\"},\"latency_us\":{\"type\":\"object\"}}}"
 
+static const struct route_param search_params[] = {
+    {.name = "model",
+     .schema = STRING,
+     .help = "Search the newest index that was built with this model, where no index is named."}};
 static const struct route_param wait_params[] = {
     {.name = "wait",
      .schema = "{\"type\":\"integer\",\"minimum\":0}",
@@ -144,8 +159,9 @@ static const struct route routes[] = {
      .tag = "search",
      .summary = "Search by words and meaning",
      .description = "Words are joined by OR; \"a phrase\", begin*, AND, OR, NOT and parentheses mean what they say.",
+     PARAMS(search_params),
      .request = SEARCH_REQUEST,
-     .response = ANSWER_RESPONSE,
+     .response = SEARCH_RESPONSE,
      .flags = ROUTE_JSON,
      .handler = h_search},
 };

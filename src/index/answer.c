@@ -110,9 +110,13 @@ static void put_number(struct tn_json *out, const char *key, double value)
         tn_json_f64(out, value);
 }
 
-static void put_hit(const struct index_hit *hit, bool explain, struct tn_json *out)
+void answer_put_hit(const struct index_hit *hit, const struct index_answer *of, bool explain, struct tn_json *out)
 {
     tn_json_open(out, '{');
+    if (of) {
+        tn_json_kstr(out, "dataset", of->dataset);
+        tn_json_kstr(out, "index", of->index);
+    }
     tn_json_kstr(out, "doc_id", hit->doc_id);
     tn_json_ki64(out, "chunk_no", hit->chunk_no);
     put_number(out, "score", hit->score);
@@ -136,7 +140,7 @@ static void put_hit(const struct index_hit *hit, bool explain, struct tn_json *o
     tn_json_close(out, '}');
 }
 
-static void put_plan(const struct index_answer *answer, bool explain, struct tn_json *out)
+void answer_put_plan(const struct index_answer *answer, bool explain, struct tn_json *out)
 {
     tn_json_open(out, '{');
     tn_json_kstr(out, "strategy", answer->strategy);
@@ -176,7 +180,7 @@ void index_answer_write(const struct index_answer *answer, bool explain, struct 
     tn_json_key(out, "hits");
     tn_json_open(out, '[');
     for (size_t i = 0; i < answer->hit_count; i++)
-        put_hit(&answer->hits[i], explain, out);
+        answer_put_hit(&answer->hits[i], NULL, explain, out);
     tn_json_close(out, ']');
     tn_json_ki64(out, "generation", (int64_t)answer->generation);
     tn_json_kstr(out, "model", answer->model);
@@ -184,7 +188,7 @@ void index_answer_write(const struct index_answer *answer, bool explain, struct 
     tn_json_ki64(out, "snapshot_id", answer->snapshot_id);
     tn_json_kbool(out, "behind", answer->behind);
     tn_json_key(out, "plan");
-    put_plan(answer, explain, out);
+    answer_put_plan(answer, explain, out);
     tn_json_kf64(out, "elapsed_ms", (double)answer->total_us / 1000);
     tn_json_close(out, '}');
 }

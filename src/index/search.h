@@ -39,5 +39,8 @@ enum tn_code query_vector(struct logical *logical, const char *text, struct tn_a
 /* answer.c: texts of the candidates; *ret_lost: one of them is gone meanwhile. */
 enum tn_code answer_fill(struct search *search, bool *ret_lost, struct tn_error *err) TN_CHECKED;
 enum tn_code answer_rows(struct search *search, struct tn_error *err) TN_CHECKED;
+/* Parts of the JSON; `of`: the answer whose dataset and index the hit names, NULL: none. */
+void answer_put_hit(const struct index_hit *hit, const struct index_answer *of, bool explain, struct tn_json *out);
+void answer_put_plan(const struct index_answer *answer, bool explain, struct tn_json *out);
 
 #endif
