@@ -80,6 +80,10 @@ struct answer_kind {
     enum tn_code (*again)(struct answer_service *service, const struct answer_record *then,
                           const struct answer_again *how, struct tn_arena *arena, struct answer_record *ret_now,
                           struct tn_error *err);
+    /* Writes what the statement of the record gives now, against then; NULL: the
+     * kind has none. What keeps it from running is part of what it writes. */
+    void (*statement)(struct answer_service *service, const struct answer_record *then, struct tn_arena *arena,
+                      struct tn_json *out);
 };
 extern const struct answer_kind answer_kind_rag, answer_kind_ask;
 /* NULL: no such kind. */

@@ -136,11 +136,6 @@ struct ask_limits {
 enum tn_code ask_run(struct engine *engine, const struct ask_sight *sight, const struct ask_limits *limits,
                      const char *sql, struct tn_arena *arena, struct ask_result *ret,
                      struct tn_error *err) TN_CHECKED;
-/* What the statement of a record gives now, against what it gave then, without
- * asking a model: {"sql", "same", "then", "now", "rows": ask_compare or null where
- * the snapshots of then are gone ("problem")}; null for a record without rows. */
-enum tn_code ask_rows_again(struct answer_service *service, const struct answer_record *then, struct tn_arena *arena,
-                            struct tn_json *out, struct tn_error *err) TN_CHECKED;
 /* The rows of a JSON array of rows one by one; false at the end. */
 bool ask_next_row(const char **at, const char *end, const char **ret_row, size_t *ret_length);
 /* {"same", "then", "now", "came", "left", "came_rows", "left_rows"}: rows are

@@ -47,8 +47,6 @@ static enum tn_code again(struct answer_service *service, const struct answer_re
     return TN_OK;
 }
 
-const struct answer_kind answer_kind_ask = {.name = "ask", .again = again};
-
 static enum tn_code run(struct answer_service *service, const struct answer_record *then, bool as_then,
                         struct tn_arena *arena, struct ask_result *ret, struct tn_error *err)
 {
@@ -72,29 +70,31 @@ static enum tn_code run(struct answer_service *service, const struct answer_reco
     return ask_run(lake->engine, &sight, &limits, then->sql, arena, ret, err);
 }
 
-enum tn_code ask_rows_again(struct answer_service *service, const struct answer_record *then, struct tn_arena *arena,
-                            struct tn_json *out, struct tn_error *err)
+/* The recorded statement over the newest rows and over those of then, without
+ * asking a model. */
+static void statement(struct answer_service *service, const struct answer_record *then, struct tn_arena *arena,
+                      struct tn_json *out)
 {
     struct ask_result before, now;
     struct tn_error why = {0};
     if (!then->sql || then->row_count < 0) {
         tn_json_null(out);
-        return TN_OK;
+        return;
     }
-    TN_TRY(run(service, then, false, arena, &now, err));
-    bool known = run(service, then, true, arena, &before, &why) == TN_OK;
     tn_json_open(out, '{');
     tn_json_kstr(out, "sql", then->sql);
-    tn_json_kbool(out, "same", then->result_hash && tn_streq(then->result_hash, now.hash));
-    tn_json_ki64(out, "then", then->row_count);
-    tn_json_ki64(out, "now", (int64_t)now.row_count);
-    if (!known)
+    if (run(service, then, false, arena, &now, &why) == TN_OK) {
+        tn_json_kbool(out, "same", then->result_hash && tn_streq(then->result_hash, now.hash));
+        tn_json_ki64(out, "then", then->row_count);
+        tn_json_ki64(out, "now", (int64_t)now.row_count);
+        if (run(service, then, true, arena, &before, &why) == TN_OK) {
+            tn_json_key(out, "rows");
+            ask_compare(&before, &now, out);
+        }
+    }
+    if (why.code != TN_OK)
         tn_json_kstr(out, "problem", why.detail);
-    tn_json_key(out, "rows");
-    if (known)
-        ask_compare(&before, &now, out);
-    else
-        tn_json_null(out);
     tn_json_close(out, '}');
-    return TN_OK;
 }
+
+const struct answer_kind answer_kind_ask = {.name = "ask", .again = again, .statement = statement};

@@ -183,7 +183,8 @@ static void compare_answers(struct comparison *comparison, struct tn_json *out)
         differs(comparison, "refused");
 }
 
-static void write_comparison(struct comparison *comparison, bool as_then, struct tn_json *out)
+static void write_comparison(struct comparison *comparison, struct answer_service *service,
+                             const struct answer_kind *kind, bool as_then, struct tn_json *out)
 {
     tn_json_open(out, '{');
     tn_json_kstr(out, "answer_id", comparison->then->id);
@@ -194,6 +195,10 @@ static void write_comparison(struct comparison *comparison, bool as_then, struct
     compare_chunks(comparison, out);
     compare_rows(comparison, out);
     compare_answers(comparison, out);
+    if (kind->statement) {
+        tn_json_key(out, "statement");
+        kind->statement(service, comparison->then, comparison->arena, out);
+    }
     tn_json_key(out, "changed");
     tn_json_open(out, '[');
     for (size_t i = 0; i < comparison->changed_count; i++)
@@ -218,6 +223,6 @@ enum tn_code answer_replay(struct answer_service *service, const struct answer_a
                        again->id, then.kind);
     TN_TRY(kind->again(service, &then, again, arena, &now, err));
     struct comparison comparison = {.then = &then, .now = &now, .arena = arena};
-    write_comparison(&comparison, again->as_then, out);
+    write_comparison(&comparison, service, kind, again->as_then, out);
     return TN_OK;
 }

@@ -271,6 +271,8 @@ def test_replay_says_what_changed(ask, world):
     again = world.post(f"/answers/{first['answer_id']}/replay", json={})
     assert again.status_code == 200, again.text
     assert again.json()["now"]["answer"] == "11 calls." and "snapshots" in again.json()["changed"]
+    statement = again.json()["statement"]  # the SQL of then, over the rows of now
+    assert not statement["same"] and statement["rows"]["came_rows"] == [[11]] and statement["rows"]["left_rows"] == [[10]]
     then = world.post(f"/answers/{first['answer_id']}/replay", json={"data": "then"}).json()
     assert then["now"]["answer"] == "10 calls." and then["changed"] == []
     world.delete("/datasets/calls/rows/100")
