@@ -119,7 +119,7 @@ void cli_add_query(struct cli *cli, char **path, const char *name, const char *v
 /* Answers GET requests of several commands: all pages of a list; the caller's. */
 enum tn_code cli_fetch_items(struct client *client, struct tn_arena *arena, const char *path, json_t **ret,
                              struct tn_error *err) TN_CHECKED;
-
-#endif
 /* "a,b" as an array of names; the caller's. */
 json_t *cli_names(const char *words);
+
+#endif

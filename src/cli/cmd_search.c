@@ -200,15 +200,6 @@ static void put_line(struct tn_buf *out, const char *text)
         term_put_safe(out, line.data, line.len);
 }
 
-static enum tn_code print_hits(struct cli *cli, const json_t *answer, struct tn_error *err)
-{
-    TN_AUTO_BUF out = {0};
-    size_t i;
-    const json_t *hit;
-    json_array_foreach(json_object_get(answer, "hits"), i, hit)
-    {
-        tn_buf_printf(&out, "%2zu  %.4f  ", i + 1, json_number_value(json_object_get(hit, "score")));
-        const char *id = text_of(hit, "doc_id");
 /* The fields of a hit's row, one a line. */
 static void put_row(struct tn_buf *out, const json_t *row)
 {
@@ -240,21 +231,30 @@ static void put_origin(struct tn_buf *out, const json_t *hit)
         tn_buf_putc(out, ' ');
 }
 
+static enum tn_code print_hits(struct cli *cli, const json_t *answer, struct tn_error *err)
+{
+    TN_AUTO_BUF out = {0};
+    size_t i;
+    const json_t *hit;
+    json_array_foreach(json_object_get(answer, "hits"), i, hit)
+    {
+        tn_buf_printf(&out, "%2zu  %.4f  ", i + 1, json_number_value(json_object_get(hit, "score")));
+        const char *id = text_of(hit, "doc_id");
+        put_origin(&out, hit);
         term_put_safe(&out, id, strlen(id));
         tn_buf_printf(&out, " #%" PRId64 "\n    ", count_of(hit, "chunk_no"));
         put_line(&out, text_of(hit, "text"));
         tn_buf_putc(&out, '\n');
+        put_row(&out, json_object_get(hit, "row"));
     }
     if (out.len == 0)
         cli_note(cli, "nothing found");
     else
         TN_TRY(cli_print(cli, &out, err));
-        put_origin(&out, hit);
     if (json_is_true(json_object_get(answer, "behind")))
         cli_note(cli, "rows of the last commits are not searchable yet");
     return TN_OK;
 }
-        put_row(&out, json_object_get(hit, "row"));
 
 enum tn_code cmd_search(struct cli *cli, const struct cli_args *args, struct tn_error *err)
 {

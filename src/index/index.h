@@ -129,6 +129,11 @@ enum tn_code index_show(struct index_service *service, const char *name, struct 
  * TN_EREQUEST. */
 enum tn_code index_of_dataset(struct index_service *service, const char *dataset, char **ret,
                               struct tn_error *err) TN_CHECKED;
+/* The newest one that was built with a model ("builtin/all-MiniLM-L6-v2", or
+ * without the provider), of a dataset or (NULL) of any. The caller's to free().
+ * TN_ENOTFOUND. */
+enum tn_code index_with_model(struct index_service *service, const char *dataset, const char *model, char **ret,
+                              struct tn_error *err) TN_CHECKED;
 
 /* ---- building ----------------------------------------------------------------- */
 
@@ -138,11 +143,6 @@ struct index_report {
     uint64_t embedded, reused; /* of those */
     uint64_t deleted;          /* chunks that are gone */
     int64_t snapshot_id;       /* of the dataset, that the index now shows */
-/* The newest one that was built with a model ("builtin/all-MiniLM-L6-v2", or
- * without the provider), of a dataset or (NULL) of any. The caller's to free().
- * TN_ENOTFOUND. */
-enum tn_code index_with_model(struct index_service *service, const char *dataset, const char *model, char **ret,
-                              struct tn_error *err) TN_CHECKED;
     bool folded;
 };
 /* `run` may be NULL: then nothing is reported and nothing ends it early. */
@@ -279,6 +279,11 @@ void index_answer_free(struct index_answer *answer);
 TN_DEFINE_CLEANUP(struct index_answer, index_answer_free)
 /* The answer as POST /search gives it; with `explain` the ranks and times too. */
 void index_answer_write(const struct index_answer *answer, bool explain, struct tn_json *out);
+/* Answers of several indexes to one query as one: the best query->k of all hits
+ * by scores that were made comparable, each naming its dataset and index. */
+#define INDEX_SEVERAL_MAX 16
+void index_answers_write(struct index_answer *const *answers, size_t count, const struct index_query *query,
+                         bool explain, struct tn_json *out);
 
 /* ---- in SQL ------------------------------------------------------------------------ */
 
@@ -288,9 +293,4 @@ void index_answer_write(const struct index_answer *answer, bool explain, struct 
  * is one column. For struct lake's calls. */
 struct dataset_extra index_calls(struct index_service *service);
 
-/* Answers of several indexes to one query as one: the best query->k of all hits
- * by scores that were made comparable, each naming its dataset and index. */
-#define INDEX_SEVERAL_MAX 16
-void index_answers_write(struct index_answer *const *answers, size_t count, const struct index_query *query,
-                         bool explain, struct tn_json *out);
 #endif
