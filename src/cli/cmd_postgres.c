@@ -111,7 +111,6 @@ static enum tn_code await(struct cli *cli, struct client *client, const char *id
     bool cancelled = false;
     char *path = client_path(cli->arena, "/jobs/", id, "?wait=1", NULL);
     progress_begin(&progress, &cli->term, cli->quiet || cli->json, label, 0);
-    query_catch_interrupts(true);
     for (;;) {
         TN_AUTO_JSON *job = NULL;
         struct tn_error error = {0};
@@ -184,6 +183,7 @@ enum tn_code cli_ingest_postgres(struct cli *cli, const struct cli_args *args, b
                        args->words[2]);
     TN_TRY(make_body(cli, args, body, err));
     TN_TRY(cli_connect(cli, true, &client, err));
+    query_catch_interrupts(true);
     TN_TRY(client_json(client, "POST", "/ingest/postgres", body, &accepted, err));
     if (cli_args_has(args, "background")) {
         cli_note(cli, "job %s does it; `tarn jobs watch %s` shows how far it is", text_at(accepted, "job_id"),

@@ -154,8 +154,6 @@ static void set_type(struct pg_load *load, struct pg_table *table, struct pg_col
 {
     static const char *const quiet[] = {"inet", "cidr", "macaddr", "macaddr8", "char"};
     const char *list_type = NULL;
-    if (set_known(load->arena, column))
-        return;
     if (set_array(load->arena, column, type, &list_type)) {
         set_dimensions(load->arena, column, list_type, 1);
         return;
@@ -237,10 +235,16 @@ enum tn_code pg_find_columns(struct pg_load *load, struct pg_table *table, struc
         table->columns[i].typmod = postgres_column_typmod(shape, i);
     }
     clean_names(load, table);
+    struct server_type type = {0};
+    uint32_t looked_up = 0; /* columns of one type often stand together */
     for (size_t i = 0; i < table->column_count; i++) {
-        struct server_type type = {0};
-        TN_TRY(look_up_type(load, table->columns[i].oid, &type, err));
-        set_type(load, table, &table->columns[i], &type);
+        struct pg_column *column = &table->columns[i];
+        if (set_known(load->arena, column))
+            continue;
+        if (column->oid != looked_up)
+            TN_TRY(look_up_type(load, column->oid, &type, err));
+        looked_up = column->oid;
+        set_type(load, table, column, &type);
     }
     return TN_OK;
 }
