@@ -178,6 +178,7 @@ enum tn_code catalog_purge(struct catalog *catalog, const char *dataset, struct 
 #define CATALOG_P_DESCRIPTION "tarn.description"
 #define CATALOG_P_TAGS        "tarn.tags"        /* JSON array of strings */
 #define CATALOG_P_SENSITIVITY "tarn.sensitivity" /* public internal financial pii phi */
+#define CATALOG_P_AUTO_EMBED  "tarn.auto-embed"  /* true: it wants a search index; false: it wants none */
 #define CATALOG_P_COLUMNS     "tarn.columns"     /* {"<field id>":{"original_name","sensitivity","description"}} */
 
 #define CATALOG_S_INGEST   "tarn.ingest-id"
@@ -207,7 +208,7 @@ enum tn_code catalog_summarize(struct catalog *catalog, const char *name, struct
 enum tn_code catalog_snapshots(struct catalog *catalog, const char *name, struct tn_json *out,
                                struct tn_error *err) TN_CHECKED;
 
-/* PATCH: owner, description, tags, sensitivity, columns {name: {description,
+/* PATCH: owner, description, tags, sensitivity, auto_embed, columns {name: {description,
  * sensitivity}}; null removes. Unknown fields are refused. One commit. */
 enum tn_code catalog_patch(struct catalog *catalog, const char *name, const json_t *patch,
                            struct tn_error *err) TN_CHECKED;

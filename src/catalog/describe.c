@@ -218,6 +218,16 @@ static void write_lineage(struct tn_json *out, const struct iceberg_metadata *me
     tn_json_close(out, ']');
 }
 
+/* null: as the lake says. */
+static void write_auto_embed(struct tn_json *out, const struct iceberg_metadata *metadata)
+{
+    const char *word = iceberg_metadata_property(metadata, CATALOG_P_AUTO_EMBED);
+    if (word)
+        tn_json_kbool(out, "auto_embed", tn_streq(word, "true"));
+    else
+        tn_json_kstr(out, "auto_embed", NULL);
+}
+
 enum tn_code catalog_describe(struct catalog *catalog, const char *name, struct tn_json *out, struct tn_error *err)
 {
     ICEBERG_AUTO_METADATA *metadata = NULL;
@@ -237,6 +247,7 @@ enum tn_code catalog_describe(struct catalog *catalog, const char *name, struct 
     tn_json_kstr(out, "owner", iceberg_metadata_property(metadata, CATALOG_P_OWNER));
     tn_json_kstr(out, "description", iceberg_metadata_property(metadata, CATALOG_P_DESCRIPTION));
     tn_json_kstr(out, "sensitivity", iceberg_metadata_property(metadata, CATALOG_P_SENSITIVITY));
+    write_auto_embed(out, metadata);
     write_tags(out, metadata);
     write_key(out, metadata->schema);
     write_schema(out, metadata);

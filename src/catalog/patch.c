@@ -99,8 +99,10 @@ static enum tn_code put_columns(struct iceberg_tx *tx, const struct iceberg_meta
 static enum tn_code build_patch(struct iceberg_tx *tx, const struct iceberg_metadata *base, const json_t *patch,
                                 struct tn_error *err)
 {
-    json_t *owner = NULL, *description = NULL, *tags = NULL, *sensitivity = NULL, *columns = NULL, *reason = NULL;
+    json_t *owner = NULL, *description = NULL, *tags = NULL, *sensitivity = NULL, *columns = NULL, *reason = NULL,
+           *embed = NULL;
     const struct tn_json_field fields[] = {
+        {.name = "auto_embed", .kind = TN_JSON_ANY, .ret = &embed},
         {.name = "owner", .kind = TN_JSON_ANY, .ret = &owner},
         {.name = "description", .kind = TN_JSON_ANY, .ret = &description},
         {.name = "tags", .kind = TN_JSON_ANY, .ret = &tags},
@@ -121,6 +123,13 @@ static enum tn_code build_patch(struct iceberg_tx *tx, const struct iceberg_meta
         TN_TRY(check_sensitivity(sensitivity, "sensitivity", err));
         iceberg_tx_set_property(tx, CATALOG_P_SENSITIVITY, json_string_value(sensitivity));
     }
+    if (embed && !json_is_boolean(embed) && !json_is_null(embed))
+        return tn_fail(err, TN_EREQUEST, "auto_embed must be true, false, or null for what the lake says");
+    if (embed)
+        iceberg_tx_set_property(tx, CATALOG_P_AUTO_EMBED,
+                                json_is_null(embed)   ? NULL
+                                : json_is_true(embed) ? "true"
+                                                      : "false");
     if (tags)
         TN_TRY(put_tags(tx, tags, err));
     if (columns)

@@ -105,6 +105,9 @@ cli_run_fn cmd_init, cmd_serve, cmd_ingest, cmd_preview, cmd_sql, cmd_datasets, 
     cmd_pin, cmd_unpin, cmd_index, cmd_outcomes, cmd_reembed, cmd_search, cmd_rag, cmd_answers, cmd_answer, cmd_replay, cmd_ask, cmd_doctor, cmd_config, cmd_token, cmd_embed, cmd_model, cmd_demo, cmd_version, cmd_help,
     cmd_complete;
 
+/* cmd_trials.c: verbs of `tarn index`. */
+cli_run_fn cli_index_trial, cli_index_trials, cli_index_promote, cli_index_rollback, cli_index_generations;
+
 /* cmd_documents.c: sends the words that name documents, archives or folders of
  * them; *ret_taken says whether they were any. */
 enum tn_code cli_ingest_documents(struct cli *cli, const struct cli_args *args, const char *const *words, size_t count,

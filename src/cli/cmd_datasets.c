@@ -64,17 +64,29 @@ static void set_tags(json_t *patch, const char *text)
     (void)json_object_set_new(patch, "tags", tags);
 }
 
+static enum tn_code set_auto_embed(json_t *patch, const struct cli_args *args, struct tn_error *err)
+{
+    const char *text = cli_args_text(args, "auto-embed", NULL);
+    if (!text)
+        return TN_OK;
+    if (*text && !tn_streq(text, "true") && !tn_streq(text, "false"))
+        return tn_fail(err, TN_EUSAGE, "--auto-embed is true, false or \"\", not \"%.40s\"", text);
+    (void)json_object_set_new(patch, "auto_embed", *text ? json_boolean(tn_streq(text, "true")) : json_null());
+    return TN_OK;
+}
+
 static enum tn_code dataset_set(struct cli *cli, const struct cli_args *args, struct tn_error *err)
 {
     TN_AUTO_JSON *patch = json_object(), *answer = NULL;
     set_field(patch, args, "description");
     set_field(patch, args, "owner");
     set_field(patch, args, "sensitivity");
+    TN_TRY(set_auto_embed(patch, args, err));
     if (cli_args_has(args, "tags"))
         set_tags(patch, cli_args_text(args, "tags", ""));
     if (json_object_size(patch) == 0) {
         enum tn_code code = tn_fail(err, TN_EUSAGE, "nothing to set");
-        tn_error_hint(err, "give --description, --owner, --tags or --sensitivity");
+        tn_error_hint(err, "give --description, --owner, --tags, --sensitivity or --auto-embed");
         return code;
     }
     struct client *client;

@@ -177,11 +177,20 @@ enum tn_code cmd_index(struct cli *cli, const struct cli_args *args, struct tn_e
     if (tn_streq(verb, "fold"))
         return change(cli, "POST", "/vectors/indexes/", name, "/fold", err);
     if (tn_streq(verb, "rollback"))
-        return change(cli, "POST", "/hnsw/rollback/", name, "", err);
+        return cli_index_rollback(cli, args, err);
+    if (tn_streq(verb, "trial"))
+        return cli_index_trial(cli, args, err);
+    if (tn_streq(verb, "trials"))
+        return cli_index_trials(cli, args, err);
+    if (tn_streq(verb, "promote"))
+        return cli_index_promote(cli, args, err);
+    if (tn_streq(verb, "generations"))
+        return cli_index_generations(cli, args, err);
     if (tn_streq(verb, "eval"))
         return evaluate(cli, args, err);
     tn_fail(err, TN_EUSAGE, "index cannot \"%.40s\"", verb);
-    tn_error_hint(err, "it can create, list, show, drop, fold, rollback and eval");
+    tn_error_hint(err,
+                  "it can create, list, show, drop, fold, eval, trial, trials, promote, rollback and generations");
     return TN_EUSAGE;
 }
 

@@ -44,6 +44,9 @@ static const struct cli_option ingest_items[] = {
     {.name = "mode", .letter = 'm', .value = "MODE", .help = "append (default), replace or upsert"},
     {.name = "key", .letter = 'k', .value = "COLUMNS", .help = "the columns that identify a row: id or a,b"},
     {.name = "max-rejects", .value = "N", .help = "rows that may fail before the whole file does (default 0)"},
+    {.name = "auto-embed",
+     .value = "BOOL",
+     .help = "true: its prose is to be searchable by itself from now on; or false"},
     {.name = "reason", .value = "TEXT", .help = "why, for the record"},
     {.name = "table", .value = "NAME", .help = "of postgres: this table; may be given again", .repeat = true},
     {.name = "schema", .value = "NAME", .help = "of postgres: the tables' schema; alone: all its tables"},
@@ -79,8 +82,18 @@ static const struct cli_option index_items[] = {
     {.name = "chunk", .value = "N", .help = "with create: tokens of a chunk (default: at most 256)"},
     {.name = "overlap", .value = "N", .help = "with create: tokens that chunks share (default: an eighth)"},
     {.name = "background", .help = "with create: do not wait for its building"},
-    {.name = "samples", .value = "N", .help = "with eval: how many queries (default 100)"},
+    {.name = "samples", .value = "N", .help = "with eval: how many queries (default 100); with trial (default 200)"},
     {.name = "k", .letter = 'k', .value = "N", .help = "with eval: how many neighbours (default 10)"},
+    {.name = "m", .letter = 'M', .value = "N", .help = "with trial: links of a node (default: as now)"},
+    {.name = "ef-construction", .value = "N", .help = "with trial: candidates when building (default: as now)"},
+    {.name = "ef", .value = "N", .help = "with trial: candidates when searching; or"},
+    {.name = "recall", .value = "SHARE", .help = "with trial: as wide as this recall asks for, as in 0.97"},
+    {.name = "code-bits", .value = "N", .help = "with trial: 4 or 8 bits of a number (default: as now)"},
+    {.name = "raw", .value = "TYPE", .help = "with trial: f32 or f16 (default: as now)"},
+    {.name = "filter", .value = "SQL", .help = "with trials: only those that meet this predicate"},
+    {.name = "sort", .value = "COLUMNS", .help = "with trials: as in -recall_at_10,p95_us (default: newest first)"},
+    {.name = "force", .help = "with promote: whatever its recall is; needs --reason"},
+    {.name = "reason", .value = "TEXT", .help = "with promote and rollback: why, for the record"},
 };
 
 static const struct cli_option search_items[] = {
@@ -145,6 +158,7 @@ static const struct cli_option datasets_items[] = {
     {.name = "owner", .value = "NAME", .help = "with set: who answers for it"},
     {.name = "tags", .value = "A,B", .help = "with set: comma separated words"},
     {.name = "sensitivity", .value = "LEVEL", .help = "with set: public, internal, financial, pii or phi"},
+    {.name = "auto-embed", .value = "BOOL", .help = "with set: true, false, or \"\" for what the lake says"},
 };
 
 #define REASON_OPTION                                                                                                \
@@ -461,16 +475,21 @@ static const struct cli_command commands[] = {
      .summary = "Let a dataset's copy in memory go",
      .help = "  tarn unpin candidates\n"},
     {.name = "index",
-     .arguments = "create DATASET | list | show NAME | drop NAME | eval NAME | fold NAME | rollback NAME",
+     .arguments =
+         "create DATASET | list | show|drop|eval|fold|trial|trials|rollback|generations NAME | promote NAME TRIAL",
      .min = 1,
-     .max = 2,
+     .max = 3,
      .run = cmd_index,
      .summary = "Indexes: a dataset's texts, to be searched",
      .options = CLI_OPTIONS(index_items),
      .help = "`create` cuts texts into chunks, embeds them and follows the dataset from then on. `eval`\n"
-             "measures recall against exact search. `rollback` puts the generation before back.\n\n"
+             "measures recall against exact search. `trial` builds a generation with other parameters beside\n"
+             "the one that serves and measures both; `promote` lets it serve, unless it finds less; `rollback`\n"
+             "puts the generation before back.\n\n"
              "  tarn index create candidates --columns summary,skills\n  tarn index list\n"
-             "  tarn index eval candidates --samples 200\n"},
+             "  tarn index eval candidates --samples 200\n"
+             "  tarn index trial candidates --m 24 --ef-construction 300 --recall 0.97\n"
+             "  tarn index trials candidates --sort=-recall_at_10,p95_us\n  tarn index promote candidates 3\n"},
     {.name = "search",
      .arguments = "TEXT",
      .min = 1,

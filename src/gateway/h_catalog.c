@@ -63,6 +63,8 @@ enum tn_code h_dataset_get(struct request *request, struct tn_error *err)
     json.comma = true;
     tn_json_key(&json, "debt");
     debt_json(&debt, &json);
+    tn_json_key(&json, "indexes");
+    index_list_of(request->gateway->indexes, name, &json);
     tn_buf_putc(body, '}');
     return TN_OK;
 }
@@ -115,6 +117,11 @@ enum tn_code h_dataset_patch(struct request *request, struct tn_error *err)
     TN_TRY(catalog_patch(request->gateway->lake.catalog, name, body, err));
     if (catalog_load(request->gateway->lake.catalog, name, &after, NULL) == TN_OK)
         evidence_describe(request, exact_name(request, name), before, after, body, reason);
+    if (json_is_true(json_object_get(body, "auto_embed"))) {
+        char *index = NULL;
+        TN_TRY(index_embed_now(request->gateway->indexes, name, request->actor.name, &index, err));
+        free(index);
+    }
     return h_dataset_get(request, err);
 }
 

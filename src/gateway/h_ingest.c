@@ -14,6 +14,7 @@ struct upload {
     struct ingest_options options;
     struct ingest *ingest; /* NULL until the file begins */
     struct form form;
+    const char *auto_embed; /* "true", "false"; NULL: nothing is said */
     bool counted;
 };
 
@@ -47,10 +48,18 @@ static enum tn_code set_mode(const char *text, enum dataset_mode *ret, struct tn
     return tn_fail(err, TN_EREQUEST, "mode must be append, replace or upsert, not \"%.40s\"", text);
 }
 
-/* One option by name, from the query or from the form. */
-static enum tn_code set_option(struct ingest_options *options, const char *name, const char *value,
-                               struct tn_error *err)
+static enum tn_code set_auto_embed(struct upload *upload, const char *value, struct tn_error *err)
 {
+    if (!tn_streq(value, "true") && !tn_streq(value, "false"))
+        return tn_fail(err, TN_EREQUEST, "auto_embed must be true or false, not \"%.40s\"", value);
+    upload->auto_embed = value[0] == 't' ? "true" : "false";
+    return TN_OK;
+}
+
+/* One option by name, from the query or from the form. */
+static enum tn_code set_option(struct upload *upload, const char *name, const char *value, struct tn_error *err)
+{
+    struct ingest_options *options = &upload->options;
     const struct {
         const char *name;
         const char **slot;
@@ -66,6 +75,8 @@ static enum tn_code set_option(struct ingest_options *options, const char *name,
         }
     if (tn_streq(name, "mode"))
         return set_mode(value, &options->mode, err);
+    if (tn_streq(name, "auto_embed"))
+        return set_auto_embed(upload, value, err);
     uint64_t count = 0;
     if (!tn_streq(name, "max_rejects"))
         return tn_fail(err, TN_EFIELD, "unknown field \"%.80s\" in the form", name);
@@ -93,7 +104,7 @@ static bool is_file(const struct multipart_part *part)
 static enum tn_code form_option(void *context, const char *name, const char *value, struct tn_error *err)
 {
     struct upload *upload = context;
-    return set_option(&upload->options, name, value, err);
+    return set_option(upload, name, value, err);
 }
 
 static enum tn_code file_begin(void *context, const struct multipart_part *part, struct tn_error *err)
@@ -148,7 +159,7 @@ enum tn_code h_ingest_start(struct request *request, struct tn_error *err)
         .max_rejects = request->gateway->limits.max_rejects > 0 ? request->gateway->limits.max_rejects : -1};
     TN_TRY(ingests_count_in(request->gateway, &upload->counted, err));
     for (size_t i = 0; i < request->target.param_count; i++)
-        TN_TRY(set_option(&upload->options, request->target.params[i].name, request->target.params[i].value, err));
+        TN_TRY(set_option(upload, request->target.params[i].name, request->target.params[i].value, err));
     if (!http_media_is(request->content_type, "multipart/form-data"))
         return begin_file(upload, err);
     return form_init(&upload->form, &file_form, upload, request->arena, request->content_type, err);
@@ -175,12 +186,45 @@ static enum tn_code done(struct request *request, enum tn_code code)
     return code;
 }
 
+/* The dataset remembers it, and the answer says which columns were chosen. */
+static enum tn_code embed_as_said(struct upload *upload, struct tn_json *json, struct tn_error *err)
+{
+    struct gateway *gateway = upload->request->gateway;
+    struct tn_buf *body = &upload->request->reply.body;
+    TN_AUTO_JSON *answer = NULL; /* it knows the name, also one that the source's made */
+    TN_TRY(tn_json_parse(body->data, body->len, body->len, "answer", &answer, err));
+    const char *dataset = json_string_value(json_object_get(answer, "dataset"));
+    bool wanted = tn_streq(upload->auto_embed, "true");
+    ICEBERG_AUTO_METADATA *metadata = NULL;
+    char *index = NULL;
+    TN_TRY(catalog_load(gateway->lake.catalog, dataset, &metadata, err));
+    const char *before = iceberg_metadata_property(metadata, CATALOG_P_AUTO_EMBED);
+    TN_AUTO_JSON *patch = json_pack("{s:b}", "auto_embed", wanted);
+    if (!before || !tn_streq(before, upload->auto_embed))
+        TN_TRY(catalog_patch(gateway->lake.catalog, dataset, patch, err));
+    if (wanted)
+        TN_TRY(index_embed_now(gateway->indexes, dataset, upload->request->actor.name, &index, err));
+    free(index);
+    body->len--; /* the closing bracket */
+    json->depth = 1;
+    json->comma = true;
+    tn_json_kbool(json, "auto_embed", wanted);
+    tn_json_key(json, "indexes");
+    index_list_of(gateway->indexes, dataset, json);
+    tn_json_close(json, '}');
+    return TN_OK;
+}
+
 enum tn_code h_ingest_file(struct request *request, struct tn_error *err)
 {
     struct upload *upload = request->upload;
     struct tn_json json = reply_json(request);
     enum tn_code code = all_read(upload, err);
-    return done(request, code == TN_OK ? ingest_finish(upload->ingest, &json, err) : code);
+    if (code == TN_OK)
+        code = ingest_finish(upload->ingest, &json, err);
+    if (code == TN_OK && upload->auto_embed)
+        code = embed_as_said(upload, &json, err);
+    return done(request, code);
 }
 
 enum tn_code h_ingest_preview(struct request *request, struct tn_error *err)

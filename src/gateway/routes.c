@@ -51,7 +51,8 @@
 #define PATCH_REQUEST                                                                                                \
     "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"owner\":{\"type\":[\"string\",\"null\"]}" \
     ","                                                                                                              \
-    "\"description\":{\"type\":[\"string\",\"null\"]},\"tags\":{\"type\":[\"array\",\"null\"],\"items\":{\"type\":"  \
+    "\"description\":{\"type\":[\"string\",\"null\"]},\"auto_embed\":{\"type\":[\"boolean\",\"null\"]},\"tags\":{"   \
+    "\"type\":[\"array\",\"null\"],\"items\":{\"type\":"                                                             \
     "\"string\"}},\"sensitivity\":{\"enum\":[\"public\",\"internal\",\"financial\",\"pii\",\"phi\",null]},"          \
     "\"columns\":{\"type\":\"object\"},\"key\":{\"type\":[\"string\",\"array\"]},\"reason\":{\"type\":\"string\"}}}"
 
@@ -85,6 +86,9 @@ static const struct route_param ingest_params[] = {
     {.name = "header",
      .schema = "{\"enum\":[\"auto\",\"yes\",\"no\"]}",
      .help = "Whether the first line names columns."},
+    {.name = "auto_embed",
+     .schema = "{\"enum\":[\"true\",\"false\"]}",
+     .help = "Whether the dataset's prose is to be searchable by itself, from now on."},
     {.name = "encoding", .schema = STRING, .help = "utf-8, utf-16, latin-1 or windows-1252; default: found out."},
     {.name = "key", .schema = STRING, .help = "The column or columns (a,b) that name a record."},
     {.name = "mode",

@@ -118,6 +118,15 @@ struct index_definition {
 enum tn_code index_create(struct index_service *service, const struct index_definition *definition, const char *actor,
                           char ret_job[JOB_ID_TEXT], struct tn_error *err) TN_CHECKED;
 enum tn_code index_drop(struct index_service *service, const char *name, struct tn_error *err) TN_CHECKED;
+/* Whether a dataset is to be searchable without a call. CATALOG_P_AUTO_EMBED in
+ * its metadata says so, else index_options.auto_embed. This is for whoever has
+ * just said so of one: where it has prose and no index, one is made now, and
+ * that an earlier one was dropped is forgotten. *ret: its name, the caller's to
+ * free(); NULL where there is nothing to index. */
+enum tn_code index_embed_now(struct index_service *service, const char *dataset, const char *actor, char **ret,
+                             struct tn_error *err) TN_CHECKED;
+/* An array: name, text_columns and model of each index of a dataset. Opens nothing. */
+void index_list_of(struct index_service *service, const char *dataset, struct tn_json *out);
 /* Objects: name, dataset, text_columns, model, version, dimension, chunk,
  * state ("ready", "building", "behind", "empty"), documents, chunks,
  * snapshot_id, generation, delta, bytes. */
@@ -215,6 +224,24 @@ enum tn_code index_trials_compact(struct index_service *service, const char *nam
                                   struct tn_error *err) TN_CHECKED;
 /* The SQL table `trials`. For struct lake's extra. */
 struct dataset_extra index_tables(struct index_service *service);
+
+/* ---- versions ----------------------------------------------------------------------- */
+
+/* The same texts by another model, beside the index that serves: an index of
+ * its own, <index>__v2 (__v3, ...), kept fresh like any. Searches of the index
+ * go to the version that serves; <index>__v1 is the index itself. Texts whose
+ * vectors by that model are known are not embedded again. TN_EEXISTS: the index
+ * is of that model at that version already. */
+enum tn_code index_version_add(struct index_service *service, const char *name, const char *model, const char *actor,
+                               char ret_name[INDEX_NAME_MAX + 1], char ret_job[JOB_ID_TEXT],
+                               struct tn_error *err) TN_CHECKED;
+/* Searches of the index go to `to` from now on; NULL: to the one before. Durable
+ * when it returns; all versions stay. TN_EUNAVAILABLE: it is still being built. */
+enum tn_code index_version_serve(struct index_service *service, const char *name, const char *to,
+                                 struct tn_error *err) TN_CHECKED;
+/* An object: index, serving, previous, versions (as index_show has them). */
+enum tn_code index_versions(struct index_service *service, const char *name, struct tn_json *out,
+                            struct tn_error *err) TN_CHECKED;
 
 /* ---- searching -------------------------------------------------------------------- */
 

@@ -50,7 +50,7 @@ enum tn_code search_vectors(struct search *search, struct tn_error *err)
                                          .bit_count = search->allowed ? search->allowed->bit_count : 0,
                                          .matches = search->allowed ? search->allowed->matches : 0};
     const struct vector_params params = {.k = search->width,
-                                         .recall = (float)recall,
+                                         .recall = window ? 0 : (float)recall,
                                          .window = window,
                                          .filter = search->allowed ? &filter : NULL,
                                          .max_per_group = search->query->per_doc ? 1 : 0,
