@@ -151,6 +151,8 @@ struct answer_record {
     size_t dropped_count;
     const char *const *warnings;
     size_t warning_count;
+    double similarity; /* of the nearest passage to the question; NaN: unknown or none */
+    double words;      /* largest share of the question's words in one passage */
     bool refused;
     const char *reason; /* of the refusal: a word and a sentence, "weak_retrieval: ..." */
     const char *error;  /* what broke it off: the code's public word */

@@ -93,6 +93,7 @@ const struct answer_kind *answer_kind_find(const char *name);
 
 void answer_put_snapshots(const struct answer_record *record, struct tn_json *out);
 void answer_put_citations(const struct answer_record *record, struct tn_json *out); /* dropped and warnings too */
+void answer_put_evidence(const struct answer_record *record, struct tn_json *out);
 void answer_put_choice(const struct answer_record *record, struct tn_json *out);    /* usage too */
 
 /* ---- prompt.c: data inside a prompt ------------------------------------------------ */

@@ -361,14 +361,29 @@ static void cite(struct check *check)
     }
 }
 
+/* The numbers are ours to count, not words that a source must have. */
+static void put_said(const struct checked *checked, struct tn_buf *out)
+{
+    size_t length = strlen(checked->text);
+    struct mark mark;
+    for (size_t at = 0; at < length;) {
+        if (read_numbers(checked->text, length, at, &mark))
+            at = mark.end;
+        else
+            tn_buf_putc(out, checked->text[at++]);
+    }
+}
+
 static double support(const struct check *check)
 {
     TN_AUTO_BUF all = {0};
+    TN_AUTO_BUF answer = {0};
+    put_said(check->ret, &answer);
     for (size_t i = 0; i < check->sources->count; i++) {
         tn_buf_append(&all, check->sources->items[i].text, check->sources->items[i].length);
         tn_buf_putc(&all, '\n');
     }
-    struct answer_words said = answer_words_of(check->ret->text, strlen(check->ret->text), check->arena);
+    struct answer_words said = answer_words_of(answer.data ? answer.data : "", answer.len, check->arena);
     struct answer_words there = answer_words_of(all.data ? all.data : "", all.len, check->arena);
     return answer_words_share(&said, &there);
 }

@@ -114,6 +114,8 @@ static bool refuse_weak(struct rag_run *run)
         return true;
     }
     struct evidence evidence = evidence_of(run->rag->question, run->passages, run->passage_count, run->arena);
+    run->record->similarity = evidence.similarity;
+    run->record->words = evidence.words;
     if (!judged_by(run, &limit) || !evidence_weak(&evidence, limit))
         return false;
     ask_nobody(run);
@@ -260,6 +262,7 @@ enum tn_code answer_rag(struct answer_service *service, const struct answer_rag 
                                    .request = request_json(rag, arena),
                                    .replay_of = rag->replay_of,
                                    .row_count = -1,
+                                   .similarity = NAN,
                                    .text = ""};
     struct rag_run run = {.service = service,
                           .rag = rag,
@@ -287,6 +290,7 @@ void answer_rag_write(const struct answer_record *record, struct tn_json *out)
     tn_json_kstr(out, "answer_id", record->id);
     tn_json_kstr(out, "answer", record->text);
     answer_put_citations(record, out);
+    answer_put_evidence(record, out);
     tn_json_kbool(out, "refused", record->refused);
     tn_json_kstr(out, "reason", record->reason);
     tn_json_kstr(out, "model", record->model);

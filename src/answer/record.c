@@ -88,6 +88,15 @@ void answer_put_citations(const struct answer_record *record, struct tn_json *ou
     tn_json_close(out, ']');
 }
 
+void answer_put_evidence(const struct answer_record *record, struct tn_json *out)
+{
+    tn_json_key(out, "evidence");
+    tn_json_open(out, '{');
+    put_number(out, "similarity", record->similarity);
+    put_number(out, "words", record->words);
+    tn_json_close(out, '}');
+}
+
 void answer_put_choice(const struct answer_record *record, struct tn_json *out)
 {
     const struct answer_choice *choice = &record->choice;
@@ -148,6 +157,7 @@ void answer_record_write(const struct answer_record *record, struct tn_json *out
     tn_json_kstr(out, "result_hash", record->result_hash);
     tn_json_kstr(out, "answer", record->text);
     answer_put_citations(record, out);
+    answer_put_evidence(record, out);
     tn_json_kbool(out, "refused", record->refused);
     tn_json_kstr(out, "reason", record->reason);
     tn_json_kstr(out, "error", record->error);
@@ -339,6 +349,8 @@ enum tn_code answer_record_read(const json_t *object, struct tn_arena *arena, st
     read_citations(object, arena, &record);
     read_remarks(object, arena, &record);
     read_use(object, arena, &record);
+    record.similarity = real_at(json_object_get(object, "evidence"), "similarity", NAN);
+    record.words = real_at(json_object_get(object, "evidence"), "words", 0);
     record.generation = count_at(object, "generation");
     record.refused = json_is_true(json_object_get(object, "refused"));
     record.search_us = microseconds_at(object, "search_ms");

@@ -23,7 +23,7 @@
     ",\"title\":" TEXT ",\"page\":" COUNT "}}"
 #define DROPPED                                                                                                      \
     "{\"type\":\"object\",\"properties\":{\"source\":{\"type\":\"integer\"},\"quote\":" TEXT ",\"reason\":" TEXT "}" \
-                                                                                                                 "}"
+    "}"
 #define CHOICE                                                                                                       \
     "{\"type\":\"object\",\"properties\":{\"how\":{\"enum\":[\"named\",\"default\",\"auto\",\"none\",null]},"        \
     "\"explored\":" FLAG ",\"trials\":" COUNT ",\"success_rate\":" NUMBER ",\"why\":" TEXT "}}"
@@ -33,9 +33,9 @@
 #define EVIDENCE                                                                                                     \
     "\"answer_id\":" STRING ",\"answer\":" TEXT ",\"citations\":{\"type\":\"array\",\"items\":" CITATION             \
     "},\"dropped\":{\"type\":\"array\",\"items\":" DROPPED "},\"warnings\":{\"type\":\"array\",\"items\":" STRING    \
-    "},\"refused\":" FLAG ",\"reason\":" TEXT ",\"model\":" TEXT ",\"model_version\":" TEXT ",\"index\":" TEXT       \
-    ",\"snapshots\":{\"type\":\"object\"},\"generation\":" COUNT ",\"choice\":" CHOICE ",\"usage\":" USAGE           \
-    ",\"search_ms\":" NUMBER ",\"elapsed_ms\":" NUMBER
+    "},\"evidence\":{\"type\":\"object\"},\"refused\":" FLAG ",\"reason\":" TEXT ",\"model\":" TEXT                  \
+    ",\"model_version\":" TEXT ",\"index\":" TEXT ",\"snapshots\":{\"type\":\"object\"},\"generation\":" COUNT       \
+    ",\"choice\":" CHOICE ",\"usage\":" USAGE ",\"search_ms\":" NUMBER ",\"elapsed_ms\":" NUMBER
 #define RAG_RESPONSE                                                                                                 \
     "{\"type\":\"object\",\"required\":[\"answer_id\",\"answer\",\"citations\",\"refused\",\"model\",\"snapshots\"," \
     "\"generation\"],\"properties\":{" EVIDENCE "}}"
@@ -54,10 +54,10 @@
 #define REPLAY_RESPONSE                                                                                              \
     "{\"type\":\"object\",\"required\":[\"answer_id\",\"replay_id\",\"changed\",\"then\",\"now\"],\"properties\":{"  \
     "\"answer_id\":" STRING ",\"replay_id\":" STRING ",\"changed\":{\"type\":\"array\",\"items\":" STRING            \
-    "},\"then\":" RECORD ",\"now\":" RECORD "}}"
+    "},\"then\":{\"type\":\"object\"},\"now\":{\"type\":\"object\"}}}"
 #define FEEDBACK_REQUEST                                                                                             \
     "{\"type\":\"object\",\"required\":[\"good\"],\"additionalProperties\":false,\"properties\":{\"good\":" FLAG "}" \
-                                                                                                                 "}"
+    "}"
 #define FEEDBACK_RESPONSE                                                                                            \
     "{\"type\":\"object\",\"required\":[\"answer_id\",\"feedback\"],\"properties\":{\"answer_id\":" STRING           \
     ",\"feedback\":{\"enum\":[\"good\",\"bad\"]}}}"
