@@ -56,7 +56,9 @@ enum tn_code engine_lockdown(duckdb_connection connection, const struct engine_o
         /* Errors arrive as JSON: kind, byte position and candidates. */
         "SET GLOBAL errors_as_json = true",
         "SET GLOBAL enable_object_cache = true",
-        "SET GLOBAL parquet_metadata_cache = true",
+        /* It would keep the footer of every small file that was ever read, long after compaction removed the file:
+         * a lake that is written to all day grew without end. What is read often is a hot copy anyway. */
+        "SET GLOBAL parquet_metadata_cache = false",
         "SET GLOBAL preserve_insertion_order = true",
         "SET GLOBAL enable_logging = false",
         /* Not needed, and each a way to a file or to the host's settings. */
