@@ -49,6 +49,7 @@ def test_a_token_is_needed_where_it_says_so(document, server):
                 assert answer.status_code == 401, (method, path)
 
 
+@pytest.mark.timeout(1200) # every route, many times: minutes on a busy machine
 def test_schemathesis(server, tmp_path):
     """Requests made from the document: no 5xx, no undocumented shapes."""
     import subprocess
@@ -56,7 +57,7 @@ def test_schemathesis(server, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "schemathesis.cli", "run", server.url + "/openapi.json", "--checks",
          "not_a_server_error,content_type_conformance,response_schema_conformance", "-H",
-         f"Authorization: Bearer {server.token}", "--max-examples", "15", "--seed", "1", "--phases", "examples,fuzzing",
+         f"Authorization: Bearer {server.token}", "--max-examples", "12", "--seed", "1", "--phases", "examples,fuzzing",
          "--suppress-health-check", "all", "--exclude-path", "/login", "--exclude-path", "/"],
-        capture_output=True, text=True, timeout=280, cwd=tmp_path, check=False)
+        capture_output=True, text=True, timeout=1150, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
