@@ -315,6 +315,7 @@ static void join_routes(void)
     add_routes(gateway_ai_routes());
     add_routes(gateway_search_routes());
     add_routes(gateway_trials_routes());
+    add_routes(gateway_version_routes());
     add_routes(gateway_answer_routes());
     add_routes(gateway_ask_routes());
     add_routes(gateway_iceberg_routes());

@@ -160,6 +160,8 @@ struct index_service {
     pthread_mutex_t lock;
     struct logical **items;
     size_t count, capacity;
+    struct versions **versions; /* version.c */
+    size_t versions_count, versions_capacity;
 
     pthread_mutex_t queries_lock;
     struct kept_query queries[QUERIES_KEPT];
@@ -183,6 +185,14 @@ struct index_service {
 /* service.c: a reference, or TN_ENOTFOUND. */
 enum tn_code logical_find(struct index_service *service, const char *name, struct logical **ret,
                           struct tn_error *err) TN_CHECKED;
+/* version.c: the one that searches of a name go to. */
+enum tn_code logical_serving(struct index_service *service, const char *name, struct logical **ret,
+                             struct tn_error *err) TN_CHECKED;
+enum tn_code versions_load(struct index_service *service, const char *base, struct tn_error *err) TN_CHECKED;
+void versions_free_all(struct index_service *service);
+/* Under service->lock: a version of another index. */
+bool version_hidden(struct index_service *service, const char *name);
+enum tn_code versions_drop(struct index_service *service, const char *name, struct tn_error *err) TN_CHECKED;
 struct logical *logical_ref(struct logical *logical);
 void logical_unref(struct logical *logical);
 TN_DEFINE_CLEANUP(struct logical, logical_unref)

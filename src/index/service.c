@@ -146,10 +146,15 @@ enum tn_code index_of_dataset(struct index_service *service, const char *dataset
 {
     const struct definition *newest = NULL;
     enum tn_code code = TN_OK;
+    size_t shown = 0;
     pthread_mutex_lock(&service->lock);
+    for (size_t i = 0; i < service->count; i++)
+        shown += !version_hidden(service, service->items[i]->definition.name);
     for (size_t i = 0; i < service->count; i++) {
         const struct definition *definition = &service->items[i]->definition;
-        if (dataset ? tn_str_equal_nocase(definition->dataset, dataset) : service->count == 1)
+        if (version_hidden(service, definition->name))
+            continue;
+        if (dataset ? tn_str_equal_nocase(definition->dataset, dataset) : shown == 1)
             if (!newest || definition->created_us > newest->created_us)
                 newest = definition;
     }
@@ -195,7 +200,7 @@ static enum tn_code load(struct index_service *service, const char *name, struct
     TN_TRY(definition_read(text.data, text.len, key, arena, &definition, err));
     definition.arena = TN_TAKE(arena);
     add(service, logical_new(service, &definition));
-    return TN_OK;
+    return versions_load(service, name, err);
 }
 
 /* An index that cannot be read must not keep the lake from opening. */
@@ -268,6 +273,7 @@ void index_service_close(struct index_service *service)
     for (size_t i = 0; i < service->count; i++)
         logical_unref(service->items[i]);
     free(service->items);
+    versions_free_all(service);
     free(service->tried);
     for (size_t i = 0; i < QUERIES_KEPT; i++) {
         free(service->queries[i].text);
@@ -351,6 +357,7 @@ enum tn_code index_drop(struct index_service *service, const char *name, struct 
     TN_CLEANUP(logical_unref_p) struct logical *logical = NULL;
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
     TN_TRY(logical_find(service, name, &logical, err));
+    TN_TRY(versions_drop(service, logical->definition.name, err));
     atomic_store(&logical->dropped, true); /* a walk under way ends at its next look */
     TN_TRY(auto_decline(service, logical->definition.dataset, err));
     TN_TRY(store_delete(service->lake->store, definition_key(arena, logical->definition.name), err));

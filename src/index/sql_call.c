@@ -140,7 +140,7 @@ static enum tn_code resolve(void *context, const struct engine_table_ref *ref, s
     struct index_query query;
     TN_AUTO_BUF sql = {0};
     TN_TRY(read_call(ref, &query, err));
-    TN_TRY(logical_find(service, query.index, &logical, err));
+    TN_TRY(logical_serving(service, query.index, &logical, err));
     TN_TRY(index_search(service, &query, &answer, err));
     tn_buf_puts(&sql, "SELECT doc_id, chunk_no, field, score, rank, text");
     put_key(logical, arena, &sql);
