@@ -148,6 +148,36 @@ static enum tn_code look_at_texts(struct engine *engine, struct looking *looking
     return engine_run(engine, sql.data, on_text, looking, err);
 }
 
+/* Addresses of mail, telephone and card numbers are nobody's example, marked or not. */
+static bool is_personal(const char *text)
+{
+    const char *at = strchr(text, '@');
+    size_t digits = 0, others = 0;
+    for (const char *c = text; *c; c++) {
+        digits += *c >= '0' && *c <= '9';
+        others += !(*c >= '0' && *c <= '9') && !strchr(" +-()./x", *c);
+    }
+    return (at && strchr(at, '.')) || (digits >= 9 && others == 0);
+}
+
+/* Of a column of texts: those that are short, unless most are not. */
+static void take_texts(struct looking *looking, size_t i, struct ask_values *ret)
+{
+    size_t count = looking->counts[i], shorts = 0;
+    const char **texts = looking->texts[i];
+    bool few = count <= ASK_VALUES;
+    for (size_t k = 0; k < count; k++) {
+        if (texts[k] && is_personal(texts[k]))
+            return;
+        if (texts[k])
+            texts[shorts++] = texts[k];
+    }
+    bool all = few && shorts == count;
+    ret->values = texts;
+    ret->count = shorts * 2 < count ? 0 : TN_MIN(shorts, (size_t)(all ? ASK_VALUES : ASK_EXAMPLES));
+    ret->all = all && looking->made->rows >= 0 && looking->made->rows <= LOOK_ROWS;
+}
+
 static bool on_ranges(void *context, size_t count, const char *const *values)
 {
     struct looking *looking = context;
@@ -164,13 +194,7 @@ static bool on_ranges(void *context, size_t count, const char *const *values)
             ret->max = values[at + 1] ? shown(made->arena, values[at + 1]) : NULL;
             at += 2;
         } else if (look == LOOK_TEXT) {
-            bool prose = false;
-            for (size_t k = 0; k < looking->counts[i]; k++)
-                prose = prose || !looking->texts[i][k];
-            bool few = looking->counts[i] <= ASK_VALUES;
-            ret->values = looking->texts[i];
-            ret->count = prose ? 0 : TN_MIN(looking->counts[i], few ? ASK_VALUES : ASK_EXAMPLES);
-            ret->all = few && !prose && made->rows >= 0 && made->rows <= LOOK_ROWS;
+            take_texts(looking, i, ret);
         }
         made->count++;
     }
