@@ -117,6 +117,9 @@ enum tn_code cli_ingest_documents(struct cli *cli, const struct cli_args *args, 
 enum tn_code cli_ingest_postgres(struct cli *cli, const struct cli_args *args, bool *ret_taken,
                                  struct tn_error *err) TN_CHECKED;
 
+/* cmd_reembed_index.c: `tarn reembed --index`. */
+cli_run_fn cli_reembed_index;
+
 /* Appends ?name=value or &name=value to a path; nothing for NULL. */
 void cli_add_query(struct cli *cli, char **path, const char *name, const char *value);
 /* Answers GET requests of several commands: all pages of a list; the caller's. */

@@ -305,6 +305,8 @@ enum tn_code cmd_reembed(struct cli *cli, const struct cli_args *args, struct tn
     TN_CLEANUP(model_service_close_p) struct model_service *models = NULL;
     struct reembed reembed = {.cli = cli};
     struct reembed_plan plan;
+    if (cli_args_has(args, "index"))
+        return cli_reembed_index(cli, args, err);
     TN_TRY(cli_config(cli, &config, err));
     TN_TRY(read_plan(args, config, &plan, err));
     if (cli_args_has(args, "probe") && !cli_args_has(args, "dry-run"))

@@ -279,6 +279,15 @@ static const struct cli_option reembed_items[] = {
     {.name = "index-name", .value = "NAME", .help = "where there is none yet (idx_knowledge_nodes_embedding_hnsw)"},
     {.name = "registry-table", .value = "NAME", .help = "default embedding_model; made when it is not there"},
     {.name = "password-file", .value = "FILE", .help = "the server's password (chmod 600)"},
+    {.name = "index", .value = "NAME", .help = "instead of a table: a version of this index by --model; with that:"},
+    {.name = "compare", .help = "the newest version against the one that serves, query by query"},
+    {.name = "queries", .value = "FILE", .help = "with --compare: one a line, or {\"query\", \"relevant\": [ids]}"},
+    {.name = "k", .letter = 'k', .value = "N", .help = "with --compare: how many hits (default 10)"},
+    {.name = "switch",
+     .value = "VERSION",
+     .help = "searches of the index go to the newest, or this one",
+     .optional = true},
+    {.name = "rollback", .help = "searches go to the version before"},
 };
 
 static const struct cli_option model_items[] = {
@@ -592,12 +601,14 @@ static const struct cli_command commands[] = {
     {.name = "reembed",
      .arguments = "",
      .run = cmd_reembed,
-     .summary = "Vectors of a pgvector table made anew",
+     .summary = "Vectors of a pgvector table, or of an index, by another model",
      .options = CLI_OPTIONS(reembed_items),
      .help = "Encodes every text of a table of PostgreSQL with another model, and builds its HNSW index again.\n"
              "Staged, searches go on in the old vectors until one transaction switches to the new ones; in\n"
              "place, the table holds both for as long as it takes: do not serve searches then. When it is\n"
              "interrupted, run it again: it goes on where it was. reembed.* in tarn.yaml name the table.\n\n"
+             "With --index, an index of the lake is built by another model beside the one that serves, compared\n"
+             "with it, switched to, and switched back.\n\n"
              "  tarn reembed --postgres-url postgresql://localhost/app --model builtin/all-MiniLM-L6-v2 \\\n"
              "       --dimension 384 --dry-run\n"
              "  tarn reembed --postgres-url postgresql://localhost/app --model ollama/nomic-embed-text \\\n"
