@@ -412,6 +412,12 @@ static void begin_record(struct asking *asking)
     asking->made.record.request = request_json(asking);
 }
 
+/* A full engine, a full disk and a snapshot that is gone say nothing of a model. */
+static bool is_models_doing(enum tn_code failed)
+{
+    return failed != TN_EBUSY && failed != TN_ESNAPSHOT && failed != TN_EIO && failed != TN_EDISKFULL;
+}
+
 /* Durable before the caller has it, whatever it became. */
 static enum tn_code keep(struct asking *asking, enum tn_code failed, uint64_t started, struct tn_error *err)
 {
@@ -426,7 +432,8 @@ static enum tn_code keep(struct asking *asking, enum tn_code failed, uint64_t st
     made->record.cost = answer_cost(asking->service, asking->model.name, &made->record.usage);
     made->record.total_us = (tn_mono_ns() - started) / 1000;
     TN_TRY(answer_save(asking->service, &made->record, err));
-    answer_outcome(asking->service, &made->record, !made->record.refused, failed);
+    if (is_models_doing(failed))
+        answer_outcome(asking->service, &made->record, !made->record.refused, failed);
     return TN_OK;
 }
 

@@ -38,7 +38,10 @@ static enum tn_code again(struct answer_service *service, const struct answer_re
 {
     TN_AUTO_JSON *body = NULL;
     struct answer_asked asked;
-    struct answer_ask ask = {.actor = how->actor, .replay_of = then->id, .as_of = how->as_then ? then : NULL};
+    struct answer_ask ask = {.timeout_ms = service->options.settings.timeout_ms,
+                             .actor = how->actor,
+                             .replay_of = then->id,
+                             .as_of = how->as_then ? then : NULL};
     TN_TRY(read_request(then, arena, &body, &ask, err));
     if (how->model)
         ask.model = how->model;
