@@ -103,6 +103,19 @@ static bool lock_is_held(struct tn_arena *arena, const char *lake)
 
 /* ---- the run file ------------------------------------------------------------ */
 
+/* Whole or not at all, and without an fsync: it speaks of a process, which no
+ * power failure outlives, and nobody is served before it is there. */
+static enum tn_code write_whole(const char *path, const struct tn_buf *text, struct tn_error *err)
+{
+    TN_AUTO_FREE char *other = tn_asprintf("%s.new", path);
+    (void)unlink(other);
+    TN_AUTO_CLOSE int fd = open(other, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return tn_fail_errno(err, errno, "cannot make %s", other);
+    TN_TRY(tn_write_all(fd, text->data, text->len, other, err));
+    return rename(other, path) == 0 ? TN_OK : tn_fail_errno(err, errno, "cannot make %s", path);
+}
+
 enum tn_code lakedir_write_run_file(struct gateway *gateway, const char *path, const char *token,
                                     struct tn_error *err)
 {
@@ -114,7 +127,7 @@ enum tn_code lakedir_write_run_file(struct gateway *gateway, const char *path, c
     tn_json_ki64(&json, "pid", getpid());
     tn_json_close(&json, '}');
     tn_buf_putc(&text, '\n');
-    return tn_file_replace(path, text.data, text.len, 0600, err);
+    return write_whole(path, &text, err);
 }
 
 void lakedir_remove_run_file(struct gateway *gateway)

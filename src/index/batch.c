@@ -37,12 +37,14 @@ static bool normalise(float *vector, uint32_t dimension)
 static bool find_in_index(struct logical *logical, const unsigned char *hash, float *out)
 {
     struct reader *reader = NULL;
+    struct keyword_reader *words;
     int64_t id = -1;
     bool found = false;
     pthread_rwlock_rdlock(&logical->gate);
     struct vector_index *vectors = atomic_load(&logical->open) ? atomic_load(&logical->vectors) : NULL;
     if (vectors && files_reader(logical, &reader, NULL) == TN_OK) {
-        found = keyword_find_hash(reader->words, hash, &id, NULL) == TN_OK && id >= 0 &&
+        found = files_words(logical, reader, &words, NULL) == TN_OK &&
+                keyword_find_hash(words, hash, &id, NULL) == TN_OK && id >= 0 &&
                 vector_index_get(vectors, id, out, NULL) == TN_OK;
         files_reader_back(logical, reader);
     }

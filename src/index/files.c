@@ -119,21 +119,30 @@ enum tn_code files_reader(struct logical *logical, struct reader **ret, struct t
     if (logical->reader_count > 0)
         reader = logical->readers[--logical->reader_count];
     pthread_mutex_unlock(&logical->readers_lock);
-    enum tn_code code = TN_OK;
-    if (!reader) {
-        TN_AUTO_FREE char *path = tn_asprintf("%s/words.db", logical->folder);
+    if (!reader)
         reader = tn_calloc(1, sizeof *reader);
-        code = keyword_reader_open(path, &reader->words, err);
-    }
     struct vector_index *vectors = atomic_load(&logical->vectors);
-    if (code == TN_OK && !reader->searcher && vectors)
-        code = vector_searcher_new(vectors, &reader->searcher, err);
-    if (code != TN_OK) {
-        keyword_reader_close(reader->words);
-        free(reader);
-        return code;
+    if (!reader->searcher && vectors) {
+        enum tn_code code = vector_searcher_new(vectors, &reader->searcher, err);
+        if (code != TN_OK) {
+            keyword_reader_close(reader->words);
+            free(reader);
+            return code;
+        }
     }
     *ret = reader;
+    return TN_OK;
+}
+
+/* A search by meaning alone has no use for them. */
+enum tn_code files_words(struct logical *logical, struct reader *reader, struct keyword_reader **ret,
+                         struct tn_error *err)
+{
+    if (!reader->words) {
+        TN_AUTO_FREE char *path = tn_asprintf("%s/words.db", logical->folder);
+        TN_TRY(keyword_reader_open(path, &reader->words, err));
+    }
+    *ret = reader->words;
     return TN_OK;
 }
 

@@ -84,7 +84,7 @@ uint64_t docs_chunks(struct docs *docs); /* chunks */
 
 #define READERS_KEPT 64
 struct reader {
-    struct keyword_reader *words;
+    struct keyword_reader *words;     /* NULL until they are asked for */
     struct vector_searcher *searcher; /* NULL until there are vectors */
 };
 
@@ -160,6 +160,8 @@ struct index_service {
     pthread_mutex_t lock;
     struct logical **items;
     size_t count, capacity;
+    struct hold *holds; /* hold.c */
+    size_t hold_count, hold_capacity;
     struct versions **versions; /* version.c */
     size_t versions_count, versions_capacity;
 
@@ -185,6 +187,9 @@ struct index_service {
 /* service.c: a reference, or TN_ENOTFOUND. */
 enum tn_code logical_find(struct index_service *service, const char *name, struct logical **ret,
                           struct tn_error *err) TN_CHECKED;
+/* hold.c: TN_EUNAVAILABLE while searches of the dataset are held back. */
+enum tn_code hold_check(struct index_service *service, const char *dataset, struct tn_error *err) TN_CHECKED;
+void holds_free(struct index_service *service);
 /* version.c: the one that searches of a name go to. */
 enum tn_code logical_serving(struct index_service *service, const char *name, struct logical **ret,
                              struct tn_error *err) TN_CHECKED;
@@ -204,6 +209,9 @@ enum tn_code files_open(struct logical *logical, struct tn_error *err) TN_CHECKE
 void files_close(struct logical *logical); /* the gate is held for writing, or nobody is there */
 /* Under gate (read): a reader from the pool and back. */
 enum tn_code files_reader(struct logical *logical, struct reader **ret, struct tn_error *err) TN_CHECKED;
+/* Its words, opened when they are first asked for. */
+enum tn_code files_words(struct logical *logical, struct reader *reader, struct keyword_reader **ret,
+                         struct tn_error *err) TN_CHECKED;
 void files_reader_back(struct logical *logical, struct reader *reader);
 enum tn_code files_docs(struct logical *logical, struct docs **ret, struct tn_error *err) TN_CHECKED;
 /* Under work: the first rows make the vector index. */

@@ -173,7 +173,9 @@ enum tn_code search_words(struct search *search, struct tn_error *err)
                                           .ret_full = &search->full_words,
                                           .context = &leg,
                                           .most = search->query->per_doc ? 0 : search->width};
-    TN_TRY(keyword_search(search->reader->words, &wanted, err));
+    struct keyword_reader *words;
+    TN_TRY(files_words(search->logical, search->reader, &words, err));
+    TN_TRY(keyword_search(words, &wanted, err));
     search->answer->keyword_candidates = leg.taken;
     return TN_OK;
 }
