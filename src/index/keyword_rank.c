@@ -42,11 +42,13 @@ static int weights_make(const Fts5ExtensionApi *api, Fts5Context *context, struc
         weights->idf[i] = log(1 + ((double)(total - rows) + 0.5) / ((double)rows + 0.5));
         weights->full += weights->idf[i];
     }
-    if (code == SQLITE_OK)
-        code = api->xSetAuxdata(context, weights, weights_free);
-    else
+    if (code != SQLITE_OK) {
         weights_free(weights);
-    *ret = weights;
+        return code;
+    }
+    code = api->xSetAuxdata(context, weights, weights_free); /* frees them where it fails */
+    if (code == SQLITE_OK)
+        *ret = weights;
     return code;
 }
 
