@@ -5,7 +5,7 @@
 #include <math.h>
 
 enum {
-    LOOK_MOST = 8,    /* sentences whose meaning is looked at: each costs the embedder about a millisecond */
+    LOOK_MOST = 6,    /* sentences whose meaning is looked at: each costs the embedder one to two milliseconds */
     TAKE_MOST = 4,    /* sentences of an answer */
     OF_ONE = 2,       /* of one source */
     LENGTH_LEAST = 20 /* bytes; headings and lone words say nothing */

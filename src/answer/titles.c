@@ -76,11 +76,44 @@ static enum tn_code take(void *context, const struct engine_cell *cells, struct 
     return TN_OK;
 }
 
+static void put_key(const struct titles *titles, const struct iceberg_schema *schema, size_t passage,
+                    struct tn_buf *sql)
+{
+    for (size_t k = 0; k < titles->key_count; k++) {
+        tn_buf_puts(sql, k ? " AND " : "(");
+        tn_buf_put_sql_name(sql, iceberg_schema_field(schema, schema->identifier_ids[k])->name);
+        tn_buf_puts(sql, " = ");
+        tn_buf_put_sql_string(sql, titles->keys[passage][k]);
+    }
+    tn_buf_putc(sql, ')');
+}
+
+/* One column: a list, which the engine looks up instead of comparing one by one. */
+static bool put_keys(const struct titles *titles, const struct iceberg_schema *schema, struct tn_buf *sql)
+{
+    bool any = false;
+    if (titles->key_count == 1) {
+        tn_buf_put_sql_name(sql, iceberg_schema_field(schema, schema->identifier_ids[0])->name);
+        tn_buf_puts(sql, " IN (");
+    }
+    for (size_t i = 0; i < titles->count; i++) {
+        if (!titles->keys[i])
+            continue;
+        tn_buf_puts(sql, !any ? "" : titles->key_count == 1 ? ", " : " OR ");
+        if (titles->key_count == 1)
+            tn_buf_put_sql_string(sql, titles->keys[i][0]);
+        else
+            put_key(titles, schema, i, sql);
+        any = true;
+    }
+    tn_buf_puts(sql, titles->key_count == 1 ? ")" : "");
+    return any;
+}
+
 /* SELECT key..., title, page FROM dataset WHERE key is one of these. */
 static bool put_select(const struct titles *titles, const struct iceberg_schema *schema, const char *definition,
                        struct tn_buf *sql)
 {
-    bool any = false;
     tn_buf_puts(sql, "SELECT ");
     for (size_t k = 0; k < titles->key_count; k++) {
         tn_buf_puts(sql, k ? ", CAST(" : "CAST(");
@@ -90,20 +123,7 @@ static bool put_select(const struct titles *titles, const struct iceberg_schema 
     tn_buf_puts(sql, titles->title ? ", CAST(title AS VARCHAR)" : "");
     tn_buf_puts(sql, titles->page ? ", TRY_CAST(page AS BIGINT)" : "");
     tn_buf_printf(sql, " FROM (%s) WHERE ", definition);
-    for (size_t i = 0; i < titles->count; i++) {
-        if (!titles->keys[i])
-            continue;
-        tn_buf_puts(sql, any ? " OR (" : "(");
-        for (size_t k = 0; k < titles->key_count; k++) {
-            tn_buf_puts(sql, k ? " AND " : "");
-            tn_buf_put_sql_name(sql, iceberg_schema_field(schema, schema->identifier_ids[k])->name);
-            tn_buf_puts(sql, " = ");
-            tn_buf_put_sql_string(sql, titles->keys[i][k]);
-        }
-        tn_buf_putc(sql, ')');
-        any = true;
-    }
-    return any;
+    return put_keys(titles, schema, sql);
 }
 
 static enum tn_code fill(struct lake *lake, const char *dataset, int64_t snapshot_id, struct titles *titles,
@@ -121,7 +141,8 @@ static enum tn_code fill(struct lake *lake, const char *dataset, int64_t snapsho
         return TN_OK;
     const char *const **keys = TN_ARENA_ARRAY(titles->arena, const char *const *, titles->count + 1);
     for (size_t i = 0; i < titles->count; i++)
-        keys[i] = split_key(titles->passages[i].chunk.doc_id, titles->key_count, titles->arena);
+        if (titles->passages[i].chunk.source > 0) /* the others are shown to nobody */
+            keys[i] = split_key(titles->passages[i].chunk.doc_id, titles->key_count, titles->arena);
     titles->keys = keys;
     const struct engine_resolver resolver = dataset_resolver(lake);
     const struct engine_table_ref ref = {
