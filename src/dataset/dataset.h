@@ -129,6 +129,9 @@ enum tn_code dataset_write_file(struct dataset_write *write, size_t order, const
                                 const char *from_sql, bool (*cancelled)(void *), void *cancel_context,
                                 struct tn_error *err) TN_CHECKED;
 uint64_t dataset_write_rows(const struct dataset_write *write);
+/* The caller has seen that no key is there twice among the rows of its files
+ * (they rose): the commit does not look again. */
+void dataset_write_keys_differ(struct dataset_write *write);
 
 /* One commit on top of whatever others have committed meanwhile. TN_ECONFLICT
  * when one of them gave this write's new columns another shape: begin again. When lineage has

@@ -82,6 +82,11 @@ void dataset_write_free(struct dataset_write *write)
     free(write);
 }
 
+void dataset_write_keys_differ(struct dataset_write *write)
+{
+    write->keys_differ = true;
+}
+
 uint64_t dataset_write_rows(const struct dataset_write *write)
 {
     return write->rows;

@@ -55,7 +55,8 @@ static enum tn_code check_keys(struct dataset_write *write, const struct iceberg
         return TN_OK;
     TN_AUTO_BUF staged = {0};
     write_put_staged(write, &staged);
-    TN_TRY(dataset_check_unique(write->lake, target, staged.data, err));
+    if (!write->keys_differ)
+        TN_TRY(dataset_check_unique(write->lake, target, staged.data, err));
     return newest && write->mode == DATASET_APPEND ? write_check_new(write, newest, target, err) : TN_OK;
 }
 

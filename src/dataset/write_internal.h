@@ -29,7 +29,8 @@ struct dataset_write {
     struct dataset_column *columns; /* as given; copied */
     size_t column_count;
     struct schema_plan plan;
-    const char *key; /* NULL: none was given */
+    const char *key;  /* NULL: none was given */
+    bool keys_differ; /* known of the files already */
     pthread_mutex_t mutex;
     struct staged_file *files;
     size_t file_count, file_capacity;

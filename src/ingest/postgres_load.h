@@ -128,6 +128,9 @@ struct pg_stream {
     struct tn_buf scratch;
     uint64_t rows, bytes, file_bytes;
     bool ended;
+    /* A key of one whole number: while it rises, none is there twice. */
+    size_t rising_column; /* column_count: not told any more */
+    int64_t last_key;
     bool quiet;     /* no progress */
     bool unbounded; /* one source for all rows, whatever a file may hold */
 };
