@@ -9,6 +9,7 @@
  *   ask_run.c       the statement under the guard, to rows
  *   ask_sentence.c  rows to a sentence; a model's sentence held against them
  *   ask_again.c     the statement of a record run again
+ *   ask_write.c     questions and answers as JSON
  *   ask.c           the way through
  */
 #ifndef TARN_ANSWER_ASK_H
@@ -141,6 +142,9 @@ bool ask_next_row(const char **at, const char *end, const char **ret_row, size_t
 /* {"same", "then", "now", "came", "left", "came_rows", "left_rows"}: rows are
  * compared whatever their order; the lists hold some of them. */
 void ask_compare(const struct ask_result *then, const struct ask_result *now, struct tn_json *out);
+
+/* What a record keeps of a question, for asking it again. The arena's. */
+const char *ask_request_json(const struct answer_ask *ask, struct tn_arena *arena);
 
 /* ---- sentences ------------------------------------------------------------------------- */
 
