@@ -2,6 +2,7 @@
  * in this process; a lake only lends its configuration and its models. */
 #include "cli/cli.h"
 #include "cli/query.h"
+#include "cli/reembed_hold.h"
 #include "reembed/reembed.h"
 
 #include <errno.h>
@@ -18,6 +19,7 @@ struct reembed {
     struct model_info model;
     const char *index_phase; /* that was printed last; the arena's */
     uint64_t index_line_ns;
+    struct reembed_hold hold; /* with --with-service */
 };
 
 /* ---- the model --------------------------------------------------------------------------- */
@@ -248,7 +250,9 @@ static void show(void *context, const struct reembed_event *event)
 
 static bool stopping(void *context)
 {
-    (void)context;
+    struct reembed *reembed = context;
+    if (!client_interrupted())
+        reembed_hold_renew(&reembed->hold);
     return client_interrupted();
 }
 
@@ -295,6 +299,10 @@ static enum tn_code preview_and_run(struct reembed *reembed, const struct cli_ar
         if (waits)
             TN_TRY(wait_for_second_thoughts(err));
     }
+    if (cli_args_has(args, "with-service") && !preview.no_op) {
+        const char *label = tn_arena_strndup(reembed->cli->arena, preview.server, strcspn(preview.server, " "));
+        TN_TRY(reembed_hold_begin(&reembed->hold, reembed->cli, label, preview.table, err));
+    }
     return run(reembed, plan, &embedder, err);
 }
 
@@ -315,5 +323,8 @@ enum tn_code cmd_reembed(struct cli *cli, const struct cli_args *args, struct tn
     TN_TRY(open_models(cli, config, pool, &models, err));
     reembed.models = models;
     TN_TRY(find_model(&reembed, args, err));
-    return preview_and_run(&reembed, args, &plan, err);
+    enum tn_code code = preview_and_run(&reembed, args, &plan, err);
+    if (reembed.hold.datasets)
+        reembed_hold_end(&reembed.hold);
+    return code;
 }

@@ -272,6 +272,7 @@ static const struct cli_option reembed_items[] = {
      .optional = true},
     {.name = "maintenance-work-mem", .value = "SIZE", .help = "of the server's session that builds it: 2GB"},
     {.name = "lock-timeout", .value = "TIME", .help = "of each of six tries for the table's lock (default 10s)"},
+    {.name = "with-service", .help = "the lake's server does not search rows from that table meanwhile"},
     {.name = "table", .value = "NAME", .help = "default knowledge_nodes; also SCHEMA.NAME"},
     {.name = "id-column", .value = "NAME", .help = "default id"},
     {.name = "text-column", .value = "NAME", .help = "default content"},

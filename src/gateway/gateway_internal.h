@@ -64,7 +64,7 @@ struct gateway_limits {
 struct gateway {
     struct lake lake;
     struct tn_pool *requests; /* handlers and fill tasks; they may wait for the engine, so it has many threads */
-    struct tn_pool *idle;     /* embeds for jobs */
+    struct tn_pool *behind;   /* embeds for jobs, beside their own threads; NULL: those are enough */
     struct tn_arena *arena;   /* the gateway's own texts */
     const char *folder;       /* absolute */
     int lock_fd;
@@ -395,7 +395,7 @@ route_handler h_index_create, h_index_list, h_index_get, h_index_drop, h_index_r
 /* h_journal.c: the rows of a query, under the guard, as JSON objects, one a line. */
 enum tn_code ask_lines(struct request *request, const char *sql, const json_t *params, struct tn_buf *out,
                        struct tn_error *err) TN_CHECKED;
-route_handler h_versions, h_version_add, h_version_serve;
+route_handler h_versions, h_version_add, h_version_serve, h_search_hold;
 route_handler h_trial_start, h_trials, h_trials_compact, h_promote, h_rollback, h_generations;
 route_handler h_token_list, h_token_add, h_token_revoke;
 route_handler h_iceberg_config, h_iceberg_oauth, h_iceberg_namespaces, h_iceberg_namespace, h_iceberg_namespace_head,

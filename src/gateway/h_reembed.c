@@ -41,3 +41,33 @@ enum tn_code h_version_serve(struct request *request, struct tn_error *err)
     TN_TRY(index_version_serve(request->gateway->indexes, request->match.captures[0], version, err));
     return reply_versions(request, err);
 }
+
+/* ---- searches held back -------------------------------------------------------- */
+
+#define HOLD_SECONDS_MAX 3600
+
+enum tn_code h_search_hold(struct request *request, struct tn_error *err)
+{
+    TN_AUTO_JSON *body = NULL;
+    const char *reason = NULL;
+    json_t *datasets = NULL;
+    int64_t seconds = 0;
+    TN_TRY(request_json(request, &body, err));
+    const struct tn_json_field fields[] = {
+        {.name = "datasets", .kind = TN_JSON_ARRAY, .ret = &datasets, .required = true},
+        {.name = "reason", .kind = TN_JSON_STRING, .ret = &reason, .required = true},
+        {.name = "seconds", .kind = TN_JSON_INT, .ret = &seconds, .required = true, .max = HOLD_SECONDS_MAX},
+    };
+    TN_TRY(tn_json_read(body, "request", fields, TN_COUNT(fields), err));
+    for (size_t i = 0; i < json_array_size(datasets); i++)
+        if (!json_is_string(json_array_get(datasets, i)))
+            return tn_fail(err, TN_EREQUEST, "datasets must be names; number %zu is none", i + 1);
+    for (size_t i = 0; i < json_array_size(datasets); i++)
+        index_hold(request->gateway->indexes, json_string_value(json_array_get(datasets, i)), reason,
+                   (uint64_t)seconds * 1000);
+    struct tn_json json = reply_json(request);
+    tn_json_open(&json, '{');
+    tn_json_ki64(&json, "held", seconds > 0 ? (int64_t)json_array_size(datasets) : 0);
+    tn_json_close(&json, '}');
+    return TN_OK;
+}

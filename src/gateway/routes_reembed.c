@@ -19,6 +19,12 @@
     "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"version\":{\"type\":\"string\","          \
     "\"description\":\"As listed; the one that served before when left out.\"},\"reason\":" STRING "}}"
 
+#define HOLD_REQUEST                                                                                                 \
+    "{\"type\":\"object\",\"required\":[\"datasets\",\"reason\",\"seconds\"],\"additionalProperties\":false,"        \
+    "\"properties\":{\"datasets\":{\"type\":\"array\",\"items\":" STRING "},\"reason\":" STRING                      \
+    ",\"seconds\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":3600}}}"
+#define HOLD_RESPONSE "{\"type\":\"object\",\"required\":[\"held\"],\"properties\":{\"held\":{\"type\":\"integer\"}}}"
+
 static const struct route_param wait_params[] = {
     {.name = "wait",
      .schema = "{\"type\":\"integer\",\"minimum\":0}",
@@ -53,6 +59,18 @@ static const struct route routes[] = {
      .response = VERSIONS_RESPONSE,
      .flags = ROUTE_WRITE | ROUTE_JSON,
      .handler = h_version_serve},
+    {.method = "POST",
+     .path = "/vectors/hold",
+     .id = "searchHold",
+     .tag = "search",
+     .summary = "Hold back searches of datasets for a while",
+     .description =
+         "They are answered 503 with the reason: while the vectors of the table that they came from are made "
+         "anew. Said again before the time is over by whoever does that; 0 seconds ends it.",
+     .request = HOLD_REQUEST,
+     .response = HOLD_RESPONSE,
+     .flags = ROUTE_WRITE | ROUTE_JSON,
+     .handler = h_search_hold},
 };
 
 struct route_table gateway_version_routes(void)

@@ -243,6 +243,11 @@ enum tn_code index_version_serve(struct index_service *service, const char *name
 enum tn_code index_versions(struct index_service *service, const char *name, struct tn_json *out,
                             struct tn_error *err) TN_CHECKED;
 
+/* Searches of the dataset's indexes answer TN_EUNAVAILABLE with the reason for so
+ * long, unless it is said again; 0: no longer. For a table whose vectors are
+ * made anew. Not kept over a restart. */
+void index_hold(struct index_service *service, const char *dataset, const char *reason, uint64_t ms);
+
 /* ---- searching -------------------------------------------------------------------- */
 
 enum index_mode { INDEX_HYBRID, INDEX_VECTOR, INDEX_KEYWORD };

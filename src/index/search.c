@@ -148,6 +148,7 @@ enum tn_code index_search(struct index_service *service, const struct index_quer
     uint64_t start = tn_mono_ns(), clock = start;
     TN_CLEANUP(logical_unref_p) struct logical *logical = NULL;
     TN_TRY(logical_serving(service, query->index, &logical, err));
+    TN_TRY(hold_check(service, logical->definition.dataset, err));
     TN_TRY(check(query, &logical->definition, err));
     TN_CLEANUP(index_answer_free_p) struct index_answer *answer = tn_calloc(1, sizeof *answer);
     answer->arena = tn_arena_new();

@@ -274,6 +274,7 @@ void index_service_close(struct index_service *service)
         logical_unref(service->items[i]);
     free(service->items);
     versions_free_all(service);
+    holds_free(service);
     free(service->tried);
     for (size_t i = 0; i < QUERIES_KEPT; i++) {
         free(service->queries[i].text);

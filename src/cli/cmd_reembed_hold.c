@@ -1,0 +1,97 @@
+/* tarn reembed --with-service: while the vectors of a table are made anew, the
+ * lake's server does not search what was ingested from that table. The server
+ * forgets that half a minute after this command was last heard of. */
+#include "cli/reembed_hold.h"
+
+#include "cli/client.h"
+
+#define HOLD_SECONDS 30
+#define RENEW_NS     UINT64_C(10000000000)
+
+/* Whether the dataset came from that table, by its lineage. */
+static enum tn_code came_from(struct client *client, struct cli *cli, const char *dataset, const char *source,
+                              bool *ret, struct tn_error *err)
+{
+    TN_AUTO_JSON *about = NULL;
+    TN_TRY(
+        client_json(client, "GET", client_path(cli->arena, "/catalog/datasets/", dataset, NULL), NULL, &about, err));
+    const json_t *lineage = json_object_get(about, "lineage"), *item;
+    size_t i;
+    *ret = false;
+    json_array_foreach(lineage, i, item)
+    {
+        const char *from = json_string_value(json_object_get(item, "source"));
+        *ret |= from && tn_streq(from, source);
+    }
+    return TN_OK;
+}
+
+static enum tn_code find_datasets(struct reembed_hold *hold, const char *source, struct tn_error *err)
+{
+    TN_AUTO_JSON *indexes = NULL, *seen = json_object();
+    size_t i;
+    const json_t *item;
+    TN_TRY(cli_fetch_items(hold->client, hold->cli->arena, "/vectors/indexes", &indexes, err));
+    json_array_foreach(indexes, i, item)
+    {
+        const char *dataset = json_string_value(json_object_get(item, "dataset"));
+        bool from = false;
+        if (!dataset || json_object_get(seen, dataset))
+            continue;
+        (void)json_object_set_new(seen, dataset, json_true());
+        TN_TRY(came_from(hold->client, hold->cli, dataset, source, &from, err));
+        if (from)
+            (void)json_array_append_new(hold->datasets, json_string(dataset));
+    }
+    return TN_OK;
+}
+
+static enum tn_code say(struct reembed_hold *hold, int seconds, struct tn_error *err)
+{
+    TN_AUTO_JSON *answer = NULL, *body = json_pack("{s:O,s:s,s:i}", "datasets", hold->datasets, "reason",
+                                                   hold->reason, "seconds", seconds);
+    hold->said_ns = tn_mono_ns();
+    return client_json(hold->client, "POST", "/vectors/hold", body, &answer, err);
+}
+
+enum tn_code reembed_hold_begin(struct reembed_hold *hold, struct cli *cli, const char *label, const char *table,
+                                struct tn_error *err)
+{
+    char *url = NULL, *token = NULL;
+    TN_AUTO_BUF plain = {0}; /* lineage has names without quotes */
+    for (const char *p = table; *p; p++)
+        if (*p != '"')
+            tn_buf_putc(&plain, *p);
+    hold->cli = cli;
+    hold->datasets = json_array();
+    if (!cli->server && gateway_find(cli_lake(cli), cli->arena, &url, &token, NULL) != TN_OK) {
+        cli_note(cli, "no server of this lake runs: there are no searches to hold back");
+        return TN_OK;
+    }
+    TN_TRY(cli_connect(cli, false, &hold->client, err));
+    hold->reason = tn_arena_printf(cli->arena, "the vectors of %s in %s are being made anew", table, label);
+    TN_TRY(find_datasets(hold, tn_arena_printf(cli->arena, "postgresql://%s %s", label, plain.data), err));
+    if (json_array_size(hold->datasets) == 0) {
+        cli_note(cli, "no index of this lake is of rows from %s: there are no searches to hold back", table);
+        return TN_OK;
+    }
+    cli_note(cli, "searches of %zu datasets from %s are held back until the end", json_array_size(hold->datasets),
+             table);
+    return say(hold, HOLD_SECONDS, err);
+}
+
+void reembed_hold_renew(struct reembed_hold *hold)
+{
+    if (hold->datasets && json_array_size(hold->datasets) > 0 && tn_mono_ns() - hold->said_ns > RENEW_NS &&
+        say(hold, HOLD_SECONDS, NULL) != TN_OK)
+        cli_note(hold->cli, "WARN: the server does not answer; searches are held back no longer");
+}
+
+void reembed_hold_end(struct reembed_hold *hold)
+{
+    client_interrupt_clear(); /* the last word is said even after Ctrl-C */
+    if (hold->datasets && json_array_size(hold->datasets) > 0 && say(hold, 0, NULL) != TN_OK)
+        cli_note(hold->cli, "the server does not answer; it searches again in %d seconds", HOLD_SECONDS);
+    json_decref(hold->datasets);
+    hold->datasets = NULL;
+}
