@@ -1,15 +1,16 @@
 /* Compaction: many small files, and files with deletes, become few whole ones.
  *
- * A group of files is read through their deletes, sorted by the key, and
- * written twice: first with each row's old place beside it, into a staging file
- * that never leaves this function, then without. Writers are not held up
- * meanwhile. Under the dataset's lock the plan is made again: if others have
- * deleted rows of the old files since, their places are looked up in the
- * staging file and deleted from the new file in the same commit.
+ * A group of few rows is merged in memory (compact_rows.h). Any other group of files is read through their deletes,
+ * sorted by the key, and written twice: first with each row's old place beside it, into a staging file that never
+ * leaves this function, then without. Writers are not held up meanwhile. Under the dataset's lock the plan is made
+ * again: if others have deleted rows of the old files since, their places are looked up in the staging file and
+ * deleted from the new file in the same commit.
  */
 #include "dataset/compact.h"
 #include "dataset/cells.h"
+#include "dataset/compact_rows.h"
 #include "dataset/dataset_internal.h"
+#include "dataset/deletes.h"
 #include "dataset/hot.h"
 #include "dataset/rows_internal.h"
 
@@ -17,9 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FOLLOW_ROWS 4096   /* of a group that hot copies follow row by row */
-#define MOVED_ROWS  500000 /* of a group whose rows writers still find afterwards */
-#define TRIES       3
+#define MOVED_ROWS 500000 /* of a group whose rows writers still find afterwards */
+#define TRIES      3
 
 struct compaction {
     struct lake *lake;
@@ -43,6 +43,9 @@ struct group {
     char *placed;                 /* staging file with the old places; NULL: not written */
     char *written;                /* the new file, until the commit's batch owns it */
     struct iceberg_file file;
+    /* Instead of both files: the rows, and the new file's bytes. */
+    struct compact_rows *rows;
+    struct tn_buf object;
 };
 
 static void group_forget_try(struct group *group)
@@ -51,6 +54,8 @@ static void group_forget_try(struct group *group)
         (void)unlink(group->placed);
     if (group->written)
         (void)unlink(group->written);
+    compact_rows_free(TN_TAKE(group->rows));
+    tn_buf_release(&group->object);
     group->placed = group->written = NULL;
     group->file = (struct iceberg_file){0};
     group->told = false;
@@ -151,7 +156,7 @@ static enum tn_code tell(struct group *group, struct tn_error *err)
     struct tn_arena *arena = group->run->arena;
     const struct iceberg_schema *schema = group->base->schema;
     struct telling telling = {.arena = arena, .most = (size_t)group->file.record_count};
-    if (!group->run->lake->hot || group->file.record_count > FOLLOW_ROWS)
+    if (!group->run->lake->hot || group->file.record_count > COMPACT_FOLLOW_ROWS)
         return TN_OK;
     TN_TRY(cells_shape_init(&telling.shape, arena, schema, err));
     telling.removed = TN_ARENA_ARRAY(arena, struct dataset_place, telling.most + 1);
@@ -222,14 +227,6 @@ static enum tn_code tell_places(struct group *group, struct tn_error *err)
 
 /* ---- the commit --------------------------------------------------------------- */
 
-static const struct iceberg_plan_file *live_file(const struct iceberg_plan *plan, const char *path)
-{
-    for (size_t i = 0; i < plan->file_count; i++)
-        if (tn_streq(plan->files[i].file->path, path))
-            return &plan->files[i];
-    return NULL;
-}
-
 static bool had_delete(const struct iceberg_plan_file *file, const char *key)
 {
     for (size_t i = 0; i < file->delete_count; i++)
@@ -238,31 +235,41 @@ static bool had_delete(const struct iceberg_plan_file *file, const char *key)
     return false;
 }
 
-/* Keys of delete files that the group's files have gained since it was read;
- * TN_ECONFLICT when one of the files is gone. */
-static enum tn_code gained_deletes(const struct group *group, const struct iceberg_plan *now, const char ***ret,
-                                   size_t *ret_count, struct tn_error *err)
+/* Files of the group that have gained delete files since it was read, with
+ * these alone. */
+struct gained {
+    struct iceberg_plan_file *files;
+    size_t count;
+};
+
+/* TN_ECONFLICT when one of the files is gone. */
+static enum tn_code gained_deletes(const struct group *group, const struct iceberg_plan *now, struct gained *ret,
+                                   struct tn_error *err)
 {
-    size_t capacity = 1;
-    for (size_t i = 0; i < now->file_count; i++)
-        capacity += now->files[i].delete_count;
-    const char **keys = TN_ARENA_ARRAY(group->run->arena, const char *, capacity);
-    size_t count = 0;
+    struct tn_arena *arena = group->run->arena;
+    const struct compact_index *index = compact_index_new(arena, now);
+    *ret = (struct gained){.files = TN_ARENA_ARRAY(arena, struct iceberg_plan_file, group->count + 1)};
     for (size_t i = 0; i < group->count; i++) {
         const struct iceberg_plan_file *before = &group->files[i];
-        const struct iceberg_plan_file *after = live_file(now, before->file->path);
+        const struct iceberg_plan_file *after = compact_index_find(index, before->file->path);
         if (!after)
             return tn_fail(err, TN_ECONFLICT, "%s was replaced by somebody else meanwhile", before->file->path);
+        struct iceberg_plan_file more = *after;
+        const struct iceberg_file **deletes =
+            TN_ARENA_ARRAY(arena, const struct iceberg_file *, after->delete_count + 1);
+        const char **keys = TN_ARENA_ARRAY(arena, const char *, after->delete_count + 1);
+        more.delete_count = 0;
         for (size_t d = 0; d < after->delete_count; d++) {
-            bool known = had_delete(before, after->delete_keys[d]);
-            for (size_t k = 0; k < count && !known; k++)
-                known = tn_streq(keys[k], after->delete_keys[d]);
-            if (!known)
-                keys[count++] = after->delete_keys[d];
+            if (had_delete(before, after->delete_keys[d]))
+                continue;
+            deletes[more.delete_count] = after->deletes[d];
+            keys[more.delete_count++] = after->delete_keys[d];
         }
+        more.deletes = deletes;
+        more.delete_keys = keys;
+        if (more.delete_count > 0)
+            ret->files[ret->count++] = more;
     }
-    *ret = keys;
-    *ret_count = count;
     return TN_OK;
 }
 
@@ -280,10 +287,31 @@ static bool take_position(void *context, size_t count, const char *const *values
     return true;
 }
 
-/* Where the rows that these delete files name lie in the new file. */
-static enum tn_code find_moved(const struct group *group, const char *const *keys, size_t count,
-                               struct positions *ret, struct tn_error *err)
+/* The keys of all delete files, each once. */
+static size_t list_keys(struct tn_arena *arena, const struct gained *gained, const char ***ret)
 {
+    size_t capacity = 1, count = 0;
+    for (size_t i = 0; i < gained->count; i++)
+        capacity += gained->files[i].delete_count;
+    const char **keys = TN_ARENA_ARRAY(arena, const char *, capacity);
+    for (size_t i = 0; i < gained->count; i++)
+        for (size_t d = 0; d < gained->files[i].delete_count; d++) {
+            bool known = false;
+            for (size_t k = 0; k < count && !known; k++)
+                known = tn_streq(keys[k], gained->files[i].delete_keys[d]);
+            if (!known)
+                keys[count++] = gained->files[i].delete_keys[d];
+        }
+    *ret = keys;
+    return count;
+}
+
+/* Where the rows that these delete files name lie in the new file. */
+static enum tn_code find_moved(const struct group *group, const struct gained *gained, struct positions *ret,
+                               struct tn_error *err)
+{
+    const char **keys = NULL;
+    size_t count = list_keys(group->run->arena, gained, &keys);
     TN_AUTO_BUF sql = {0};
     tn_buf_puts(&sql, "SELECT DISTINCT t.file_row_number FROM read_parquet(");
     tn_buf_put_sql_string(&sql, group->placed);
@@ -298,20 +326,37 @@ static enum tn_code find_moved(const struct group *group, const char *const *key
     return engine_run(group->run->lake->engine, sql.data, take_position, ret, err);
 }
 
+static enum tn_code find_in_rows(const struct group *group, const struct gained *gained, struct positions *ret,
+                                 struct tn_error *err)
+{
+    int64_t *found = NULL;
+    size_t count = 0;
+    bool done = false;
+    TN_TRY(
+        compact_rows_find(group->rows, gained->files, gained->count, group->run->arena, &found, &count, &done, err));
+    if (!done)
+        return tn_fail(err, TN_ECONFLICT, "more rows were deleted from the files meanwhile than are held in memory");
+    for (size_t i = 0; i < count; i++) {
+        TN_GROW(ret->items, ret->count, ret->capacity);
+        ret->items[ret->count++] = found[i];
+    }
+    return TN_OK;
+}
+
 /* Deletes gained meanwhile move to the new file. Small groups rather begin
  * again: then hot copies know what became of each row. */
 static enum tn_code add_moved(const struct group *group, struct iceberg_tx *tx, const struct iceberg_plan *now,
                               struct tn_error *err)
 {
-    const char **keys = NULL;
-    size_t count = 0;
-    TN_TRY(gained_deletes(group, now, &keys, &count, err));
-    if (count == 0 || group->file.record_count == 0)
+    struct gained gained;
+    TN_TRY(gained_deletes(group, now, &gained, err));
+    if (gained.count == 0 || group->file.record_count == 0)
         return TN_OK;
     if (group->told)
         return tn_fail(err, TN_EBUSY, "rows were deleted from the files meanwhile");
     struct positions moved = {0};
-    enum tn_code code = find_moved(group, keys, count, &moved, err);
+    enum tn_code code =
+        group->rows ? find_in_rows(group, &gained, &moved, err) : find_moved(group, &gained, &moved, err);
     if (code == TN_OK && moved.count > 0) {
         TN_AUTO_BUF object = {0};
         struct iceberg_file file;
@@ -319,6 +364,8 @@ static enum tn_code add_moved(const struct group *group, struct iceberg_tx *tx, 
         code =
             iceberg_small_deletes(group->run->arena, group->file.path, moved.items, moved.count, &object, &file, err);
         file.path = iceberg_tx_new_file(tx, group->run->arena, "-deletes.parquet", &key);
+        dataset_deletes_note(dataset_relations_deletes(group->run->lake->relations), file.path, group->file.path,
+                             moved.items, moved.count);
         if (code == TN_OK)
             code = store_batch_put(iceberg_tx_batch(tx), key, object.data, object.len, err);
         if (code == TN_OK)
@@ -332,11 +379,13 @@ static enum tn_code add_written(struct group *group, struct iceberg_tx *tx, stru
 {
     char suffix[48];
     const char *key;
-    if (!group->written)
+    if (!group->written && group->object.len == 0)
         return TN_OK;
     snprintf(suffix, sizeof suffix, DATASET_FILE_SUFFIX, group->base->schema->id);
     group->file.path = iceberg_tx_new_file(tx, group->run->arena, suffix, &key);
     TN_TRY(iceberg_tx_add_file(tx, &group->file, err));
+    if (!group->written)
+        return store_batch_put(iceberg_tx_batch(tx), key, group->object.data, group->object.len, err);
     TN_TRY(store_batch_put_file(iceberg_tx_batch(tx), key, group->written, err));
     group->written = NULL;
     return TN_OK;
@@ -369,6 +418,8 @@ static enum tn_code commit_group(struct group *group, struct tn_error *err)
     catalog_publish(lake->catalog, name, done);
     group->change.added_path = group->file.record_count ? group->file.path : NULL;
     dataset_hot_follow(lake, name, newest, done, &group->change);
+    if (group->rows)
+        compact_rows_keep(group->rows, group->change.added_path);
     group->run->result.snapshot_id = done->current ? done->current->id : 0;
     return TN_OK;
 }
@@ -384,7 +435,8 @@ static void count_group(const struct group *group, struct dataset_compacted *res
         result->deleted_rows += (uint64_t)compact_deleted_rows(&group->files[i]);
 }
 
-static enum tn_code compact_group(struct group *group, bool last_try, struct tn_error *err)
+/* By the engine, through files. */
+static enum tn_code rewrite_files(struct group *group, bool last_try, struct tn_error *err)
 {
     TN_TRY(write_placed(group, err));
     TN_TRY(write_final(group, err));
@@ -394,8 +446,31 @@ static enum tn_code compact_group(struct group *group, bool last_try, struct tn_
     }
     if (!last_try)
         TN_TRY(tell(group, err));
-    if (!group->told)
-        TN_TRY(tell_places(group, err));
+    return group->told ? TN_OK : tell_places(group, err);
+}
+
+static enum tn_code rewrite_rows(struct group *group, bool last_try, struct tn_error *err)
+{
+    const struct compact_rows *rows = group->rows;
+    size_t count = compact_rows_count(rows);
+    bool hot = group->run->lake->hot && group->base->schema->identifier_count;
+    if (count > 0)
+        TN_TRY(compact_rows_write(rows, group->run->arena, &group->object, &group->file, err));
+    TN_FAULT("compact.file_written");
+    group->told = group->run->lake->hot && !last_try && count <= COMPACT_FOLLOW_ROWS;
+    group->change = (struct dataset_change){.moved = true};
+    if (group->told || hot)
+        compact_rows_tell(rows, !group->told, group->run->arena, &group->change);
+    return TN_OK;
+}
+
+static enum tn_code compact_group(struct group *group, bool last_try, struct tn_error *err)
+{
+    TN_TRY(compact_rows_load(group->run->lake, group->base, group->files, group->count, &group->rows, err));
+    if (group->rows)
+        TN_TRY(rewrite_rows(group, last_try, err));
+    else
+        TN_TRY(rewrite_files(group, last_try, err));
     TN_TRY(commit_group(group, err));
     count_group(group, &group->run->result);
     return TN_OK;
@@ -412,9 +487,10 @@ static enum tn_code refresh(struct group *group, struct tn_error *err)
     TN_TRY(catalog_load(lake->catalog, group->run->name, &newest, err));
     ICEBERG_AUTO_PLAN *plan = NULL;
     TN_TRY(iceberg_plan_new(&group->table, newest, NULL, NULL, 0, &plan, err));
+    const struct compact_index *index = compact_index_new(group->run->arena, plan);
     struct iceberg_plan_file *files = TN_ARENA_ARRAY(group->run->arena, struct iceberg_plan_file, group->count);
     for (size_t i = 0; i < group->count; i++) {
-        const struct iceberg_plan_file *file = live_file(plan, group->files[i].file->path);
+        const struct iceberg_plan_file *file = compact_index_find(index, group->files[i].file->path);
         if (!file)
             return tn_fail(err, TN_ECONFLICT, "%s was replaced by somebody else meanwhile",
                            group->files[i].file->path);

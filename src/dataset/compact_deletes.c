@@ -8,6 +8,7 @@
  */
 #include "dataset/compact.h"
 #include "dataset/dataset_internal.h"
+#include "dataset/deletes.h"
 #include "dataset/hot.h"
 
 #include <string.h>
@@ -39,9 +40,61 @@ static bool take_position(void *context, size_t count, const char *const *values
     return true;
 }
 
+static void take_gone(void *context, size_t file, int64_t row)
+{
+    struct merge *merge = context;
+    (void)file;
+    if (row < 0)
+        return;
+    TN_GROW(merge->positions, merge->count, merge->capacity);
+    merge->positions[merge->count++] = row;
+}
+
+static int by_position(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* From what is remembered of delete files. *ret_done is false when they are too many for that. */
+static enum tn_code recall_positions(const struct merging *merging, struct merge *merge, bool *ret_done,
+                                     struct tn_error *err)
+{
+    const struct iceberg_plan_file *file = merge->file;
+    struct dataset_deletes *deletes = dataset_relations_deletes(merging->lake->relations);
+    struct iceberg_plan_file own = *file;
+    const struct iceberg_file **files =
+        TN_ARENA_ARRAY(merging->arena, const struct iceberg_file *, file->delete_count + 1);
+    const char **keys = TN_ARENA_ARRAY(merging->arena, const char *, file->delete_count + 1);
+    own.delete_count = 0;
+    for (size_t i = 0; i < file->delete_count; i++)
+        if (compact_is_own_delete(file, i)) {
+            files[own.delete_count] = file->deletes[i];
+            keys[own.delete_count++] = file->delete_keys[i];
+        }
+    own.deletes = files;
+    own.delete_keys = keys;
+    const struct iceberg_plan plan = {.files = &own, .file_count = 1};
+    *ret_done = false;
+    if (deletes)
+        TN_TRY(dataset_deletes_each(merging->lake, deletes, &plan, take_gone, merge, ret_done, err));
+    if (merge->count > 1)
+        qsort(merge->positions, merge->count, sizeof *merge->positions, by_position);
+    size_t kept = 0;
+    for (size_t i = 0; i < merge->count; i++)
+        if (kept == 0 || merge->positions[i] != merge->positions[kept - 1])
+            merge->positions[kept++] = merge->positions[i];
+    merge->count = kept;
+    return TN_OK;
+}
+
 static enum tn_code read_positions(const struct merging *merging, struct merge *merge, struct tn_error *err)
 {
     const struct iceberg_plan_file *file = merge->file;
+    bool done = false;
+    TN_TRY(recall_positions(merging, merge, &done, err));
+    if (done)
+        return TN_OK;
     TN_AUTO_BUF sql = {0};
     bool comma = false;
     tn_buf_puts(&sql, "SELECT DISTINCT pos FROM read_parquet([");
@@ -100,6 +153,8 @@ static enum tn_code replace_deletes(const struct merging *merging, struct iceber
                                  &file, err));
     file.path = iceberg_tx_new_file(tx, merging->arena, "-deletes.parquet", &key);
     TN_TRY(store_batch_put(iceberg_tx_batch(tx), key, object.data, object.len, err));
+    dataset_deletes_note(dataset_relations_deletes(merging->lake->relations), file.path, merge->file->file->path,
+                         merge->positions, merge->count);
     return iceberg_tx_add_file(tx, &file, err);
 }
 

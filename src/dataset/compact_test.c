@@ -3,8 +3,10 @@
 #include "journal/journal.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
@@ -295,7 +297,21 @@ static void test_random_writes_with_compactions_between(void **state)
         upsert_name(f, (int64_t)key, name);
         if (dice(12))
             continue;
+        struct dataset_relations *kept = f->lake.relations;
+        switch (dice(4)) {
+        case 0: /* what is in memory may be lost */
+            dataset_relations_free(f->lake.relations);
+            f->lake.relations = dataset_relations_new();
+            break;
+        case 1: /* or there is no memory for it: through files */
+            f->lake.relations = NULL;
+            break;
+        default:
+            break;
+        }
         (void)compact(f);
+        if (!f->lake.relations)
+            f->lake.relations = kept;
         TN_AUTO_BUF got = {0}, want = {0};
         for (size_t i = 0; i < KEYS; i++)
             tn_buf_printf(&want, "%s[%zu,\"n%zu\"]", i ? "," : "", i, names[i]);
@@ -304,6 +320,108 @@ static void test_random_writes_with_compactions_between(void **state)
         assert_in_range(debt(f).due_files, 0, 0);
     }
     check_table(f);
+}
+
+/* Of the files that a dataset's folder has in `data`, those that `call` takes. */
+static size_t each_data_file(struct fixture *f, bool (*call)(const char *path))
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    ICEBERG_AUTO_METADATA *metadata = NULL;
+    ICEBERG_AUTO_PLAN *plan = NULL;
+    struct tn_error err = {0};
+    size_t count = 0;
+    must(catalog_load(f->lake.catalog, "t", &metadata, &err), &err);
+    struct iceberg_table table = catalog_table(f->lake.catalog, arena, "t");
+    must(iceberg_plan_new(&table, metadata, NULL, NULL, 0, &plan, &err), &err);
+    for (size_t i = 0; i < plan->file_count; i++) {
+        char *path;
+        if (plan->files[i].file->record_count > 10)
+            continue; /* the base */
+        must(store_local_path(f->lake.store, arena, plan->files[i].key, &path, &err), &err);
+        count += call(path);
+        for (size_t d = 0; d < plan->files[i].delete_count; d++) {
+            must(store_local_path(f->lake.store, arena, plan->files[i].delete_keys[d], &path, &err), &err);
+            (void)call(path);
+        }
+    }
+    return count;
+}
+
+static bool break_file(const char *path)
+{
+    return truncate(path, 0) == 0;
+}
+
+/* Were one of the files read, the compaction would fail. */
+static void test_what_was_just_written_is_not_read_again(void **state)
+{
+    struct fixture *f = *state;
+    struct tn_error err = {0};
+    TN_AUTO_BUF before = {0};
+    make_table(f, "SELECT i::BIGINT AS id, 'n' || i AS name FROM range(1000) t(i)");
+    for (int64_t i = 0; i < 40; i++)
+        upsert_name(f, i % 30, i % 2 ? "odd" : "even");
+    must(ask(&f->lake, SUM, NULL, &before, &err), &err);
+    assert_int_equal(each_data_file(f, break_file), 30); /* ten have lost their row, and went */
+    struct dataset_compacted done = compact(f);
+    assert_int_equal(done.rows, 30);
+    assert_int_equal(debt(f).data_files, 2);
+    expect(f, SUM, before.data);
+    /* The merged file is in memory as well, and the next tier is made of it. */
+    for (int64_t i = 30; i < 50; i++)
+        upsert_name(f, i, "more");
+    (void)each_data_file(f, break_file);
+    done = compact(f);
+    assert_true(done.groups > 0);
+    assert_int_equal(debt(f).data_files, 2 + (done.rows == 20)); /* by their sizes: together, or beside each other */
+    expect(f, "SELECT count(*), count(*) FILTER (name = 'more') FROM t", "[1000,20]");
+}
+
+/* Compactions of one dataset by one thread while another writes to it: no write is lost. */
+struct writing {
+    struct fixture *f;
+    atomic_bool done;
+    size_t names[60];
+};
+
+static void *write_on(void *context)
+{
+    struct writing *writing = context;
+    uint64_t state = 99;
+    for (size_t step = 1; step <= 400; step++) {
+        size_t key = throw_dice(&state, 60);
+        char name[16];
+        snprintf(name, sizeof name, "w%zu", step);
+        writing->names[key] = step;
+        upsert_name(writing->f, (int64_t)key, name);
+    }
+    atomic_store(&writing->done, true);
+    return NULL;
+}
+
+static void test_writers_win_against_compactions(void **state)
+{
+    struct fixture *f = *state;
+    struct writing writing = {.f = f};
+    pthread_t thread;
+    struct tn_error err = {0};
+    make_table(f, "SELECT i::BIGINT AS id, 'w0' AS name FROM range(60) t(i)");
+    f->lake.hot = dataset_hot_new((uint64_t)16 << 20);
+    assert_int_equal(pthread_create(&thread, NULL, write_on, &writing), 0);
+    uint64_t groups = 0;
+    while (!atomic_load(&writing.done))
+        groups += compact(f).groups;
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    groups += compact(f).groups;
+    assert_true(groups > 0);
+    TN_AUTO_BUF got = {0}, want = {0};
+    for (size_t i = 0; i < 60; i++)
+        tn_buf_printf(&want, "%s[%zu,\"w%zu\"]", i ? "," : "", i, writing.names[i]);
+    must(ask(&f->lake, "SELECT id, name FROM t ORDER BY id", NULL, &got, &err), &err);
+    assert_string_equal(got.data, want.data);
+    check_table(f);
+    dataset_hot_free(f->lake.hot);
+    f->lake.hot = NULL;
 }
 
 int main(void)
@@ -316,6 +434,9 @@ int main(void)
         cmocka_unit_test(test_files_stay_few_and_rows_are_not_written_again_and_again),
         cmocka_unit_test_setup_teardown(test_debt_of_one_row_writes_is_paid_without_the_base, set_up_for_rows,
                                         tear_down_for_rows),
+        cmocka_unit_test_setup_teardown(test_what_was_just_written_is_not_read_again, set_up_for_rows,
+                                        tear_down_for_rows),
+        cmocka_unit_test_setup_teardown(test_writers_win_against_compactions, set_up_for_rows, tear_down_for_rows),
         cmocka_unit_test_setup_teardown(test_random_writes_with_compactions_between, set_up_for_rows,
                                         tear_down_for_rows),
     };

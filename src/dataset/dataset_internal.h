@@ -12,6 +12,8 @@
 struct dataset_deletes *dataset_relations_deletes(struct dataset_relations *relations);
 /* The rows of small files, likewise. */
 struct dataset_smalls *dataset_relations_smalls(struct dataset_relations *relations);
+/* What was just written, likewise. */
+struct dataset_fresh *dataset_relations_fresh(struct dataset_relations *relations);
 
 /* read_sql.c: a SELECT over the plan's files with deletes applied, giving the
  * columns of `schema` in its order. */

@@ -110,6 +110,23 @@ static void remember(struct dataset_deletes *deletes, struct rows_gone *gone)
     pthread_mutex_unlock(&deletes->mutex);
 }
 
+void dataset_deletes_note(struct dataset_deletes *deletes, const char *delete_path, const char *data_path,
+                          const int64_t *positions, size_t count)
+{
+    if (!deletes)
+        return;
+    struct rows_gone *gone = tn_calloc(1, sizeof *gone);
+    gone->references = 1;
+    gone->delete_path = tn_strdup(delete_path);
+    gone->data_path = tn_strdup(data_path);
+    gone->rows = tn_malloc(TN_MAX(count, (size_t)1) * sizeof *gone->rows);
+    gone->count = gone->capacity = count;
+    if (count)
+        memcpy(gone->rows, positions, count * sizeof *gone->rows);
+    remember(deletes, gone);
+    gone_unref(gone);
+}
+
 /* ---- reading ------------------------------------------------------------------------ */
 
 /* One data file's share of one delete file. */

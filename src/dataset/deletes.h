@@ -9,6 +9,11 @@ struct dataset_deletes;
 struct dataset_deletes *dataset_deletes_new(void) __attribute__((returns_nonnull));
 void dataset_deletes_free(struct dataset_deletes *deletes);
 
+/* What a delete file that was just written takes out of its one data file, so
+ * that it need not be read. NULL is fine. */
+void dataset_deletes_note(struct dataset_deletes *deletes, const char *delete_path, const char *data_path,
+                          const int64_t *positions, size_t count);
+
 /* One bitmap for each file of the plan that has deletes, numbered from
  * *ret_first on in the plan's order; they are there until *ret is let go.
  * *ret is NULL when there are none, or when they would be too large. */

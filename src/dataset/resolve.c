@@ -6,6 +6,7 @@
  */
 #include "dataset/dataset_internal.h"
 #include "dataset/deletes.h"
+#include "dataset/fresh.h"
 #include "dataset/hot.h"
 #include "dataset/moment.h"
 #include "dataset/small.h"
@@ -32,6 +33,7 @@ struct dataset_relations {
     uint64_t clock;
     struct dataset_deletes *deletes;
     struct dataset_smalls *smalls;
+    struct dataset_fresh *fresh;
 };
 
 struct dataset_relations *dataset_relations_new(void)
@@ -40,6 +42,7 @@ struct dataset_relations *dataset_relations_new(void)
     pthread_mutex_init(&relations->mutex, NULL);
     relations->deletes = dataset_deletes_new();
     relations->smalls = dataset_smalls_new();
+    relations->fresh = dataset_fresh_new();
     return relations;
 }
 
@@ -51,6 +54,11 @@ struct dataset_deletes *dataset_relations_deletes(struct dataset_relations *rela
 struct dataset_smalls *dataset_relations_smalls(struct dataset_relations *relations)
 {
     return relations ? relations->smalls : NULL;
+}
+
+struct dataset_fresh *dataset_relations_fresh(struct dataset_relations *relations)
+{
+    return relations ? relations->fresh : NULL;
 }
 
 static void forget(struct dataset_relations *relations, size_t at)
@@ -72,6 +80,7 @@ void dataset_relations_free(struct dataset_relations *relations)
         forget(relations, relations->count - 1);
     dataset_smalls_free(relations->smalls);
     dataset_deletes_free(relations->deletes);
+    dataset_fresh_free(relations->fresh);
     pthread_mutex_destroy(&relations->mutex);
     free(relations);
 }

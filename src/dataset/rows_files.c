@@ -1,5 +1,7 @@
 /* The files of a commit of rows: what is added, and where rows are gone. */
 #include "dataset/dataset_internal.h"
+#include "dataset/deletes.h"
+#include "dataset/fresh.h"
 #include "dataset/rows_internal.h"
 
 #include <string.h>
@@ -103,10 +105,14 @@ enum tn_code rows_files_add(struct rows_files *files, const struct cells_shape *
     struct iceberg_bytes *bytes;
     snprintf(suffix, sizeof suffix, DATASET_FILE_SUFFIX, iceberg_tx_schema_id(files->tx));
     const char *path = new_file(files, suffix, &key);
-    if (count <= SMALL_ROWS && iceberg_small_can(shape->schema) && as_bytes(files->arena, shape, rows, count, &bytes))
+    if (count <= SMALL_ROWS && iceberg_small_can(shape->schema) &&
+        as_bytes(files->arena, shape, rows, count, &bytes)) {
         TN_TRY(add_small(files, shape, bytes, count, key, &file, err));
-    else
+        if (iceberg_tx_schema_id(files->tx) == shape->schema->id)
+            dataset_fresh_note(dataset_relations_fresh(files->lake->relations), path, shape, rows, count);
+    } else {
         TN_TRY(add_large(files, shape, rows, count, key, &file, err));
+    }
     file.path = path;
     TN_TRY(iceberg_tx_add_file(files->tx, &file, err));
     *ret_path = path;
@@ -219,6 +225,7 @@ enum tn_code rows_files_remove(struct rows_files *files, const char *data_path, 
         TN_AUTO_BUF object = {0};
         TN_TRY(iceberg_small_deletes(files->arena, data_path, positions, count, &object, &file, err));
         TN_TRY(store_batch_put(iceberg_tx_batch(files->tx), key, object.data, object.len, err));
+        dataset_deletes_note(dataset_relations_deletes(files->lake->relations), uri, data_path, positions, count);
     } else {
         TN_TRY(remove_large(files, data_path, positions, count, key, &file, err));
     }

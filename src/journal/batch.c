@@ -143,5 +143,6 @@ void journal_batch_committed(struct journal *journal, struct journal_batch *batc
         .events = batch->count,
     };
     snprintf(entry.uuid, sizeof entry.uuid, "%s", committed->uuid);
+    entry.kept = journal_kept_new(batch->cells, batch->count, &entry);
     journal_tail_add(journal, &entry);
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define GRACE_MS INT64_C(600000)
+
 enum tn_code journal_open(struct store *store, struct catalog *catalog, struct engine *engine, struct journal **ret,
                           struct tn_error *err)
 {
@@ -15,18 +17,26 @@ enum tn_code journal_open(struct store *store, struct catalog *catalog, struct e
     journal->catalog = catalog;
     journal->engine = engine;
     journal->table = (struct iceberg_table){.store = store, .prefix = JOURNAL_TABLE};
+    journal->grace_ms = GRACE_MS;
     pthread_mutex_init(&journal->working, NULL);
     pthread_mutex_init(&journal->mutex, NULL);
     *ret = journal;
     return TN_OK;
 }
 
+void journal_shorten_grace(struct journal *journal, int64_t grace_ms)
+{
+    journal->grace_ms = TN_MIN(journal->grace_ms, grace_ms);
+}
+
 void journal_close(struct journal *journal)
 {
     if (!journal)
         return;
-    for (size_t i = 0; i < journal->tail_count; i++)
+    for (size_t i = 0; i < journal->tail_count; i++) {
         free(journal->tail[i].key);
+        journal_kept_free(journal->tail[i].kept);
+    }
     free(journal->tail);
     free(journal->marks);
     free(journal->looked);

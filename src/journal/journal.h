@@ -79,6 +79,9 @@ void journal_batch_committed(struct journal *journal, struct journal_batch *batc
 enum tn_code journal_open(struct store *store, struct catalog *catalog, struct engine *engine, struct journal **ret,
                           struct tn_error *err) TN_CHECKED;
 void journal_close(struct journal *journal);
+/* For how long an object that nothing names any more stays (a query may still
+ * read it): 10 minutes, or less if told so before other threads come. */
+void journal_shorten_grace(struct journal *journal, int64_t grace_ms);
 TN_DEFINE_CLEANUP(struct journal, journal_close)
 
 /* The relation behind `FROM journal` in a query of `reader`, the journal's own

@@ -55,8 +55,20 @@ struct tail_batch {
     int64_t sequence, snapshot_id;
     int64_t timestamp_ms; /* of the snapshot; 0: the file says it */
     uint64_t events;
-    int64_t number; /* its place in the tail table; 0: not there yet */
+    int64_t number;            /* its place in the tail table; 0: not there yet */
+    struct journal_kept *kept; /* its events, while they are not there; or NULL */
 };
+
+/* kept.c: events in memory until they are in the tail table. */
+#define JOURNAL_KEPT_BYTES ((size_t)16 << 20) /* of all batches together */
+/* A copy of a batch's cells with what `entry` says of all of them; NULL when they are too many. */
+struct journal_kept *journal_kept_new(const struct iceberg_bytes *cells, size_t count,
+                                      const struct tail_batch *entry);
+void journal_kept_free(struct journal_kept *kept);
+size_t journal_kept_bytes(const struct journal_kept *kept);
+/* Puts batches, all of them kept and numbered, into the tail table: all or none. */
+enum tn_code journal_kept_insert(struct journal *journal, const struct tail_batch *batches, size_t count,
+                                 struct tn_arena *arena, struct tn_error *err) TN_CHECKED;
 
 /* What is rolled of one table. */
 struct rolled_mark {
@@ -71,6 +83,7 @@ struct journal {
     struct catalog *catalog;
     struct engine *engine;
     struct iceberg_table table;
+    int64_t grace_ms;        /* for how long what nothing names stays */
     pthread_mutex_t working; /* loading and rolling, one at a time; before `mutex` */
     bool scanned, tail_made;
     struct iceberg_metadata *events; /* the table's newest version; NULL: nothing was ever rolled */
@@ -80,6 +93,7 @@ struct journal {
     pthread_mutex_t mutex;           /* everything below */
     struct tail_batch *tail;         /* in the order of their coming */
     size_t tail_count, tail_capacity;
+    size_t kept_bytes;
     struct rolled_mark *marks;
     size_t mark_count, mark_capacity;
     struct rolled_mark *looked; /* how far foreign commits were looked for */
@@ -87,7 +101,7 @@ struct journal {
 };
 
 /* tail.c */
-/* Takes the entry's key over; an entry that is there already is ignored. */
+/* Takes the entry's key and events over; an entry that is there already is ignored. */
 void journal_tail_add(struct journal *journal, const struct tail_batch *entry);
 bool journal_tail_has(struct journal *journal, const char *uuid, int64_t snapshot_id);
 bool journal_tail_has_key(struct journal *journal, const char *key);

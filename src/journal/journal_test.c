@@ -164,6 +164,25 @@ static const char *ask(struct fixture *f, const char *sql)
 
 #define COUNT "SELECT count(*), count(DISTINCT event_id), count(DISTINCT sequence) FROM journal"
 
+/* What was committed a moment ago comes from memory, after a restart from the
+ * batches' files; a batch of very many events always from its file. */
+static void test_kept_events_say_what_their_files_say(void **state)
+{
+    struct fixture *f = *state;
+    static const char all[] = "SELECT * FROM journal ORDER BY dataset, sequence, ordinal";
+    for (size_t i = 0; i < 12; i++) {
+        TN_CLEANUP(journal_batch_free_p) struct journal_batch *batch = journal_batch_new(i % 2 ? "people" : "calls");
+        for (size_t event = 0; event < (i == 5 ? 1500 : 1 + i % 3); event++)
+            add_insert(batch, tn_arena_printf(f->arena, "k%zu-%zu", i, event));
+        ICEBERG_AUTO_METADATA *done = commit(f, i % 2 ? "people" : "calls", batch, 1);
+    }
+    const char *kept = ask(f, all);
+    reopen(f);
+    const char *read = ask(f, all);
+    assert_string_equal(kept, read);
+    assert_string_equal(ask(f, COUNT), "[1521,1521,6]");
+}
+
 static void test_visible_at_once_and_after_restart(void **state)
 {
     struct fixture *f = *state;
@@ -307,6 +326,7 @@ static void test_moments(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_kept_events_say_what_their_files_say, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_visible_at_once_and_after_restart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_without_commit_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rolling_drops_and_doubles_nothing, set_up, tear_down),

@@ -17,7 +17,6 @@
 #define MERGE_FILES  8
 #define MERGE_ROWS   4000000 /* a file of so many events stays as it is */
 #define GROUP_ROWS   20480
-#define GRACE_MS     (10 * 60 * 1000)
 
 struct roll {
     struct journal *journal;
@@ -228,7 +227,7 @@ static enum tn_code shrink_tail(struct journal *journal, int64_t number, struct 
 static enum tn_code sweep_one(void *context, const struct store_object *object, struct tn_error *err)
 {
     struct journal *journal = context;
-    if (object->modified_ms > tn_now_ms() - GRACE_MS || journal_tail_has_key(journal, object->key))
+    if (object->modified_ms > tn_now_ms() - journal->grace_ms || journal_tail_has_key(journal, object->key))
         return TN_OK;
     if (tn_str_starts_with(object->key, JOURNAL_BATCHES)) {
         const char *name = object->key + strlen(JOURNAL_BATCHES);
@@ -244,7 +243,7 @@ static enum tn_code sweep(struct journal *journal, struct tn_error *err)
 {
     TN_TRY(store_list(journal->store, JOURNAL_BATCHES, sweep_one, journal, err));
     TN_TRY(store_list(journal->store, JOURNAL_FOREIGN, sweep_one, journal, err));
-    return iceberg_table_orphans(&journal->table, GRACE_MS, true, NULL, NULL, err);
+    return iceberg_table_orphans(&journal->table, journal->grace_ms, true, NULL, NULL, err);
 }
 
 static enum tn_code roll_locked(struct journal *journal, bool force, struct tn_error *err)

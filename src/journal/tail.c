@@ -11,6 +11,8 @@
 #include <string.h>
 
 #define FILES_AT_ONCE 512
+#define KEPT_AT_ONCE  4096 /* batches whose events are in memory yet */
+#define EVENTS_MOST   50000
 
 void journal_tail_add(struct journal *journal, const struct tail_batch *entry)
 {
@@ -19,13 +21,19 @@ void journal_tail_add(struct journal *journal, const struct tail_batch *entry)
     for (size_t i = journal->tail_count; i > 0 && !known; i--)
         known = journal->tail[i - 1].snapshot_id == entry->snapshot_id &&
                 tn_streq(journal->tail[i - 1].uuid, entry->uuid);
+    bool keeps = !known && entry->kept && journal->kept_bytes + journal_kept_bytes(entry->kept) <= JOURNAL_KEPT_BYTES;
     if (known) {
         free(entry->key);
     } else {
         TN_GROW(journal->tail, journal->tail_count, journal->tail_capacity);
-        journal->tail[journal->tail_count++] = *entry;
+        struct tail_batch *added = &journal->tail[journal->tail_count++];
+        *added = *entry;
+        added->kept = keeps ? entry->kept : NULL;
+        journal->kept_bytes += journal_kept_bytes(added->kept);
     }
     pthread_mutex_unlock(&journal->mutex);
+    if (!keeps)
+        journal_kept_free(entry->kept);
 }
 
 bool journal_tail_has(struct journal *journal, const char *uuid, int64_t snapshot_id)
@@ -167,17 +175,25 @@ static enum tn_code make_table(struct journal *journal, struct tn_error *err)
     return TN_OK;
 }
 
-/* The next batches that are not in the table; numbers them. */
+/* The next batches that are not in the table, all of them kept or none;
+ * numbers them. Their events stay: only a load lets go of them. */
 static size_t take_unloaded(struct journal *journal, struct tn_arena *arena, struct tail_batch *ret)
 {
-    size_t count = 0;
+    size_t count = 0, most = 1;
+    uint64_t events = 0;
     int64_t number = journal->last_number;
     pthread_mutex_lock(&journal->mutex);
-    for (size_t i = 0; i < journal->tail_count && count < FILES_AT_ONCE; i++) {
-        if (journal->tail[i].number > 0)
+    for (size_t i = 0; i < journal->tail_count && count < most; i++) {
+        const struct tail_batch *batch = &journal->tail[i];
+        if (batch->number > 0)
             continue;
-        ret[count] = journal->tail[i];
-        ret[count].key = tn_arena_strdup(arena, journal->tail[i].key);
+        if (count == 0)
+            most = batch->kept ? KEPT_AT_ONCE : FILES_AT_ONCE;
+        events += batch->events;
+        if (count > 0 && (!batch->kept != !ret[0].kept || (batch->kept && events > EVENTS_MOST)))
+            break;
+        ret[count] = *batch;
+        ret[count].key = tn_arena_strdup(arena, batch->key);
         ret[count++].number = ++number;
     }
     pthread_mutex_unlock(&journal->mutex);
@@ -188,9 +204,12 @@ static void mark_loaded(struct journal *journal, size_t count)
 {
     pthread_mutex_lock(&journal->mutex);
     for (size_t i = 0; i < journal->tail_count && count > 0; i++) {
-        if (journal->tail[i].number > 0)
+        struct tail_batch *batch = &journal->tail[i];
+        if (batch->number > 0)
             continue;
-        journal->tail[i].number = ++journal->last_number;
+        batch->number = ++journal->last_number;
+        journal->kept_bytes -= journal_kept_bytes(batch->kept);
+        journal_kept_free(TN_TAKE(batch->kept));
         count--;
     }
     pthread_mutex_unlock(&journal->mutex);
@@ -216,19 +235,27 @@ static enum tn_code insert_text(struct journal *journal, const struct tail_batch
     return TN_OK;
 }
 
+static enum tn_code insert(struct journal *journal, const struct tail_batch *batches, size_t count,
+                           struct tn_arena *arena, struct tn_error *err)
+{
+    TN_AUTO_BUF sql = {0};
+    if (batches[0].kept)
+        return journal_kept_insert(journal, batches, count, arena, err);
+    TN_TRY(insert_text(journal, batches, count, arena, &sql, err));
+    return engine_run(journal->engine, sql.data, NULL, NULL, err);
+}
+
 enum tn_code journal_tail_load(struct journal *journal, struct tn_error *err)
 {
     TN_TRY(scan(journal, err));
     TN_TRY(make_table(journal, err));
-    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
-    struct tail_batch *batches = TN_ARENA_ARRAY(arena, struct tail_batch, FILES_AT_ONCE);
     for (;;) {
+        TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+        struct tail_batch *batches = TN_ARENA_ARRAY(arena, struct tail_batch, KEPT_AT_ONCE);
         size_t count = take_unloaded(journal, arena, batches);
         if (count == 0)
             return TN_OK;
-        TN_AUTO_BUF sql = {0};
-        TN_TRY(insert_text(journal, batches, count, arena, &sql, err));
-        TN_TRY(engine_run(journal->engine, sql.data, NULL, NULL, err));
+        TN_TRY(insert(journal, batches, count, arena, err));
         mark_loaded(journal, count);
     }
 }
