@@ -190,6 +190,8 @@ enum tn_code rag_write(struct rag_run *run, struct tn_error *err)
         rag_warn(run, "%s did not answer (%s: %.200s); these are the passages' own sentences", run->model.name,
                  tn_code_word(code), why.detail);
         run->model.name = run->record->model = run->record->model_version = NULL;
+        run->record->choice.how = "none";
+        run->record->choice.why = "the model that was chosen did not answer";
         return extract(run, err);
     }
     if (code != TN_OK && err)
