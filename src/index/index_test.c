@@ -14,6 +14,7 @@ struct fixture {
     struct lake lake;
     struct index_service *service;
     uint64_t embedded;   /* texts */
+    uint64_t questions;  /* that were embedded */
     enum tn_code broken; /* what the model answers, when not TN_OK */
 };
 
@@ -55,6 +56,8 @@ static enum tn_code fake_embed(void *context, const char *model, const struct mo
         return tn_fail(err, f->broken, "the model is away");
     if (call->use == MODEL_DOCUMENT)
         f->embedded += count;
+    else
+        f->questions += count;
     for (size_t i = 0; i < count; i++)
         embed_text(texts[i].data, texts[i].length, out + i * DIMENSION);
     return TN_OK;
@@ -407,6 +410,29 @@ static void test_a_second_index_embeds_nothing(void **state)
     assert_ok(index_bring_up(f->service, "again", NULL, &report, &test_err));
 }
 
+/* Also by another index of the same model; one that was long ago is forgotten. */
+static void test_a_question_is_embedded_once(void **state)
+{
+    struct fixture *f = *state;
+    struct index_report report;
+    write_people(f, "id", 0, 20);
+    build(f, &report);
+    f->questions = 0;
+    for (int i = 0; i < 3; i++) {
+        expect_first(f, INDEX_VECTOR, "subject7 thing7", "id = 7", "7", 1);
+        expect_first(f, INDEX_HYBRID, "subject7 thing7", NULL, "7", 10);
+    }
+    assert_int_equal(f->questions, 1);
+    for (int i = 0; i < 600; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "thing%d", i);
+        expect_first(f, INDEX_VECTOR, text, "id = 7", "7", 1);
+    }
+    assert_int_equal(f->questions, 601);
+    expect_first(f, INDEX_VECTOR, "subject7 thing7", "id = 7", "7", 1);
+    assert_int_equal(f->questions, 602);
+}
+
 static void test_wishes_that_make_no_sense(void **state)
 {
     struct fixture *f = *state;
@@ -542,6 +568,7 @@ int main(void)
         LAKE_TEST(test_remade_from_the_table),
         LAKE_TEST(test_a_model_that_is_away),
         LAKE_TEST(test_a_second_index_embeds_nothing),
+        LAKE_TEST(test_a_question_is_embedded_once),
         LAKE_TEST(test_wishes_that_make_no_sense),
         LAKE_TEST(test_small_changes_are_told_by_their_writers),
         LAKE_TEST(test_after_a_file_the_engine_is_asked),
