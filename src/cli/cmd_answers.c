@@ -213,7 +213,7 @@ enum tn_code cmd_rag(struct cli *cli, const struct cli_args *args, struct tn_err
     (void)json_object_set_new(body, "question", json_string(args->words[0]));
     for (size_t i = 0; i < TN_COUNT(texts); i++)
         set_text(body, args, texts[i], texts[i]);
-    TN_TRY(cli_args_i64(args, "count", 1, 50, 8, &k, err));
+    TN_TRY(cli_args_i64(args, "k", 1, 50, 8, &k, err));
     (void)json_object_set_new(body, "k", json_integer(k));
     if (cli_args_has(args, "rerank"))
         (void)json_object_set_new(body, "rerank", json_true());

@@ -112,7 +112,7 @@ static const struct cli_option search_items[] = {
 static const struct cli_option rag_items[] = {
     {.name = "index", .letter = 'i', .value = "NAME", .help = "look into this index (default: the only one)"},
     {.name = "dataset", .letter = 'D', .value = "NAME", .help = "look into the newest index of this dataset"},
-    {.name = "count", .letter = 'k', .value = "N", .help = "how many passages (default 8)"},
+    {.name = "k", .letter = 'k', .value = "N", .help = "how many passages (default 8)"},
     {.name = "model", .letter = 'm', .value = "NAME", .help = "a language model, auto or none"},
     {.name = "filter", .letter = 'f', .value = "SQL", .help = "only rows that meet this predicate"},
     {.name = "rerank", .help = "let the language model order the passages first"},

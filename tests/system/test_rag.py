@@ -347,7 +347,7 @@ def test_a_replay_says_what_changed(talking, models):
 
 
 def test_the_command_line(talking):
-    asked = talking.cli("rag", NOTICE, "--dataset", "papers")
+    asked = talking.cli("rag", NOTICE, "--dataset", "papers", "--k", "8")
     assert asked.stdout.startswith("It is six weeks [") and "About contract" in asked.stdout
     streamed = talking.cli("rag", NOTICE, "--stream")
     assert streamed.stdout == asked.stdout
