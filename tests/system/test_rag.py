@@ -1,10 +1,12 @@
 """Answers from texts: with a stand-in for a language model, and without one."""
 import json
 import re
+import shutil
 import time
 
 import pytest
 
+from tests.support import papers as papers_support
 from tests.support import tarn
 from tests.support.model_server import ModelServer
 
@@ -89,6 +91,18 @@ def test_without_a_model_the_sentences_that_match(papers):
     for citation in answer["citations"]:
         assert citation["quote"] in TEXTS[citation["doc_id"]], "word for word"
     assert rag(papers)["answer"] == answer["answer"], "the same question, the same answer"
+
+
+@pytest.mark.skipif(not shutil.which("pdftotext"), reason="poppler-utils is not installed")
+def test_a_citation_names_title_and_page(server):
+    body = papers_support.pdf(["Opening hours of the harbour are from five to nine.", "The crane lifts forty tons at most."],
+                              title="Harbour handbook")
+    made = server.post("/ingest/documents", params={"dataset": "books", "name": "harbour.pdf"}, data=body)
+    assert made.status_code == 200, made.text
+    made = server.post("/vectors/indexes", json={"dataset": "books__pages", "text_columns": ["text"]}, params={"wait": 120})
+    assert made.status_code == 200, made.text
+    cited = rag(server, "How much does the crane lift?")["citations"][0]
+    assert (cited["title"], cited["page"]) == ("Harbour handbook", 2) and "forty tons" in cited["quote"]
 
 
 def test_what_the_texts_do_not_hold_is_refused(papers):
