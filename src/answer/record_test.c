@@ -147,9 +147,9 @@ static void test_feedback_is_said_once_and_counts(void **state)
 static void test_what_is_no_record_is_refused(void **state)
 {
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
-    static const char *const texts[] = {"{}", "[]", "1", "{\"answer_id\":\"x\"}",
-                                        "{\"answer_id\":\"01a1fdcb-4acb-730e-bd03-a93649bd275c\",\"kind\":\"rag\","
-                                        "\"question\":\"q\",\"time\":\"yesterday\"}"};
+    static const char timeless[] = "{\"answer_id\":\"01a1fdcb-4acb-730e-bd03-a93649bd275c\",\"kind\":\"rag\","
+                                   "\"question\":\"q\",\"time\":\"yesterday\"}";
+    static const char *const texts[] = {"{}", "[]", "1", "{\"answer_id\":\"x\"}", timeless};
     (void)state;
     for (size_t i = 0; i < TN_COUNT(texts); i++) {
         TN_AUTO_JSON *object = json_loads(texts[i], JSON_DECODE_ANY, NULL);
