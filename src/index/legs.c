@@ -82,6 +82,7 @@ struct word_leg {
     struct search *search;
     size_t first;        /* candidates before it are the other leg's */
     struct found *found; /* they, by id */
+    uint64_t marks[64];  /* a bit by the last digits of each one's id: most matches are none of them */
     uint32_t rank;
     size_t taken;
     uint64_t *docs;
@@ -122,10 +123,17 @@ static int by_id(const void *a, const void *b)
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
+static uint64_t mark_of(int64_t id)
+{
+    return UINT64_C(1) << ((uint64_t)id % 64);
+}
+
 static struct candidate *of_other_leg(const struct word_leg *leg, int64_t id)
 {
     const struct found key = {.id = id};
-    const struct found *found = leg->first ? bsearch(&key, leg->found, leg->first, sizeof key, by_id) : NULL;
+    if (!(leg->marks[(uint64_t)id / 64 % 64] & mark_of(id)))
+        return NULL;
+    const struct found *found = bsearch(&key, leg->found, leg->first, sizeof key, by_id);
     return found ? found->candidate : NULL;
 }
 
@@ -161,8 +169,10 @@ enum tn_code search_words(struct search *search, struct tn_error *err)
     TN_AUTO_FREE uint64_t *docs = tn_calloc(search->width, sizeof *docs);
     TN_AUTO_FREE struct found *found = tn_calloc(search->count + 1, sizeof *found);
     struct word_leg leg = {.search = search, .first = search->count, .found = found, .docs = docs};
-    for (size_t i = 0; i < leg.first; i++)
+    for (size_t i = 0; i < leg.first; i++) {
         found[i] = (struct found){search->candidates[i].id, &search->candidates[i]};
+        leg.marks[(uint64_t)found[i].id / 64 % 64] |= mark_of(found[i].id);
+    }
     qsort(found, leg.first, sizeof *found, by_id);
     const struct keyword_search wanted = {.expression = search->expression,
                                           .passes = search->allowed ? passes : NULL,
