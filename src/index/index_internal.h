@@ -197,6 +197,8 @@ enum tn_code versions_load(struct index_service *service, const char *base, stru
 void versions_free_all(struct index_service *service);
 /* Under service->lock: a version of another index. */
 bool version_hidden(struct index_service *service, const char *name);
+/* So too: what finds this very index, whichever version serves. The caller's. */
+char *version_exact_name(struct index_service *service, const char *name);
 enum tn_code versions_drop(struct index_service *service, const char *name, struct tn_error *err) TN_CHECKED;
 struct logical *logical_ref(struct logical *logical);
 void logical_unref(struct logical *logical);

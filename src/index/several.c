@@ -35,7 +35,7 @@ enum tn_code index_with_model(struct index_service *service, const char *dataset
         }
     }
     if (newest)
-        name = tn_strdup(newest->name);
+        name = version_exact_name(service, newest->name);
     pthread_mutex_unlock(&service->lock);
     if (!name) {
         (void)tn_fail(err, TN_ENOTFOUND, "no index%s%.100s is built with the model \"%.100s\"", dataset ? " of " : "",

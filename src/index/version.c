@@ -60,6 +60,11 @@ bool version_hidden(struct index_service *service, const char *name)
     return false;
 }
 
+char *version_exact_name(struct index_service *service, const char *name)
+{
+    return versions_of(service, name) ? tn_asprintf("%s__v1", name) : tn_strdup(name);
+}
+
 /* ---- versions.json ------------------------------------------------------------------ */
 
 static char *record_key(const char *base)

@@ -65,6 +65,8 @@ def test_built_beside_compared_switched_and_back(notes, models, lake, tmp_path):
     assert model_of(notes) == "ollama/other-embed" and model_of(notes, "notes__v1") == "ollama/plain-embed"
     found = notes.sql("SELECT count(*) AS n FROM vector_search('notes', 'note number 3', 5)")
     assert found[0]["n"] == 5
+    by_model = notes.post("/search", params={"model": "plain-embed"}, json={"datasets": ["notes"], "query": "x"}).json()
+    assert by_model["model"] == "ollama/plain-embed"
     notes.cli("reembed", "--index", "notes", "--rollback")
     assert model_of(notes) == "ollama/plain-embed"
     notes.cli("reembed", "--index", "notes", "--switch=notes__v2")
