@@ -74,7 +74,7 @@ def talking(models, tmp_path):
     models.forget()
     models.names, models.script = ["tiny-chat"], tells_notice
     with tarn.Server(tmp_path / "lake", "--set", f"ai.ollama.url={models.url}", "--set", "ai.chat.model=ollama/tiny-chat",
-                     "--set", "ai.retries=0", "--set", "answer.timeout=1s", "--set", "answer.prices=ollama/tiny-chat=2/10") as server:
+                     "--set", "ai.retries=0", "--set", "answer.timeout=4s", "--set", "answer.prices=ollama/tiny-chat=2/10") as server:
         fill(server)
         yield server
 
@@ -196,7 +196,7 @@ def test_nobody_is_asked_about_what_is_not_there(talking, models):
 @pytest.mark.parametrize("fault,word", [("500", "unavailable"), ("truncated", "corrupt"), ("error in stream", "unavailable"),
                                         ("slow", "timed_out")])
 def test_a_model_that_breaks_is_done_without_unless_it_was_named(talking, models, fault, word):
-    models.slow_seconds = 3
+    models.slow_seconds = 8
     models.fail_next(CHAT, fault)
     answer = rag(talking)
     assert answer["model"] is None and not answer["refused"] and "six weeks" in answer["answer"]
