@@ -1,6 +1,6 @@
 # Thin verbs over CMake presets and the tools. "make help" lists them.
 .DEFAULT_GOAL := help
-.PHONY: help build run test faults soak conformance bench bench-writes bench-vector bench-search bench-quality asan tsan fuzz test-arm64 \
+.PHONY: help build run test faults soak conformance bench bench-writes bench-postgres bench-vector bench-search bench-quality asan tsan fuzz test-arm64 \
         format format-check tidy install clean setup-build engine model
 
 PREFIX ?= /usr/local
@@ -64,6 +64,10 @@ bench-writes: build ## what writing costs, LanceDB and PyIceberg in the same run
 	@tools/setup.sh bench
 	@tools/venv.sh bench
 	@build/venv-bench/bin/python tests/bench/bench_writes.py $(BENCH)
+
+bench-postgres: build ## a table of PostgreSQL into a dataset, beside psql \copy alone, and memory at 10 M rows
+	@tools/setup.sh test && tools/venv.sh system >/dev/null && tools/venv.sh --each postgres
+	@build/venv-system/bin/python bench/postgres/run.py --memory-rows 10000000 $(BENCH)
 
 bench-vector: build ## the vector engine against its peers
 	@tools/setup.sh bench

@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 TABLE = """CREATE TABLE orders (id bigint PRIMARY KEY, customer int, city text, status varchar(12), amount numeric(12,2), quantity smallint,
     weight double precision, paid boolean, ordered timestamptz, due date);
-INSERT INTO orders SELECT i, (i * 7919) % 90001, (ARRAY['Berlin','Paris','Oslo','Porto','Wien','Lyon','Turin'])[1 + i % 7],
+INSERT INTO orders SELECT i, (i::bigint * 7919) % 90001, (ARRAY['Berlin','Paris','Oslo','Porto','Wien','Lyon','Turin'])[1 + i % 7],
     (ARRAY['new','paid','sent','returned'])[1 + i % 4], (i % 1000000) / 100.0, i % 40, i / 7.0, i % 3 = 0,
     timestamptz '2020-01-01' + i * interval '97 seconds', date '2020-01-01' + i % 2500 FROM generate_series(1, {rows}) i;
 VACUUM ANALYZE orders;

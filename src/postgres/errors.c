@@ -49,9 +49,13 @@ static char *one_line(const char *text, const char *secret)
     size_t length = strlen(line);
     while (length && (line[length - 1] == '\n' || line[length - 1] == ' '))
         line[--length] = '\0';
-    for (char *c = line; *c; c++)
-        if (*c == '\n' || *c == '\t')
-            *c = ' ';
+    char *out = line;
+    for (const char *c = line; *c; c++) {
+        bool space = *c == '\n' || *c == '\t' || *c == ' ';
+        if (!space || (out > line && out[-1] != ' '))
+            *out++ = space ? ' ' : *c;
+    }
+    *out = '\0';
     return line;
 }
 

@@ -88,6 +88,14 @@ def test_append_adds_and_the_same_bytes_do_not(server, database):
     assert server.sql('SELECT "at" FROM log ORDER BY 1') == [{"at": n} for n in (1, 2, 11, 12)]
 
 
+@pytest.mark.parametrize("keys", [(1, 2, 2), (2, 1, 2), (1, 2, None)])
+def test_a_key_that_is_none_is_refused(server, database, keys):
+    values = ", ".join(f"({'NULL' if key is None else key})" for key in keys)
+    database.run(f"CREATE TABLE loose (a int); INSERT INTO loose VALUES {values}")
+    refuse(server, database.url, "refused", tables=["loose"], key="a")
+    assert datasets(server) == set()
+
+
 def test_names_that_are_not_sql(server, database):
     database.run('''CREATE SCHEMA "odd ""s"; CREATE TABLE "odd ""s"."it's; DROP TABLE x; --" ("a ""b" int, "select" text, "Ärger" int, "a.b" int);
                     INSERT INTO "odd ""s"."it's; DROP TABLE x; --" VALUES (1, 'x', 2, 3); CREATE TABLE x (a int)''')
