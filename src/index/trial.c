@@ -223,7 +223,7 @@ static enum tn_code build_and_measure(struct trying *t, struct tn_error *err)
 static void set_trying(struct logical *logical, bool trying)
 {
     pthread_mutex_lock(&logical->tuning->lock);
-    logical->tuning->trying = trying;
+    logical->tuning->trying += trying ? 1U : -1U;
     pthread_mutex_unlock(&logical->tuning->lock);
 }
 

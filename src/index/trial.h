@@ -47,7 +47,7 @@ struct tuning {
     pthread_mutex_t lock;
     struct tuned tuned[2]; /* under lock: of the active generation, and of the one before */
     struct trial_log log;  /* under lock */
-    bool trying;           /* under lock: a trial's generation is not recorded yet */
+    unsigned trying;       /* under lock: trials whose generations are not recorded yet */
     pthread_mutex_t truth_lock;
     struct truth truth;
     struct asked *asked;

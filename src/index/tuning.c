@@ -201,7 +201,7 @@ static enum tn_code keep_locked(struct logical *logical, struct vector_index *ve
     TN_AUTO_FREE struct vector_generation *all = tn_calloc(VECTOR_GENERATIONS_MAX, sizeof *all);
     TN_AUTO_FREE uint64_t *keep = tn_calloc(VECTOR_GENERATIONS_MAX, sizeof *keep);
     size_t count;
-    if (logical->tuning->trying)
+    if (logical->tuning->trying > 0)
         return TN_OK; /* whoever tries looks again at the end */
     TN_TRY(trial_log_load(logical, err));
     TN_TRY(vector_index_generations(vectors, all, VECTOR_GENERATIONS_MAX, &count, err));
