@@ -109,8 +109,8 @@ enum tn_code check_target(const struct reembed_plan *plan, const struct target *
                           const struct registry *registry, uint32_t dimension, struct tn_error *err)
 {
     if (target->partitioned) {
-        (void)tn_fail(err, TN_EUNSUPPORTED, "%s is partitioned", target->relation);
-        tn_error_hint(err, "tables with partitions are not re-embedded yet");
+        (void)tn_fail(err, TN_EUNSUPPORTED, "%s is partitioned, a partition, or inherits", target->relation);
+        tn_error_hint(err, "only tables that stand alone are re-embedded");
         return TN_EUNSUPPORTED;
     }
     if (!target->id_unique) {

@@ -100,8 +100,10 @@ static enum tn_code open_one(const struct reembed_plan *plan, bool (*stop)(void 
         .url = plan->url, .password_file = plan->password_file, .stopping = stop, .context = context};
     TN_CLEANUP(postgres_close_p) struct postgres *pg = NULL;
     TN_TRY(postgres_open(&options, &pg, err));
-    /* Limits for an application's queries are none for hours of index building. */
-    TN_TRY(postgres_run(pg, "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0", err));
+    /* Limits for an application's queries are none for hours of index building. A policy that hides rows must be an
+     * error: what was not read would lose its vector. */
+    TN_TRY(postgres_run(
+        pg, "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET row_security = off", err));
     TN_TRY(postgres_run(pg, settings, err));
     *ret = TN_TAKE(pg);
     return TN_OK;

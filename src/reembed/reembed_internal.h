@@ -48,7 +48,8 @@ struct target {
     uint32_t id_oid;
     int vector_number; /* attnum */
     bool id_unique, id_not_null, vector_not_null;
-    bool partitioned, owner, may_create, may_temp, may_read, read_only;
+    bool partitioned; /* or in a hierarchy */
+    bool owner, may_create, may_temp, may_read, read_only;
     const char *owner_name, *user;
     /* the column's type, and what it shall be */
     const char *type_schema, *type, *column_type; /* "vector"; "vector(768)" */

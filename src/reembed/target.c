@@ -42,18 +42,19 @@ static enum tn_code look_table(struct postgres *pg, const struct reembed_plan *p
     const char *schema, *name;
     split_name(arena, plan->table, &schema, &name);
     const struct postgres_param params[] = {postgres_text(name), postgres_text(schema)};
-    TN_TRY(
-        postgres_query(pg,
-                       "SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', pg_has_role(c.relowner, 'USAGE'),"
-                       " has_schema_privilege(n.oid, 'CREATE'), has_database_privilege(current_database(), 'TEMP'),"
-                       " has_table_privilege(c.oid, 'SELECT'), pg_is_in_recovery() OR"
-                       " current_setting('transaction_read_only') = 'on', pg_get_userbyid(c.relowner), current_user, "
-                       "quote_ident(n.nspname)"
-                       " || '.' || quote_ident(c.relname)"
-                       " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')"
-                       " AND c.relname = $1::text AND CASE WHEN $2::text IS NULL THEN pg_table_is_visible(c.oid)"
-                       " ELSE n.nspname = $2::text END",
-                       params, TN_COUNT(params), POSTGRES_TEXT, &found, err));
+    TN_TRY(postgres_query(
+        pg,
+        "SELECT c.oid, n.nspname, c.relname, c.relkind = 'p' OR EXISTS (SELECT 1 FROM pg_inherits i WHERE c.oid IN"
+        " (i.inhparent, i.inhrelid)), pg_has_role(c.relowner, 'USAGE'),"
+        " has_schema_privilege(n.oid, 'CREATE'), has_database_privilege(current_database(), 'TEMP'),"
+        " has_table_privilege(c.oid, 'SELECT'), pg_is_in_recovery() OR"
+        " current_setting('transaction_read_only') = 'on', pg_get_userbyid(c.relowner), current_user, "
+        "quote_ident(n.nspname)"
+        " || '.' || quote_ident(c.relname)"
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')"
+        " AND c.relname = $1::text AND CASE WHEN $2::text IS NULL THEN pg_table_is_visible(c.oid)"
+        " ELSE n.nspname = $2::text END",
+        params, TN_COUNT(params), POSTGRES_TEXT, &found, err));
     if (postgres_rows(found) == 0) {
         (void)tn_fail(err, TN_ENOTFOUND, "%s: there is no table %s", postgres_label(pg), plan->table);
         hint_tables(pg, err);

@@ -118,4 +118,22 @@ def test_a_table_with_partitions(table, models):
     table.database.run("CREATE TABLE parts (id int PRIMARY KEY, content text, embedding vector(64)) PARTITION BY RANGE (id);"
                        "CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (10);")
     assert "partition" in table.refused(models, "--table", "parts")
+    table.database.run("CREATE TABLE children () INHERITS (knowledge_nodes);")
+    assert "inherits" in table.refused(models)
     untouched(table, models)
+
+
+def test_rows_that_a_policy_hides(table, models):
+    """They would be passed by and lose their vectors."""
+    table.database.run("DO $$BEGIN IF to_regrole('keeper') IS NULL THEN CREATE USER keeper; END IF; END$$; "
+                       "GRANT CREATE ON SCHEMA public TO keeper; GRANT ALL ON ALL TABLES IN SCHEMA public TO keeper; "
+                       "ALTER TABLE knowledge_nodes OWNER TO keeper; ALTER TABLE knowledge_nodes ENABLE ROW LEVEL SECURITY; "
+                       "ALTER TABLE knowledge_nodes FORCE ROW LEVEL SECURITY; "
+                       "CREATE POLICY part ON knowledge_nodes USING (content LIKE '%1%');")
+    text = table.refused(models, url=postgres.shared("16").url(table.database.name, user="keeper"))
+    assert "row-level security" in text
+    untouched(table, models)
+    table.database.run("ALTER TABLE knowledge_nodes NO FORCE ROW LEVEL SECURITY;")
+    done = table.call(models, url=postgres.shared("16").url(table.database.name, user="keeper"))
+    assert done.returncode == 0, done.stderr
+    table.check(models)
