@@ -33,6 +33,8 @@ struct tn_pool {
     struct queue queues[2];
     size_t queued; /* read without the lock, atomically */
     bool ending;
+    bool behind;
+    unsigned cpus; /* when behind */
     size_t thread_count;
     pthread_t *threads;
 };
@@ -90,6 +92,8 @@ static void run_task(struct tn_pool *pool, struct task *task)
 static void *work(void *argument)
 {
     struct tn_pool *pool = argument;
+    if (pool->behind)
+        tn_thread_stand_behind(pool->cpus);
     (void)pthread_mutex_lock(&pool->lock);
     for (;;) {
         struct task *task = pool->queues[TN_FOREGROUND].first;
@@ -122,11 +126,10 @@ static int start_threads(struct tn_pool *pool, size_t wanted)
     return failure;
 }
 
-enum tn_code tn_pool_new(size_t threads, struct tn_pool **ret, struct tn_error *err)
+static enum tn_code make(struct tn_pool wanted, size_t threads, struct tn_pool **ret, struct tn_error *err)
 {
-    if (threads == 0)
-        threads = tn_cpu_count();
     struct tn_pool *pool = tn_calloc(1, sizeof *pool);
+    *pool = wanted;
     (void)pthread_mutex_init(&pool->lock, NULL);
     (void)pthread_cond_init(&pool->wake, NULL);
     pool->threads = tn_calloc(threads, sizeof *pool->threads);
@@ -139,6 +142,16 @@ enum tn_code tn_pool_new(size_t threads, struct tn_pool **ret, struct tn_error *
     }
     *ret = pool;
     return TN_OK;
+}
+
+enum tn_code tn_pool_new(size_t threads, struct tn_pool **ret, struct tn_error *err)
+{
+    return make((struct tn_pool){0}, threads ? threads : tn_cpu_count(), ret, err);
+}
+
+enum tn_code tn_pool_new_behind(size_t threads, unsigned cpus, struct tn_pool **ret, struct tn_error *err)
+{
+    return make((struct tn_pool){.behind = true, .cpus = cpus}, threads, ret, err);
 }
 
 void tn_pool_free(struct tn_pool *pool)

@@ -22,6 +22,14 @@ enum tn_priority { TN_FOREGROUND, TN_BACKGROUND };
 
 /* threads 0 = one per CPU that this process may use. */
 enum tn_code tn_pool_new(size_t threads, struct tn_pool **ret, struct tn_error *err) TN_CHECKED;
+/* The same for work that can wait: its threads stand behind all others, as
+ * below. `threads` at least 1. */
+enum tn_code tn_pool_new_behind(size_t threads, unsigned cpus, struct tn_pool **ret, struct tn_error *err) TN_CHECKED;
+/* From here on this thread, and those that it starts, stand behind all others
+ * that want to run, as far as the system can be told that, on the last `cpus`
+ * CPUs of the process (0: all). They still get on, and may hold locks. Where the
+ * system refuses, all runs as before. */
+void tn_thread_stand_behind(unsigned cpus);
 /* Runs what is queued, then joins the threads. */
 void tn_pool_free(struct tn_pool *pool);
 size_t tn_pool_threads(const struct tn_pool *pool);

@@ -1,8 +1,13 @@
 /* The thread pool: everything runs once, foreground first, waiting helps. */
 #include "base/test_support.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static _Atomic int done;
 
@@ -171,6 +176,43 @@ static void tasks_may_add_tasks(void **state)
     tn_pool_free(pool);
 }
 
+struct place {
+    pthread_t waiting;
+    int policy, nice;
+    bool helped;
+};
+
+static void look_around(void *argument)
+{
+    struct place *place = argument;
+    place->policy = sched_getscheduler(0);
+    place->nice = getpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid));
+    place->helped = pthread_equal(pthread_self(), place->waiting);
+}
+
+/* The pool's own threads have stepped back; who waits and helps is what it was. */
+static void some_pools_stand_behind(void **state)
+{
+    (void)state;
+    struct tn_pool *pool = NULL;
+    struct place places[20] = {0};
+    int nice = getpriority(PRIO_PROCESS, 0);
+    assert_ok(tn_pool_new_behind(1, 1, &pool, &test_err));
+    assert_int_equal(tn_pool_threads(pool), 1);
+    struct tn_group *group = tn_group_new(pool, TN_BACKGROUND);
+    for (size_t i = 0; i < TN_COUNT(places); i++) {
+        places[i].waiting = pthread_self();
+        tn_group_add(group, look_around, &places[i]);
+    }
+    tn_group_wait(group);
+    for (size_t i = 0; i < TN_COUNT(places); i++) {
+        assert_int_equal(places[i].policy, places[i].helped ? SCHED_OTHER : SCHED_BATCH);
+        assert_int_equal(places[i].nice, places[i].helped ? nice : 15);
+    }
+    tn_group_free(group);
+    tn_pool_free(pool);
+}
+
 static void machine(void **state)
 {
     (void)state;
@@ -185,9 +227,13 @@ static void machine(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(free_runs_what_is_queued),    cmocka_unit_test(foreground_starts_first),
-        cmocka_unit_test(waiting_helps_its_own_group), cmocka_unit_test(groups_nest),
-        cmocka_unit_test(tasks_may_add_tasks),         cmocka_unit_test(machine),
+        cmocka_unit_test(free_runs_what_is_queued),
+        cmocka_unit_test(foreground_starts_first),
+        cmocka_unit_test(waiting_helps_its_own_group),
+        cmocka_unit_test(groups_nest),
+        cmocka_unit_test(tasks_may_add_tasks),
+        cmocka_unit_test(some_pools_stand_behind),
+        cmocka_unit_test(machine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

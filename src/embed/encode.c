@@ -105,13 +105,16 @@ void embed_idle_free(struct embed_idle *idle)
 
 static enum tn_code scratch_borrow(const struct embed_model *model, struct embed_scratch **ret, struct tn_error *err)
 {
-    (void)pthread_mutex_lock(&model->idle->lock);
-    struct embed_scratch *scratch = model->idle->first;
-    if (scratch) {
-        model->idle->first = scratch->next;
-        model->idle->count--;
+    struct embed_scratch *scratch = NULL;
+    /* Never waited for: who holds it may be a thread that stands behind all others. */
+    if (pthread_mutex_trylock(&model->idle->lock) == 0) {
+        scratch = model->idle->first;
+        if (scratch) {
+            model->idle->first = scratch->next;
+            model->idle->count--;
+        }
+        (void)pthread_mutex_unlock(&model->idle->lock);
     }
-    (void)pthread_mutex_unlock(&model->idle->lock);
     if (!scratch)
         return embed_scratch_new(model, ret, err);
     *ret = scratch;
@@ -122,14 +125,16 @@ static void scratch_return(struct embed_scratch *scratch)
 {
     struct embed_idle *idle = scratch->model->idle;
     size_t most = tn_cpu_count();
-    (void)pthread_mutex_lock(&idle->lock);
-    bool keep = idle->count < most;
-    if (keep) {
-        scratch->next = idle->first;
-        idle->first = scratch;
-        idle->count++;
+    bool keep = false;
+    if (pthread_mutex_trylock(&idle->lock) == 0) {
+        keep = idle->count < most;
+        if (keep) {
+            scratch->next = idle->first;
+            idle->first = scratch;
+            idle->count++;
+        }
+        (void)pthread_mutex_unlock(&idle->lock);
     }
-    (void)pthread_mutex_unlock(&idle->lock);
     if (!keep)
         embed_scratch_free(scratch);
 }
@@ -298,7 +303,8 @@ enum tn_code embed_encode_batch(const struct embed_model *model, struct tn_pool 
 {
     struct batch batch = {
         .model = model, .kind = kind, .texts = texts, .count = count, .out = out, .counts = ret_counts};
-    size_t threads = TN_MIN(tn_pool_threads(pool), count);
+    /* Who waits works along, in the background as one of threads of equal rank. */
+    size_t threads = TN_MIN(tn_pool_threads(pool) + (priority == TN_BACKGROUND), count);
     TN_CLEANUP(tn_group_free_p) struct tn_group *group = tn_group_new(pool, priority);
     for (size_t i = 0; i < threads; i++)
         tn_group_add(group, batch_run, &batch);

@@ -45,6 +45,8 @@ static void sample_jobs(struct gateway *gateway, struct tn_buf *out)
     metrics_sample(out, "tarn_jobs_paused", "gauge", "Jobs that were paused.", (double)jobs.paused);
     metrics_sample(out, "tarn_jobs_done_total", "counter", "Jobs that ended well.", (double)jobs.done);
     metrics_sample(out, "tarn_jobs_failed_total", "counter", "Jobs that failed.", (double)jobs.failed);
+    metrics_sample(out, "tarn_jobs_memory_bytes", "gauge", "Memory that running jobs have reserved.",
+                   (double)jobs.reserved_bytes);
     metrics_sample(out, "tarn_jobs_cancelled_total", "counter", "Jobs that were cancelled.", (double)jobs.cancelled);
 }
 
@@ -187,6 +189,7 @@ static void write_jobs(struct gateway *gateway, struct tn_json *json)
     tn_json_ki64(json, "running_limit", tn_config_int(gateway->lake.config, "jobs.running"));
     tn_json_ki64(json, "cpus", (int64_t)jobs.cpus);
     tn_json_ki64(json, "memory_bytes", (int64_t)jobs.memory_bytes);
+    tn_json_ki64(json, "memory_reserved_bytes", (int64_t)jobs.reserved_bytes);
     tn_json_close(json, '}');
 }
 

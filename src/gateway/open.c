@@ -112,6 +112,7 @@ static enum tn_code open_lake(struct gateway *gateway, const struct tn_config *c
     TN_TRY(open_engine(gateway, config, err));
     TN_TRY(
         journal_open(gateway->lake.store, gateway->lake.catalog, gateway->lake.engine, &gateway->lake.journal, err));
+    journal_shorten_grace(gateway->lake.journal, (int64_t)tn_config_ms(config, "upkeep.orphan_grace"));
     gateway->lake.relations = dataset_relations_new();
     gateway->lake.replays = dataset_replays_new();
     gateway->lake.queues = dataset_rows_queues_new();
@@ -129,11 +130,16 @@ static enum tn_code open_lake(struct gateway *gateway, const struct tn_config *c
 
 static enum tn_code open_models(struct gateway *gateway, const struct tn_config *config, struct tn_error *err)
 {
+    size_t cpus = tn_cpu_count(), wanted = (size_t)tn_config_int(config, "jobs.cpus");
+    cpus = wanted ? TN_MIN(wanted, cpus) : cpus;
+    if (cpus > 1) /* the job's own thread is the first */
+        TN_TRY(tn_pool_new_behind(cpus - 1, (unsigned)cpus, &gateway->behind, err));
     const struct model_options options = {
         .config = config,
         .folder = tn_path_join(gateway->arena, gateway->folder, "models"),
         .shared_asset = model_shared_asset(gateway->arena),
         .pool = gateway->lake.pool,
+        .behind = gateway->behind,
     };
     return model_service_open(&options, &gateway->models, err);
 }
@@ -193,19 +199,19 @@ static enum tn_code open_indexes(struct gateway *gateway, const struct tn_config
         .jobs = gateway->jobs,
         .follow = !gateway->embedded,
         .auto_embed = tn_config_bool(config, "index.auto_embed"),
-    };
-    TN_TRY(index_service_open(&options, &gateway->indexes, err));
-    gateway->searches = index_calls(gateway->indexes);
         .keep_generations = (size_t)tn_config_int(config, "index.keep_generations"),
         .keep_trials = (size_t)tn_config_int(config, "index.keep_trials"),
         .trial_age_ms = tn_config_ms(config, "index.trial_age"),
+    };
+    TN_TRY(index_service_open(&options, &gateway->indexes, err));
+    gateway->searches = index_calls(gateway->indexes);
     gateway->lake.calls = &gateway->searches;
-    return TN_OK;
-}
-
     gateway->trials = index_tables(gateway->indexes);
     gateway->trials.next = gateway->lake.extra;
     gateway->lake.extra = &gateway->trials;
+    return TN_OK;
+}
+
 static enum tn_code open_answers(struct gateway *gateway, const struct tn_config *config, struct tn_error *err)
 {
     int64_t similarity = tn_config_int(config, "answer.similarity");
@@ -362,6 +368,7 @@ void gateway_close(struct gateway *gateway)
     index_service_close(gateway->indexes);
     dataset_upkeep_stop(gateway->upkeep);
     model_service_close(gateway->models);
+    tn_pool_free(gateway->behind);
     tn_pool_free(gateway->lake.pool);
     outcome_close(gateway->outcomes);
     dataset_hot_free(gateway->lake.hot);

@@ -100,7 +100,10 @@ static enum tn_code embed_some(struct batch *batch, const size_t *which, size_t 
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
     TN_AUTO_FREE float *made = tn_calloc(count, dimension * sizeof *made);
     struct model_text texts[EMBED_AT_ONCE];
-    const struct model_call call = {.use = MODEL_DOCUMENT, .priority = TN_BACKGROUND, .version = definition->version};
+    /* Somebody may wait for a small change; a job waits for everybody. */
+    const struct model_call call = {.use = MODEL_DOCUMENT,
+                                    .priority = batch->run ? TN_BACKGROUND : TN_FOREGROUND,
+                                    .version = definition->version};
     for (size_t i = 0; i < count; i++)
         texts[i] = text_of(arena, &batch->pieces[which[i]]);
     TN_TRY(embedder->embed(embedder->context, definition->model, &call, texts, count, made, err));

@@ -13,6 +13,8 @@
 #define FOLD_ROWS    20000U /* changes that are folded while a walk goes on */
 #define FOLD_AT_END  1000U
 #define GONE_AT_ONCE 10000
+/* Of a walk: texts, vectors and their rows, the embedder's scratches. */
+#define BATCH_MEMORY ((uint64_t)48 << 20)
 
 struct walk {
     struct batch batch;
@@ -153,6 +155,21 @@ static void take_piece(struct batch *batch, const struct piece *piece, const cha
     batch->bytes += piece->text_length;
 }
 
+/* What a new generation takes while it is built: rows, codes and links. One for
+ * which there is no memory now is built another time. */
+static bool reserve_for_fold(struct walk *walk, const struct vector_index_info *info, uint64_t *ret)
+{
+    uint64_t rows = info->rows + info->delta_rows;
+    uint64_t bytes = BATCH_MEMORY + rows * ((uint64_t)info->dims * 6 + 1024);
+    struct tn_error why = {0};
+    if (job_run_reserve(walk->batch.run, bytes, &why) == TN_OK) {
+        *ret = bytes;
+        return true;
+    }
+    job_run_log(walk->batch.run, "not folded: %s", why.detail);
+    return false;
+}
+
 static enum tn_code fold_if_due(struct walk *walk, bool at_end, struct tn_error *err)
 {
     struct vector_index *vectors = atomic_load(&walk->logical->vectors);
@@ -165,11 +182,15 @@ static enum tn_code fold_if_due(struct walk *walk, bool at_end, struct tn_error 
                       : info.delta_rows >= FOLD_ROWS && info.delta_rows >= info.rows;
     if (!due && !(at_end && info.delta_rows >= VECTOR_FOLD_ROWS))
         return TN_OK;
-    const struct vector_build_options options = {.low_priority = true, .threads = 1};
+    struct vector_build_options options = {.low_priority = true, .threads = 1};
     struct vector_build_report report;
+    if (walk->batch.run && !reserve_for_fold(walk, &info, &options.memory_budget))
+        return TN_OK;
     if (walk->batch.run)
         job_run_log(walk->batch.run, "folding %" PRIu64 " changed chunks into a new generation", changed);
     enum tn_code code = vector_index_fold(vectors, &options, &report, err);
+    if (walk->batch.run)
+        TN_TRY(job_run_reserve(walk->batch.run, BATCH_MEMORY, err));
     if (code == TN_EBUSY)
         return TN_OK; /* a trial is built, or was promoted meanwhile: the next walk folds */
     TN_TRY(code);
@@ -178,11 +199,22 @@ static enum tn_code fold_if_due(struct walk *walk, bool at_end, struct tn_error 
     return TN_OK;
 }
 
+/* The table is the checkpoint; that one is saved says that the job gets on, and
+ * a process that dies now and then does not fail it. */
+static enum tn_code save_progress(const struct walk *walk, struct tn_error *err)
+{
+    TN_AUTO_JSON *state = json_pack("{s:I}", "chunks", (json_int_t)walk->batch.report->chunks);
+    return job_run_save(walk->batch.run, state, err);
+}
+
 static enum tn_code flush(struct walk *walk, struct tn_error *err)
 {
+    bool any = walk->batch.count > 0 || walk->batch.gone_count > 0;
     TN_TRY(batch_flush(&walk->batch, err));
     if (walk->batch.run)
         job_run_progress(walk->batch.run, walk->batch.report->documents, walk->total, "documents");
+    if (walk->batch.run && any)
+        TN_TRY(save_progress(walk, err));
     return fold_if_due(walk, false, err);
 }
 
@@ -437,6 +469,8 @@ enum tn_code walk_changes(struct logical *logical, struct job_run *run, uint64_t
     atomic_store(&logical->walked_to, current);
     if (current == applied || current == 0)
         return TN_OK;
+    if (run)
+        TN_TRY(job_run_reserve(run, BATCH_MEMORY, err));
     TN_CLEANUP(walk_release)
     struct walk walk = {.logical = logical,
                         .most = most,

@@ -105,6 +105,12 @@ void job_run_result(struct job_run *run, const json_t *result);
  * keep busy (at least one). A kind sizes its batches by them. */
 uint64_t job_run_memory(const struct job_run *run);
 unsigned job_run_threads(const struct job_run *run);
+/* Takes that many bytes of the budget of all jobs, in the place of what this run
+ * had taken before; 0 gives them back, as the run's end does. For whoever needs
+ * more than a few megabytes: before the work, so that the budget is never
+ * passed. TN_EBUSY while others have too much of it (returned by a kind's
+ * function, the job waits and tries again); TN_ETOOLARGE when all of it would not do. */
+enum tn_code job_run_reserve(struct job_run *run, uint64_t bytes, struct tn_error *err) TN_CHECKED;
 
 /* --- From outside ------------------------------------------------------------ */
 
@@ -165,7 +171,7 @@ struct job_totals {
     uint64_t queued, running, waiting, paused; /* now */
     uint64_t done, failed, cancelled;          /* since the service was opened */
     unsigned running_most, cpus;
-    uint64_t memory_bytes;
+    uint64_t memory_bytes, reserved_bytes; /* the budget; taken of it now */
 };
 void job_totals(struct job_service *service, struct job_totals *ret);
 const char *job_state_word(enum job_state state);

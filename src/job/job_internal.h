@@ -138,6 +138,7 @@ struct job_service {
     struct job *active;
     size_t active_count;
     uint64_t done, failed, cancelled;
+    uint64_t reserved; /* bytes of the memory budget */
 };
 
 struct job_run {
@@ -148,6 +149,7 @@ struct job_run {
     atomic_bool stop;    /* now */
     atomic_bool stopped; /* ever in this run */
     uint64_t noted_ns;   /* when progress was last written; the lock's */
+    uint64_t reserved;   /* bytes; the lock's */
 };
 
 const struct job_kind *job_kind_find(const struct job_service *service, const char *kind);

@@ -244,6 +244,55 @@ static void test_waiting(void **state)
     stage_end(stage);
 }
 
+/* ---- the memory budget ----------------------------------------------------------- */
+
+#define MEMORY ((uint64_t)1000)
+
+/* Takes 600 of 1000 bytes; "all" wants more than there is. */
+static enum tn_code run_hungry(struct job_run *run, void *context, struct tn_error *err)
+{
+    struct stage *stage = context;
+    const char *name = json_string_value(json_object_get(job_run_arguments(run), "name"));
+    if (tn_streq(name, "all"))
+        return job_run_reserve(run, MEMORY + 1, err);
+    TN_TRY(job_run_reserve(run, 600, err));
+    note_begin(stage, name);
+    while (!atomic_load(&stage->open) && !job_run_stopping(run))
+        nap();
+    return note_end(stage, TN_OK);
+}
+
+static uint64_t reserved(const struct stage *stage)
+{
+    struct job_totals totals;
+    job_totals(stage->service, &totals);
+    return totals.reserved_bytes;
+}
+
+static void test_memory_is_reserved(void **state)
+{
+    struct stage *stage = stage_new(*state, 2);
+    job_service_close(stage->service);
+    const struct job_options options = {
+        .folder = *state, .running_most = 2, .memory_bytes = MEMORY, .wait_first_ms = 2, .wait_most_ms = 20};
+    assert_ok(job_service_open(&options, &stage->service, &test_err));
+    job_kind_add(stage->service, "hungry", run_hungry, stage);
+    assert_ok(job_service_start(stage->service, &test_err));
+    struct job_name first = submit(stage, "hungry", "one", 0);
+    await(reserved(stage) == 600);
+    struct job_name second = submit(stage, "hungry", "two", 0);
+    await(tn_streq(state_of(stage, second.id), "waiting"));
+    assert_int_equal(reserved(stage), 600);
+    struct job_name glutton = submit(stage, "hungry", "all", 0);
+    assert_int_equal(wait_end(stage, glutton.id), JOB_FAILED);
+    atomic_store(&stage->open, true);
+    assert_int_equal(wait_end(stage, first.id), JOB_DONE);
+    assert_int_equal(wait_end(stage, second.id), JOB_DONE);
+    assert_int_equal(reserved(stage), 0);
+    assert_int_equal(atomic_load(&stage->most), 1);
+    stage_end(stage);
+}
+
 /* ---- once ---------------------------------------------------------------------- */
 
 static struct job_name submit_once(struct stage *stage, const char *subject, bool again)
@@ -532,6 +581,7 @@ int main(void)
         FOLDER_TEST(test_pause_withdrawn),
         FOLDER_TEST(test_cancel_too_late),
         FOLDER_TEST(test_waiting),
+        FOLDER_TEST(test_memory_is_reserved),
         FOLDER_TEST(test_once_raced),
         FOLDER_TEST(test_once_again),
         FOLDER_TEST(test_once_beside_cancelled),

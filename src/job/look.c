@@ -272,6 +272,7 @@ void job_totals(struct job_service *service, struct job_totals *ret)
                                 .cpus = service->options.cpus,
                                 .memory_bytes = service->options.memory_bytes};
     (void)pthread_mutex_lock(&service->lock);
+    totals.reserved_bytes = service->reserved;
     for (const struct job *job = service->active; job; job = job->next) {
         totals.queued += job->state == JOB_QUEUED;
         totals.running += job->state == JOB_RUNNING;

@@ -40,6 +40,31 @@ unsigned job_run_threads(const struct job_run *run)
     return TN_MAX(1u, run->service->options.cpus / run->service->options.running_most);
 }
 
+enum tn_code job_run_reserve(struct job_run *run, uint64_t bytes, struct tn_error *err)
+{
+    struct job_service *service = run->service;
+    char wanted[32], all[32];
+    uint64_t most = service->options.memory_bytes;
+    if (bytes > most) {
+        (void)tn_fail(err, TN_ETOOLARGE, "this takes %s of memory, and all jobs together may take %s",
+                      tn_format_size(bytes, wanted), tn_format_size(most, all));
+        tn_error_hint(err, "raise the setting jobs.memory");
+        return TN_ETOOLARGE;
+    }
+    (void)pthread_mutex_lock(&service->lock);
+    uint64_t others = service->reserved - run->reserved;
+    bool fits = bytes <= most - others;
+    if (fits) {
+        service->reserved = others + bytes;
+        run->reserved = bytes;
+    }
+    (void)pthread_mutex_unlock(&service->lock);
+    if (fits)
+        return TN_OK;
+    return tn_fail(err, TN_EBUSY, "other jobs have taken %s of the %s of memory, and this takes %s",
+                   tn_format_size(others, (char[32]){0}), tn_format_size(most, all), tn_format_size(bytes, wanted));
+}
+
 /* ---- checkpoints ------------------------------------------------------------------- */
 
 static enum tn_code save_locked(struct job_run *run, const char *text, struct tn_error *err)

@@ -1,16 +1,10 @@
 /* The threads: which job is next, its run, and what follows from its end. */
 #include "job/job_internal.h"
 
-#include <sched.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
-#define NICE          15
-#define RETRY_NS      UINT64_C(1000000000)
-#define FOREVER_NS    UINT64_C(3600000000000)
-#define IO_BEST_LEAST ((2 << 13) | 7) /* ioprio_set(2): best effort, the last of its levels */
+#define RETRY_NS   UINT64_C(1000000000)
+#define FOREVER_NS UINT64_C(3600000000000)
 
 void job_wait_cond(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t timeout_ns)
 {
@@ -20,33 +14,6 @@ void job_wait_cond(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t timeout
     until.tv_sec += (time_t)(ns / 1000000000);
     until.tv_nsec = (long)(ns % 1000000000);
     (void)pthread_cond_timedwait(cond, lock, &until);
-}
-
-/* ---- queries go first ------------------------------------------------------------ */
-
-/* The last ones of those that the process may use. */
-static void keep_to_cpus(unsigned wanted)
-{
-    cpu_set_t all, some;
-    if (sched_getaffinity(0, sizeof all, &all) != 0 || wanted >= (unsigned)CPU_COUNT(&all))
-        return;
-    CPU_ZERO(&some);
-    for (size_t cpu = CPU_SETSIZE; cpu-- > 0 && (unsigned)CPU_COUNT(&some) < wanted;)
-        if (CPU_ISSET(cpu, &all))
-            CPU_SET(cpu, &some);
-    (void)sched_setaffinity(0, sizeof some, &some);
-}
-
-/* Of this thread, and inherited by those that it starts. Where the system
- * refuses, jobs run as everything else does. */
-static void lower_priority(const struct job_service *service)
-{
-    const struct sched_param none = {0};
-    long tid = syscall(SYS_gettid);
-    (void)sched_setscheduler(0, SCHED_BATCH, &none);
-    (void)setpriority(PRIO_PROCESS, (id_t)tid, NICE);
-    (void)syscall(SYS_ioprio_set, 1, 0, IO_BEST_LEAST);
-    keep_to_cpus(service->options.cpus);
 }
 
 /* ---- which is next ------------------------------------------------------------------ */
@@ -141,7 +108,7 @@ static struct job *take_job(struct job_service *service)
 void *job_worker(void *argument)
 {
     struct job_service *service = argument;
-    lower_priority(service);
+    tn_thread_stand_behind(service->options.cpus); /* queries go first */
     (void)pthread_mutex_lock(&service->lock);
     while (!service->closing) {
         uint64_t wait;
@@ -337,6 +304,7 @@ void job_run_execute(struct job_service *service, struct job *job)
     enum tn_code code = read_body(run, &error);
     if (code == TN_OK)
         code = kind->function(run, kind->context, &error);
+    (void)!job_run_reserve(run, 0, NULL); /* giving back never fails */
     error.code = code;
     end(run, code, &error);
     json_decref(run->arguments);

@@ -9,10 +9,10 @@ static enum tn_code embed_batch(struct model *model, const struct model_call *ca
                                 size_t count, float *out, struct embed_count *counts, struct tn_error *err)
 {
     const enum embed_kind kind = (enum embed_kind)call->use;
-    if (count < FEW || !model->service->pool)
+    struct tn_pool *pool = call->priority == TN_BACKGROUND ? model->service->behind : model->service->pool;
+    if (count < FEW || !pool)
         return embed_encode(model->asset, NULL, kind, texts, count, out, counts, err);
-    return embed_encode_batch(model->asset, model->service->pool, call->priority, kind, texts, count, out, counts,
-                              err);
+    return embed_encode_batch(model->asset, pool, call->priority, kind, texts, count, out, counts, err);
 }
 
 static enum tn_code embed_builtin(struct model *model, const struct model_call *call, const struct model_text *texts,

@@ -46,6 +46,7 @@ struct model_options {
     const char *folder;             /* the lake's models/ folder: imported assets, registry.json */
     const char *shared_asset;       /* the asset that came with the build; NULL: none */
     struct tn_pool *pool;           /* for the built-in encoder; outlives the service */
+    struct tn_pool *behind;         /* the same for background calls; NULL: they stay on the caller's thread */
 };
 
 enum tn_code model_service_open(const struct model_options *options, struct model_service **ret,

@@ -120,7 +120,7 @@ struct model_service {
     const struct tn_config *config;
     char *folder;
     char *registry_path;
-    struct tn_pool *pool;
+    struct tn_pool *pool, *behind;
     struct model_provider providers[3]; /* by enum model_kind */
     pthread_mutex_t lock;
     struct model *models;

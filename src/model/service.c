@@ -111,6 +111,7 @@ enum tn_code model_service_open(const struct model_options *options, struct mode
     service->folder = tn_strdup(options->folder);
     service->registry_path = tn_asprintf("%s/registry.json", options->folder);
     service->pool = options->pool;
+    service->behind = options->behind;
     (void)pthread_mutex_init(&service->lock, NULL);
     (void)pthread_mutex_init(&service->save_lock, NULL);
     enum tn_code code = TN_OK; /* the others are made even when one fails, to be released alike */
