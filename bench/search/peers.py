@@ -15,6 +15,8 @@ def rows_of(folder):
     files = sorted(folder.glob("buckets/primary/datasets/candidates__vectors/data/**/*.parquet"))
     seen = {}
     for file in files:
+        if "embedding" not in parquet.read_schema(file).names:
+            continue  # places of deleted rows
         batch = parquet.read_table(file, columns=["doc_id", "text", "embedding"]).to_pylist()
         seen.update((row["doc_id"], row) for row in batch)
     return list(seen.values())
