@@ -1,6 +1,6 @@
 # Thin verbs over CMake presets and the tools. "make help" lists them.
 .DEFAULT_GOAL := help
-.PHONY: help build run test faults soak conformance bench bench-writes bench-postgres bench-vector bench-search bench-quality asan tsan fuzz test-arm64 \
+.PHONY: help build run test faults soak conformance bench bench-writes bench-postgres bench-vector bench-embed bench-search bench-quality asan tsan fuzz test-arm64 \
         format format-check tidy install clean setup-build engine model
 
 PREFIX ?= /usr/local
@@ -81,6 +81,10 @@ bench-search: build ## 100,000 résumés embedded and searched over HTTP (BENCH=
 bench-quality: build ## how good the answers are: words, meaning, both, by cross-validation
 	@tools/setup.sh test && tools/venv.sh system >/dev/null
 	@TARN_BINARY=$(RELEASE)/tarn build/venv-system/bin/python bench/search/quality.py $(BENCH)
+
+bench-embed: build ## the built-in embedder against ONNX Runtime: fidelity and speed
+	@tools/setup.sh bench
+	@bench/embed/run.sh $(BENCH)
 
 asan: engine ## unit tests and corpora under AddressSanitizer and UBSan
 	@$(CONFIGURE) asan && $(NINJA) -C build/asan
