@@ -31,18 +31,28 @@ def embedded(models):
     return texts
 
 
+@pytest.fixture
 def start(lake, models):
-    return tarn.Server(lake, "--set", f"ai.ollama.url={models.url}", "--set",
-                       "ai.embed.model=ollama/nomic-embed-text")
+    """Starts the server anew; whatever happens, none is left running."""
+    started = []
+
+    def once_more():
+        started.append(tarn.Server(lake, "--set", f"ai.ollama.url={models.url}", "--set",
+                                   "ai.embed.model=ollama/nomic-embed-text"))
+        return started[-1]
+
+    yield once_more
+    for server in started:
+        server.kill()
 
 
 def state(server):
     return server.get("/vectors/indexes/people").json()
 
 
-def test_killed_again_and_again(lake, models):
+def test_killed_again_and_again(start, models):
     lines = "".join(f"{i},This is person{i} who knows subject{i % 97}.\n" for i in range(CHUNKS))
-    server = start(lake, models)
+    server = start()
     server.ingest("people", f"id,about\n{lines}", key="id")
     answer = server.post("/vectors/indexes", json={"dataset": "people", "text_columns": ["about"]})
     assert answer.status_code == 202, answer.text
@@ -55,7 +65,7 @@ def test_killed_again_and_again(lake, models):
             assert time.monotonic() < until, "it does not get on"
             time.sleep(0.005)
         server.kill()
-        server = start(lake, models)
+        server = start()
     eventually(lambda: state(server)["state"] == "ready", 300)
     counts = server.query("select count(*), count(distinct doc_id), count(distinct chunk_id) from people__vectors")
     assert counts["rows"] == [[CHUNKS, CHUNKS, CHUNKS]]
@@ -64,4 +74,3 @@ def test_killed_again_and_again(lake, models):
     again = sum(texts.values()) - CHUNKS
     print(f"\n{KILLS} kills, {CHUNKS} chunks: {again} embedded again, at most {KILLS * BATCH} may be")
     assert again <= KILLS * BATCH
-    server.stop()
