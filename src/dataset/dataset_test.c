@@ -461,9 +461,11 @@ static void test_conditions_leave_files_out(void **state)
                                           i, i * 10, i, i);
         must(write_rows(&f->lake, "log", DATASET_APPEND, columns, 4, sql, &nothing_special, &commit, &err), &err);
     }
-    const struct engine_value forty = {ENGINE_LITERAL_INTEGER, "40"}, text40 = {ENGINE_LITERAL_TEXT, "40"};
-    const struct engine_value day = {ENGINE_LITERAL_DATE, "2024-01-03"},
-                              names[] = {{ENGINE_LITERAL_TEXT, "p01"}, {ENGINE_LITERAL_TEXT, "p07"}};
+    const struct engine_value forty = {.kind = ENGINE_LITERAL_INTEGER, .text = "40"},
+                              text40 = {.kind = ENGINE_LITERAL_TEXT, .text = "40"};
+    const struct engine_value day = {.kind = ENGINE_LITERAL_DATE, .text = "2024-01-03"},
+                              names[] = {{.kind = ENGINE_LITERAL_TEXT, .text = "p01"},
+                                         {.kind = ENGINE_LITERAL_TEXT, .text = "p07"}};
     const struct engine_predicate cases[] = {
         {"N", ENGINE_GREATER_EQUAL, &forty, 1}, {"n", ENGINE_LESS, &forty, 1},   {"day", ENGINE_EQUAL, &day, 1},
         {"who", ENGINE_IN, names, 2},           {"n", ENGINE_EQUAL, &text40, 1}, {"x", ENGINE_GREATER, &forty, 1},
