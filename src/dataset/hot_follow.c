@@ -11,6 +11,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define SEARCHES_MAX 200
+
 bool hot_is_worn(const struct hot_table *table)
 {
     return table->delta_rows + table->gone_rows > 10000 + table->rows / 10;
@@ -69,6 +71,7 @@ struct applying {
     uint64_t delta_rows, delta_end;          /* so far; when all is done */
     uint64_t gone_rows;
     size_t first_file; /* number of the first file that comes */
+    size_t searched;   /* rows that had to be looked for */
 };
 
 static enum tn_code remove_row(struct applying *applying, const struct dataset_place *place, struct tn_error *err)
@@ -79,8 +82,12 @@ static enum tn_code remove_row(struct applying *applying, const struct dataset_p
         return tn_fail(err, TN_EINTERNAL, "the hot copy does not know the file of a removed row");
     const struct hot_file *file = &table->files[at];
     int64_t row = place->pos + file->offset;
-    if (!file->dense)
+    if (!file->dense) {
+        /* Each is a query, under the dataset's lock: filling the copy anew takes less, and nobody waits for it. */
+        if (++applying->searched > SEARCHES_MAX)
+            return tn_fail(err, TN_ECONFLICT, "too many rows of files with gaps are gone");
         TN_TRY(search_row(table, at, place->pos, &row, err));
+    }
     uint64_t count = file->delta ? applying->delta_rows : table->rows;
     if (row < 0 || (uint64_t)row >= count)
         return tn_fail(err, TN_EINTERNAL, "a removed row lies outside of the hot copy");
