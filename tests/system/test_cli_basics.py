@@ -10,7 +10,8 @@ from tests.support.cli import BINARY, environment, tarn
 
 COMMANDS = ["init", "serve", "ingest", "preview", "sql", "datasets", "describe", "sample", "snapshots", "rows",
             "history", "journal", "outcomes", "restore", "compact", "jobs", "expire", "pin", "unpin", "index",
-            "search", "drop", "rejects", "doctor", "config", "embed", "reembed", "model", "token", "demo", "version", "help"]
+            "search", "rag", "answers", "answer", "replay", "ask", "drop", "rejects", "doctor", "config", "embed",
+            "reembed", "model", "token", "demo", "version", "help"]
 
 
 def test_version():
