@@ -6,9 +6,8 @@
  * again: if others have deleted rows of the old files since, their places are looked up in the staging file and
  * deleted from the new file in the same commit.
  */
-#include "dataset/compact.h"
 #include "dataset/cells.h"
-#include "dataset/compact_rows.h"
+#include "dataset/compact_work.h"
 #include "dataset/dataset_internal.h"
 #include "dataset/deletes.h"
 #include "dataset/hot.h"
@@ -21,34 +20,9 @@
 #define MOVED_ROWS 500000 /* of a group whose rows writers still find afterwards */
 #define TRIES      3
 
-struct compaction {
-    struct lake *lake;
-    const char *name;
-    const struct dataset_compaction *options;
-    struct tn_arena *arena;
-    struct dataset_compacted result;
-};
-
 /* ---- one group ------------------------------------------------------------- */
 
-struct group {
-    struct compaction *run;
-    struct iceberg_metadata *base;
-    struct iceberg_table table;
-    struct iceberg_plan *plan; /* of a later try: its files are the plan's */
-    const struct iceberg_plan_file *files;
-    size_t count;
-    struct dataset_change change; /* for hot copies */
-    bool told;                    /* it has all rows */
-    char *placed;                 /* staging file with the old places; NULL: not written */
-    char *written;                /* the new file, until the commit's batch owns it */
-    struct iceberg_file file;
-    /* Instead of both files: the rows, and the new file's bytes. */
-    struct compact_rows *rows;
-    struct tn_buf object;
-};
-
-static void group_forget_try(struct group *group)
+static void group_forget_try(struct compact_work *group)
 {
     if (group->placed)
         (void)unlink(group->placed);
@@ -69,7 +43,7 @@ static void put_names(struct tn_buf *sql, const struct iceberg_schema *schema)
     }
 }
 
-static enum tn_code copy_rows(struct group *group, const char *select, bool final, char **ret_path,
+static enum tn_code copy_rows(struct compact_work *group, const char *select, bool final, char **ret_path,
                               struct engine_file_stats *ret, struct tn_error *err)
 {
     struct tn_arena *arena = group->run->arena;
@@ -89,7 +63,7 @@ static enum tn_code copy_rows(struct group *group, const char *select, bool fina
 
 /* Live rows with their places, by key and then by place, so that the order is
  * one order whoever sorts. */
-static enum tn_code write_placed(struct group *group, struct tn_error *err)
+static enum tn_code write_placed(struct compact_work *group, struct tn_error *err)
 {
     const struct iceberg_schema *schema = group->base->schema;
     const struct iceberg_plan part = {.metadata = group->base,
@@ -110,7 +84,7 @@ static enum tn_code write_placed(struct group *group, struct tn_error *err)
     return copy_rows(group, sql.data, false, &group->placed, &stats, err);
 }
 
-static enum tn_code write_final(struct group *group, struct tn_error *err)
+static enum tn_code write_final(struct compact_work *group, struct tn_error *err)
 {
     TN_AUTO_BUF sql = {0};
     struct engine_file_stats stats = {0};
@@ -151,7 +125,7 @@ static enum tn_code tell_row(void *context, const struct engine_cell *cells, str
     return TN_OK;
 }
 
-static enum tn_code tell(struct group *group, struct tn_error *err)
+static enum tn_code tell(struct compact_work *group, struct tn_error *err)
 {
     struct tn_arena *arena = group->run->arena;
     const struct iceberg_schema *schema = group->base->schema;
@@ -197,7 +171,7 @@ static enum tn_code tell_place(void *context, const struct engine_cell *cells, s
     return TN_OK;
 }
 
-static enum tn_code tell_places(struct group *group, struct tn_error *err)
+static enum tn_code tell_places(struct compact_work *group, struct tn_error *err)
 {
     struct tn_arena *arena = group->run->arena;
     const struct iceberg_schema *schema = group->base->schema;
@@ -227,155 +201,7 @@ static enum tn_code tell_places(struct group *group, struct tn_error *err)
 
 /* ---- the commit --------------------------------------------------------------- */
 
-static bool had_delete(const struct iceberg_plan_file *file, const char *key)
-{
-    for (size_t i = 0; i < file->delete_count; i++)
-        if (tn_streq(file->delete_keys[i], key))
-            return true;
-    return false;
-}
-
-/* Files of the group that have gained delete files since it was read, with
- * these alone. */
-struct gained {
-    struct iceberg_plan_file *files;
-    size_t count;
-};
-
-/* TN_ECONFLICT when one of the files is gone. */
-static enum tn_code gained_deletes(const struct group *group, const struct iceberg_plan *now, struct gained *ret,
-                                   struct tn_error *err)
-{
-    struct tn_arena *arena = group->run->arena;
-    const struct compact_index *index = compact_index_new(arena, now);
-    *ret = (struct gained){.files = TN_ARENA_ARRAY(arena, struct iceberg_plan_file, group->count + 1)};
-    for (size_t i = 0; i < group->count; i++) {
-        const struct iceberg_plan_file *before = &group->files[i];
-        const struct iceberg_plan_file *after = compact_index_find(index, before->file->path);
-        if (!after)
-            return tn_fail(err, TN_ECONFLICT, "%s was replaced by somebody else meanwhile", before->file->path);
-        struct iceberg_plan_file more = *after;
-        const struct iceberg_file **deletes =
-            TN_ARENA_ARRAY(arena, const struct iceberg_file *, after->delete_count + 1);
-        const char **keys = TN_ARENA_ARRAY(arena, const char *, after->delete_count + 1);
-        more.delete_count = 0;
-        for (size_t d = 0; d < after->delete_count; d++) {
-            if (had_delete(before, after->delete_keys[d]))
-                continue;
-            deletes[more.delete_count] = after->deletes[d];
-            keys[more.delete_count++] = after->delete_keys[d];
-        }
-        more.deletes = deletes;
-        more.delete_keys = keys;
-        if (more.delete_count > 0)
-            ret->files[ret->count++] = more;
-    }
-    return TN_OK;
-}
-
-struct positions {
-    int64_t *items;
-    size_t count, capacity;
-};
-
-static bool take_position(void *context, size_t count, const char *const *values)
-{
-    struct positions *positions = context;
-    (void)count;
-    TN_GROW(positions->items, positions->count, positions->capacity);
-    positions->items[positions->count++] = strtoll(values[0], NULL, 10);
-    return true;
-}
-
-/* The keys of all delete files, each once. */
-static size_t list_keys(struct tn_arena *arena, const struct gained *gained, const char ***ret)
-{
-    size_t capacity = 1, count = 0;
-    for (size_t i = 0; i < gained->count; i++)
-        capacity += gained->files[i].delete_count;
-    const char **keys = TN_ARENA_ARRAY(arena, const char *, capacity);
-    for (size_t i = 0; i < gained->count; i++)
-        for (size_t d = 0; d < gained->files[i].delete_count; d++) {
-            bool known = false;
-            for (size_t k = 0; k < count && !known; k++)
-                known = tn_streq(keys[k], gained->files[i].delete_keys[d]);
-            if (!known)
-                keys[count++] = gained->files[i].delete_keys[d];
-        }
-    *ret = keys;
-    return count;
-}
-
-/* Where the rows that these delete files name lie in the new file. */
-static enum tn_code find_moved(const struct group *group, const struct gained *gained, struct positions *ret,
-                               struct tn_error *err)
-{
-    const char **keys = NULL;
-    size_t count = list_keys(group->run->arena, gained, &keys);
-    TN_AUTO_BUF sql = {0};
-    tn_buf_puts(&sql, "SELECT DISTINCT t.file_row_number FROM read_parquet(");
-    tn_buf_put_sql_string(&sql, group->placed);
-    tn_buf_puts(&sql, ") t JOIN read_parquet([");
-    for (size_t i = 0; i < count; i++) {
-        char *path;
-        TN_TRY(store_local_path(group->run->lake->store, group->run->arena, keys[i], &path, err));
-        tn_buf_puts(&sql, i ? ", " : "");
-        tn_buf_put_sql_string(&sql, path);
-    }
-    tn_buf_puts(&sql, "]) d ON d.file_path = t.tarn_path AND d.pos = t.tarn_pos ORDER BY 1");
-    return engine_run(group->run->lake->engine, sql.data, take_position, ret, err);
-}
-
-static enum tn_code find_in_rows(const struct group *group, const struct gained *gained, struct positions *ret,
-                                 struct tn_error *err)
-{
-    int64_t *found = NULL;
-    size_t count = 0;
-    bool done = false;
-    TN_TRY(
-        compact_rows_find(group->rows, gained->files, gained->count, group->run->arena, &found, &count, &done, err));
-    if (!done)
-        return tn_fail(err, TN_ECONFLICT, "more rows were deleted from the files meanwhile than are held in memory");
-    for (size_t i = 0; i < count; i++) {
-        TN_GROW(ret->items, ret->count, ret->capacity);
-        ret->items[ret->count++] = found[i];
-    }
-    return TN_OK;
-}
-
-/* Deletes gained meanwhile move to the new file. Small groups rather begin
- * again: then hot copies know what became of each row. */
-static enum tn_code add_moved(const struct group *group, struct iceberg_tx *tx, const struct iceberg_plan *now,
-                              struct tn_error *err)
-{
-    struct gained gained;
-    TN_TRY(gained_deletes(group, now, &gained, err));
-    if (gained.count == 0 || group->file.record_count == 0)
-        return TN_OK;
-    if (group->told)
-        return tn_fail(err, TN_EBUSY, "rows were deleted from the files meanwhile");
-    struct positions moved = {0};
-    enum tn_code code =
-        group->rows ? find_in_rows(group, &gained, &moved, err) : find_moved(group, &gained, &moved, err);
-    if (code == TN_OK && moved.count > 0) {
-        TN_AUTO_BUF object = {0};
-        struct iceberg_file file;
-        const char *key;
-        code =
-            iceberg_small_deletes(group->run->arena, group->file.path, moved.items, moved.count, &object, &file, err);
-        file.path = iceberg_tx_new_file(tx, group->run->arena, "-deletes.parquet", &key);
-        dataset_deletes_note(dataset_relations_deletes(group->run->lake->relations), file.path, group->file.path,
-                             moved.items, moved.count);
-        if (code == TN_OK)
-            code = store_batch_put(iceberg_tx_batch(tx), key, object.data, object.len, err);
-        if (code == TN_OK)
-            code = iceberg_tx_add_file(tx, &file, err);
-    }
-    free(moved.items);
-    return code;
-}
-
-static enum tn_code add_written(struct group *group, struct iceberg_tx *tx, struct tn_error *err)
+static enum tn_code add_written(struct compact_work *group, struct iceberg_tx *tx, struct tn_error *err)
 {
     char suffix[48];
     const char *key;
@@ -391,7 +217,7 @@ static enum tn_code add_written(struct group *group, struct iceberg_tx *tx, stru
     return TN_OK;
 }
 
-static enum tn_code commit_group(struct group *group, struct tn_error *err)
+static enum tn_code commit_group(struct compact_work *group, struct tn_error *err)
 {
     struct lake *lake = group->run->lake;
     const char *name = group->run->name;
@@ -407,7 +233,7 @@ static enum tn_code commit_group(struct group *group, struct tn_error *err)
     for (size_t i = 0; i < group->count; i++)
         iceberg_tx_remove_file(tx, group->files[i].file->path);
     TN_TRY(add_written(group, tx, err));
-    TN_TRY(add_moved(group, tx, now, err));
+    TN_TRY(compact_add_moved(group, tx, now, err));
     iceberg_tx_mark_rewrite(tx);
     iceberg_tx_set_summary(tx, CATALOG_S_ACTOR, group->run->options->actor ? group->run->options->actor : "tarn");
     if (group->run->options->reason)
@@ -424,7 +250,7 @@ static enum tn_code commit_group(struct group *group, struct tn_error *err)
     return TN_OK;
 }
 
-static void count_group(const struct group *group, struct dataset_compacted *result)
+static void count_group(const struct compact_work *group, struct dataset_compacted *result)
 {
     result->groups++;
     result->files_before += group->count;
@@ -436,7 +262,7 @@ static void count_group(const struct group *group, struct dataset_compacted *res
 }
 
 /* By the engine, through files. */
-static enum tn_code rewrite_files(struct group *group, bool last_try, struct tn_error *err)
+static enum tn_code rewrite_files(struct compact_work *group, bool last_try, struct tn_error *err)
 {
     TN_TRY(write_placed(group, err));
     TN_TRY(write_final(group, err));
@@ -449,7 +275,7 @@ static enum tn_code rewrite_files(struct group *group, bool last_try, struct tn_
     return group->told ? TN_OK : tell_places(group, err);
 }
 
-static enum tn_code rewrite_rows(struct group *group, bool last_try, struct tn_error *err)
+static enum tn_code rewrite_rows(struct compact_work *group, bool last_try, struct tn_error *err)
 {
     const struct compact_rows *rows = group->rows;
     size_t count = compact_rows_count(rows);
@@ -464,7 +290,7 @@ static enum tn_code rewrite_rows(struct group *group, bool last_try, struct tn_e
     return TN_OK;
 }
 
-static enum tn_code compact_group(struct group *group, bool last_try, struct tn_error *err)
+static enum tn_code compact_group(struct compact_work *group, bool last_try, struct tn_error *err)
 {
     TN_TRY(compact_rows_load(group->run->lake, group->base, group->files, group->count, &group->rows, err));
     if (group->rows)
@@ -480,7 +306,7 @@ static enum tn_code compact_group(struct group *group, bool last_try, struct tn_
 
 /* Each try begins from the newest version; its files are the group's as long as
  * all of them are live. */
-static enum tn_code refresh(struct group *group, struct tn_error *err)
+static enum tn_code refresh(struct compact_work *group, struct tn_error *err)
 {
     struct lake *lake = group->run->lake;
     ICEBERG_AUTO_METADATA *newest = NULL;
@@ -509,7 +335,8 @@ static enum tn_code try_group(struct compaction *run, struct iceberg_metadata *b
 {
     struct iceberg_table table = catalog_table(run->lake->catalog, run->arena, run->name);
     struct iceberg_metadata *held = iceberg_metadata_ref(base);
-    struct group group = {.run = run, .base = held, .table = table, .files = chosen->files, .count = chosen->count};
+    struct compact_work group = {
+        .run = run, .base = held, .table = table, .files = chosen->files, .count = chosen->count};
     struct tn_error why = {0};
     enum tn_code code = TN_EBUSY;
     for (int left = TRIES; code == TN_EBUSY && left > 0; left--) {

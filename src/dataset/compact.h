@@ -3,6 +3,7 @@
  *   compact_policy.c   which files, from a plan alone
  *   compact_deletes.c  many delete files of one data file become one
  *   compact.c          groups of data files become one file each
+ *   compact_moved.c    rows that were deleted meanwhile
  */
 #ifndef TARN_DATASET_COMPACT_H
 #define TARN_DATASET_COMPACT_H
