@@ -235,13 +235,18 @@ static enum tn_code insert_text(struct journal *journal, const struct tail_batch
     return TN_OK;
 }
 
-static enum tn_code insert(struct journal *journal, const struct tail_batch *batches, size_t count,
+/* How many of them went in stands in *count. */
+static enum tn_code insert(struct journal *journal, const struct tail_batch *batches, size_t *count,
                            struct tn_arena *arena, struct tn_error *err)
 {
     TN_AUTO_BUF sql = {0};
-    if (batches[0].kept)
-        return journal_kept_insert(journal, batches, count, arena, err);
-    TN_TRY(insert_text(journal, batches, count, arena, &sql, err));
+    struct tn_error full;
+    /* Kept events go in by a file of their own. Where the disk takes none, reading the journal must work all the
+     * same: the batches lie there. */
+    if (batches[0].kept && journal_kept_insert(journal, batches, *count, arena, &full) == TN_OK)
+        return TN_OK;
+    *count = TN_MIN(*count, (size_t)FILES_AT_ONCE);
+    TN_TRY(insert_text(journal, batches, *count, arena, &sql, err));
     return engine_run(journal->engine, sql.data, NULL, NULL, err);
 }
 
@@ -255,7 +260,7 @@ enum tn_code journal_tail_load(struct journal *journal, struct tn_error *err)
         size_t count = take_unloaded(journal, arena, batches);
         if (count == 0)
             return TN_OK;
-        TN_TRY(insert(journal, batches, count, arena, err));
+        TN_TRY(insert(journal, batches, &count, arena, err));
         mark_loaded(journal, count);
     }
 }
