@@ -27,7 +27,7 @@ struct answer_service {
     struct tn_arena *arena;
     struct ask_cache *asks; /* what columns hold */
     struct answer_log *log;
-    pthread_mutex_t models_lock; /* the candidates that are offered, asked for now and then */
+    pthread_mutex_t models_lock; /* the candidates that are offered, asked for again after a while */
     char **offered;
     size_t offered_count;
     uint64_t offered_ns; /* when; 0: never */
@@ -94,7 +94,7 @@ const struct answer_kind *answer_kind_find(const char *name);
 void answer_put_snapshots(const struct answer_record *record, struct tn_json *out);
 void answer_put_citations(const struct answer_record *record, struct tn_json *out); /* dropped and warnings too */
 void answer_put_evidence(const struct answer_record *record, struct tn_json *out);
-void answer_put_choice(const struct answer_record *record, struct tn_json *out);    /* usage too */
+void answer_put_choice(const struct answer_record *record, struct tn_json *out); /* usage too */
 
 /* ---- prompt.c: data inside a prompt ------------------------------------------------ */
 

@@ -99,17 +99,8 @@ static void hash_rows(struct ask_result *result)
 static const char *columns_json(const struct engine_query *query, struct tn_arena *arena)
 {
     TN_AUTO_BUF text = {0};
-    size_t count;
-    const struct engine_column *columns = engine_query_columns(query, &count);
     struct tn_json json = tn_json_writer(&text);
-    tn_json_open(&json, '[');
-    for (size_t i = 0; i < count; i++) {
-        tn_json_open(&json, '{');
-        tn_json_kstr(&json, "name", columns[i].name);
-        tn_json_kstr(&json, "type", columns[i].type_text);
-        tn_json_close(&json, '}');
-    }
-    tn_json_close(&json, ']');
+    engine_query_columns_json(query, &json);
     return tn_arena_strndup(arena, text.data, text.len);
 }
 

@@ -12,11 +12,7 @@ const char *ask_request_json(const struct answer_ask *ask, struct tn_arena *aren
     if (ask->model)
         tn_json_kstr(&json, "model", ask->model);
     if (ask->dataset_count > 0) {
-        tn_json_key(&json, "datasets");
-        tn_json_open(&json, '[');
-        for (size_t i = 0; i < ask->dataset_count; i++)
-            tn_json_str(&json, ask->datasets[i]);
-        tn_json_close(&json, ']');
+        tn_json_kstrs(&json, "datasets", ask->datasets, ask->dataset_count);
     }
     if (ask->limit > 0)
         tn_json_ki64(&json, "limit", (int64_t)ask->limit);
@@ -54,11 +50,7 @@ void answer_ask_write(const struct answer_asked *asked, struct tn_json *out)
     write_attempts(asked, out);
     tn_json_kbool(out, "refused", record->refused);
     tn_json_kstr(out, "reason", record->reason);
-    tn_json_key(out, "warnings");
-    tn_json_open(out, '[');
-    for (size_t i = 0; i < record->warning_count; i++)
-        tn_json_str(out, record->warnings[i]);
-    tn_json_close(out, ']');
+    tn_json_kstrs(out, "warnings", record->warnings, record->warning_count);
     answer_put_snapshots(record, out);
     answer_put_choice(record, out);
     tn_json_kf64(out, "elapsed_ms", (double)record->total_us / 1000);

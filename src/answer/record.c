@@ -5,15 +5,6 @@
 
 /* ---- writing ------------------------------------------------------------------- */
 
-static void put_number(struct tn_json *out, const char *key, double value)
-{
-    tn_json_key(out, key);
-    if (isfinite(value))
-        tn_json_f64(out, value);
-    else
-        tn_json_null(out);
-}
-
 static void put_page(struct tn_json *out, const char *title, int64_t page)
 {
     tn_json_kstr(out, "title", title);
@@ -48,8 +39,8 @@ static void put_chunks(const struct answer_record *record, struct tn_json *out)
         tn_json_ki64(out, "begin", (int64_t)chunk->begin);
         tn_json_ki64(out, "end", (int64_t)chunk->end);
         tn_json_kstr(out, "hash", chunk->hash);
-        put_number(out, "score", chunk->score);
-        put_number(out, "similarity", chunk->similarity);
+        tn_json_kreal(out, "score", chunk->score);
+        tn_json_kreal(out, "similarity", chunk->similarity);
         put_page(out, chunk->title, chunk->page);
         tn_json_close(out, '}');
     }
@@ -81,19 +72,15 @@ void answer_put_citations(const struct answer_record *record, struct tn_json *ou
         tn_json_close(out, '}');
     }
     tn_json_close(out, ']');
-    tn_json_key(out, "warnings");
-    tn_json_open(out, '[');
-    for (size_t i = 0; i < record->warning_count; i++)
-        tn_json_str(out, record->warnings[i]);
-    tn_json_close(out, ']');
+    tn_json_kstrs(out, "warnings", record->warnings, record->warning_count);
 }
 
 void answer_put_evidence(const struct answer_record *record, struct tn_json *out)
 {
     tn_json_key(out, "evidence");
     tn_json_open(out, '{');
-    put_number(out, "similarity", record->similarity);
-    put_number(out, "words", record->words);
+    tn_json_kreal(out, "similarity", record->similarity);
+    tn_json_kreal(out, "words", record->words);
     tn_json_close(out, '}');
 }
 
@@ -105,7 +92,7 @@ void answer_put_choice(const struct answer_record *record, struct tn_json *out)
     tn_json_kstr(out, "how", choice->how);
     tn_json_kbool(out, "explored", choice->explored);
     tn_json_ki64(out, "trials", choice->trials);
-    put_number(out, "success_rate", choice->trials > 0 ? choice->success_rate : NAN);
+    tn_json_kreal(out, "success_rate", choice->trials > 0 ? choice->success_rate : NAN);
     tn_json_kstr(out, "why", choice->why);
     tn_json_close(out, '}');
     tn_json_key(out, "usage");

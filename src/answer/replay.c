@@ -199,11 +199,7 @@ static void write_comparison(struct comparison *comparison, struct answer_servic
         tn_json_key(out, "statement");
         kind->statement(service, comparison->then, comparison->arena, out);
     }
-    tn_json_key(out, "changed");
-    tn_json_open(out, '[');
-    for (size_t i = 0; i < comparison->changed_count; i++)
-        tn_json_str(out, comparison->changed[i]);
-    tn_json_close(out, ']');
+    tn_json_kstrs(out, "changed", comparison->changed, comparison->changed_count);
     tn_json_key(out, "then");
     answer_record_write(comparison->then, out);
     tn_json_key(out, "now");

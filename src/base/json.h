@@ -81,6 +81,8 @@ void tn_json_kstr(struct tn_json *json, const char *key, const char *value);
 void tn_json_ki64(struct tn_json *json, const char *key, int64_t value);
 void tn_json_kbool(struct tn_json *json, const char *key, bool value);
 void tn_json_kf64(struct tn_json *json, const char *key, double value);
+void tn_json_kreal(struct tn_json *json, const char *key, double value); /* non-finite: null, for what is unknown */
+void tn_json_kstrs(struct tn_json *json, const char *key, const char *const *values, size_t count); /* an array */
 
 /* The quoted, escaped form alone, for writers that manage commas themselves. */
 void tn_json_quote(struct tn_buf *out, const char *text, size_t length);

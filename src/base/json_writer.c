@@ -228,3 +228,21 @@ void tn_json_kf64(struct tn_json *json, const char *key, double value)
     tn_json_key(json, key);
     tn_json_f64(json, value);
 }
+
+void tn_json_kreal(struct tn_json *json, const char *key, double value)
+{
+    tn_json_key(json, key);
+    if (isfinite(value))
+        tn_json_f64(json, value);
+    else
+        tn_json_null(json);
+}
+
+void tn_json_kstrs(struct tn_json *json, const char *key, const char *const *values, size_t count)
+{
+    tn_json_key(json, key);
+    tn_json_open(json, '[');
+    for (size_t i = 0; i < count; i++)
+        tn_json_str(json, values[i]);
+    tn_json_close(json, ']');
+}

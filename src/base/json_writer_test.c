@@ -35,6 +35,23 @@ static void structure(void **state)
                                   "false,{\"x\":1},\"ab\"],\"q\\\"\":1}");
 }
 
+static void lists_and_what_is_unknown(void **state)
+{
+    (void)state;
+    TN_AUTO_BUF out = {0};
+    struct tn_json json = tn_json_writer(&out);
+    const char *const names[] = {"a", "b\""};
+    tn_json_open(&json, '{');
+    tn_json_kstrs(&json, "none", NULL, 0);
+    tn_json_kstrs(&json, "two", names, 2);
+    tn_json_kreal(&json, "half", 0.5);
+    tn_json_kreal(&json, "nan", NAN);
+    tn_json_kreal(&json, "far", -INFINITY);
+    tn_json_close(&json, '}');
+    assert_int_equal(json.depth, 0);
+    assert_string_equal(out.data, "{\"none\":[],\"two\":[\"a\",\"b\\\"\"],\"half\":0.5,\"nan\":null,\"far\":null}");
+}
+
 static void safe_integers(void **state)
 {
     (void)state;
@@ -323,6 +340,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(structure),
+        cmocka_unit_test(lists_and_what_is_unknown),
         cmocka_unit_test(safe_integers),
         cmocka_unit_test(escapes),
         cmocka_unit_test(every_byte_everywhere),

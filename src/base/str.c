@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <locale.h>
 #include <math.h>
 #include <pthread.h>
@@ -230,6 +231,23 @@ const char *tn_format_size(uint64_t bytes, char out[32])
         (void)snprintf(out, 32, "%u B", (unsigned)bytes);
     else
         (void)snprintf(out, 32, "%.1f %s", value, units[unit]);
+    return out;
+}
+
+const char *tn_format_count(int64_t value, char out[32])
+{
+    char digits[24];
+    bool negative = value < 0;
+    int length = snprintf(digits, sizeof digits, "%" PRIu64, negative ? 0 - (uint64_t)value : (uint64_t)value);
+    size_t at = 0;
+    if (negative)
+        out[at++] = '-';
+    for (int i = 0; i < length; i++) {
+        if (i > 0 && (length - i) % 3 == 0)
+            out[at++] = ',';
+        out[at++] = digits[i];
+    }
+    out[at] = '\0';
     return out;
 }
 

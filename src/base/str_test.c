@@ -177,6 +177,17 @@ static void printing(void **state)
     }
 }
 
+static void counts_have_commas(void **state)
+{
+    (void)state;
+    char out[32];
+    assert_string_equal(tn_format_count(0, out), "0");
+    assert_string_equal(tn_format_count(999, out), "999");
+    assert_string_equal(tn_format_count(2467000, out), "2,467,000");
+    assert_string_equal(tn_format_count(-1234, out), "-1,234");
+    assert_string_equal(tn_format_count(INT64_MIN, out), "-9,223,372,036,854,775,808");
+}
+
 static void prefixes_and_case(void **state)
 {
     (void)state;
@@ -301,6 +312,7 @@ int main(void)
         cmocka_unit_test(sizes),
         cmocka_unit_test(durations),
         cmocka_unit_test(printing),
+        cmocka_unit_test(counts_have_commas),
         cmocka_unit_test(prefixes_and_case),
         cmocka_unit_test(urls),
         cmocka_unit_test(hex),

@@ -94,24 +94,26 @@ enum tn_code cli_print_items(struct cli *cli, const json_t *items, const struct 
 enum tn_code cli_print_json(struct cli *cli, const json_t *value, struct tn_error *err) TN_CHECKED;
 const json_t *cli_json_at(const json_t *object, const char *path);
 /* "1,234,567" */
-const char *cli_format_count(int64_t value, char out[32]);
+const char *tn_format_count(int64_t value, char out[32]);
 void cli_put_csv(struct tn_buf *out, const char *text, size_t length);
 
 /* ---- the commands --------------------------------------------------------------------- */
 
 typedef enum tn_code cli_run_fn(struct cli *cli, const struct cli_args *args, struct tn_error *err);
 cli_run_fn cmd_init, cmd_serve, cmd_ingest, cmd_preview, cmd_sql, cmd_datasets, cmd_describe, cmd_sample,
-    cmd_snapshots, cmd_drop, cmd_rejects, cmd_rows, cmd_history, cmd_journal, cmd_compact, cmd_jobs, cmd_restore, cmd_expire,
-    cmd_pin, cmd_unpin, cmd_index, cmd_outcomes, cmd_reembed, cmd_search, cmd_rag, cmd_answers, cmd_answer, cmd_replay, cmd_ask, cmd_doctor, cmd_config, cmd_token, cmd_embed, cmd_model, cmd_demo, cmd_version, cmd_help,
-    cmd_complete;
+    cmd_snapshots, cmd_drop, cmd_rejects, cmd_rows, cmd_history, cmd_journal, cmd_compact, cmd_jobs, cmd_restore,
+    cmd_expire, cmd_pin, cmd_unpin, cmd_index, cmd_outcomes, cmd_reembed, cmd_search, cmd_rag, cmd_answers,
+    cmd_answer, cmd_replay, cmd_ask, cmd_doctor, cmd_config, cmd_token, cmd_embed, cmd_model, cmd_demo, cmd_version,
+    cmd_help, cmd_complete;
 
 /* cmd_trials.c: verbs of `tarn index`. */
 cli_run_fn cli_index_trial, cli_index_trials, cli_index_promote, cli_index_rollback, cli_index_generations;
 
 /* cmd_documents.c: sends the words that name documents, archives or folders of
  * them; *ret_taken says whether they were any. */
-enum tn_code cli_ingest_documents(struct cli *cli, const struct cli_args *args, const char *const *words, size_t count,
-                                  const char *dataset, bool *ret_taken, struct tn_error *err) TN_CHECKED;
+enum tn_code cli_ingest_documents(struct cli *cli, const struct cli_args *args, const char *const *words,
+                                  size_t count, const char *dataset, bool *ret_taken,
+                                  struct tn_error *err) TN_CHECKED;
 
 /* cmd_postgres.c: when the words are "postgres" and the address of a database. */
 enum tn_code cli_ingest_postgres(struct cli *cli, const struct cli_args *args, bool *ret_taken,

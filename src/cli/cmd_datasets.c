@@ -144,7 +144,7 @@ static void put_facts(const json_t *about, struct tn_buf *out)
     int64_t size = json_integer_value(json_object_get(about, "bytes"));
     tn_buf_printf(out, "%s: %s rows, %s in %" PRId64 " files, %" PRId64 " snapshots\n",
                   json_string_value(json_object_get(about, "name")),
-                  cli_format_count(json_integer_value(json_object_get(about, "rows")), rows),
+                  tn_format_count(json_integer_value(json_object_get(about, "rows")), rows),
                   tn_format_size(size > 0 ? (uint64_t)size : 0, bytes),
                   (int64_t)json_integer_value(json_object_get(about, "files")),
                   (int64_t)json_integer_value(json_object_get(about, "snapshots")));

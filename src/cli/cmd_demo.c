@@ -132,10 +132,10 @@ static enum tn_code load_all(struct demo *demo, struct tn_error *err)
     }
     progress_end(&demo->progress);
     if (loaded > 0)
-        cli_note(demo->cli, "Loaded %s rows in %s.", cli_format_count((int64_t)loaded, count),
+        cli_note(demo->cli, "Loaded %s rows in %s.", tn_format_count((int64_t)loaded, count),
                  tn_format_duration((tn_mono_ns() - started) / 1000000u, took));
     else
-        cli_note(demo->cli, "The tables are loaded: %s rows.", cli_format_count((int64_t)total, count));
+        cli_note(demo->cli, "The tables are loaded: %s rows.", tn_format_count((int64_t)total, count));
     return TN_OK;
 }
 
@@ -152,7 +152,7 @@ static enum tn_code write_files(struct cli *cli, const struct demo_staffing *sta
         char count[32];
         const char *path = tn_path_join(cli->arena, folder, demo_table_file(table));
         TN_TRY(demo_staffing_write_file(staffing, table, demo_table_format(table), pool, path, err));
-        cli_note(cli, "%s: %s rows", path, cli_format_count((int64_t)demo_staffing_rows(staffing, table), count));
+        cli_note(cli, "%s: %s rows", path, tn_format_count((int64_t)demo_staffing_rows(staffing, table), count));
     }
     return TN_OK;
 }

@@ -349,9 +349,9 @@ static enum tn_code tell(struct cli *cli, const json_t *sum, const struct list *
         return cli_print_json(cli, sum, err);
     tn_buf_printf(
         &text, "%s: %s documents (%s pages or sections), %s unchanged, %s failed, in %.2f s\n",
-        json_string_value(json_object_get(sum, "dataset")), cli_format_count(number_at(sum, "ingested"), ingested),
-        cli_format_count(number_at(sum, "pages"), pages), cli_format_count(number_at(sum, "unchanged"), unchanged),
-        cli_format_count(number_at(sum, "failed"), failed), (double)elapsed_ns / 1e9);
+        json_string_value(json_object_get(sum, "dataset")), tn_format_count(number_at(sum, "ingested"), ingested),
+        tn_format_count(number_at(sum, "pages"), pages), tn_format_count(number_at(sum, "unchanged"), unchanged),
+        tn_format_count(number_at(sum, "failed"), failed), (double)elapsed_ns / 1e9);
     if (number_at(sum, "needs_ocr"))
         tn_buf_printf(&text, "  %" PRId64 " scanned without text: SELECT path FROM %s WHERE needs_ocr\n",
                       number_at(sum, "needs_ocr"), json_string_value(json_object_get(sum, "dataset")));

@@ -164,17 +164,17 @@ static void put_summary(const struct cli *cli, const json_t *answer, const struc
     term_put_safe(&name, file->name, strlen(file->name));
     if (unchanged)
         tn_buf_printf(out, "%s: unchanged, %s is there already (%s rows)\n", text_at(answer, "dataset"),
-                      name.data ? name.data : "", cli_format_count(number_at(answer, "rows"), rows));
+                      name.data ? name.data : "", tn_format_count(number_at(answer, "rows"), rows));
     else
         tn_buf_printf(out, "%s: %s row%s from %s (%s%s%s)\n", text_at(answer, "dataset"),
-                      cli_format_count(number_at(answer, "rows"), rows), number_at(answer, "rows") == 1 ? "" : "s",
+                      tn_format_count(number_at(answer, "rows"), rows), number_at(answer, "rows") == 1 ? "" : "s",
                       name.data ? name.data : "", size, size[0] ? " in " : "", took);
     if (!unchanged && cli->term.out_tty)
         put_schema(cli, json_object_get(answer, "schema"), out);
     put_warnings(cli, answer, out);
     const char *ingest = text_at(answer, "ingest_id");
     if (rejected > 0)
-        tn_buf_printf(out, "  %s rows were rejected%s%s\n", cli_format_count(rejected, rows),
+        tn_buf_printf(out, "  %s rows were rejected%s%s\n", tn_format_count(rejected, rows),
                       *ingest ? ": tarn rejects " : "", ingest);
 }
 

@@ -149,13 +149,13 @@ static void put_table(const struct cli *cli, const json_t *table, struct tn_buf 
         tn_buf_printf(out, "%s: unchanged, %s has nothing new\n", text_at(table, "dataset"), text_at(table, "table"));
     } else {
         tn_buf_printf(out, "%s: %s row%s from %s", text_at(table, "dataset"),
-                      cli_format_count(count_at(table, "rows"), count), count_at(table, "rows") == 1 ? "" : "s",
+                      tn_format_count(count_at(table, "rows"), count), count_at(table, "rows") == 1 ? "" : "s",
                       text_at(table, "table"));
         if (upsert)
-            tn_buf_printf(out, ", %s new, %s changed", cli_format_count(count_at(table, "inserted"), count),
-                          cli_format_count(count_at(table, "updated"), more));
+            tn_buf_printf(out, ", %s new, %s changed", tn_format_count(count_at(table, "inserted"), count),
+                          tn_format_count(count_at(table, "updated"), more));
         if (cli_json_at(table, "deleted"))
-            tn_buf_printf(out, ", %s deleted", cli_format_count(count_at(table, "deleted"), count));
+            tn_buf_printf(out, ", %s deleted", tn_format_count(count_at(table, "deleted"), count));
         tn_buf_putc(out, '\n');
     }
     if (*text_at(table, "watermark"))

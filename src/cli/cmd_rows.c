@@ -66,7 +66,7 @@ static enum tn_code show_counts(struct cli *cli, const char *dataset, const json
         int64_t count = json_integer_value(json_object_get(answer, words[i]));
         char shown[32];
         if (count > 0)
-            tn_buf_printf(&text, "%s%s %s", text.len ? ", " : "", cli_format_count(count, shown), words[i]);
+            tn_buf_printf(&text, "%s%s %s", text.len ? ", " : "", tn_format_count(count, shown), words[i]);
     }
     cli_note(cli, "%s: %s", dataset, text.len ? text.data : "nothing to change");
     return TN_OK;

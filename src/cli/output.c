@@ -86,23 +86,6 @@ void cli_error_print(const struct cli *cli, const struct tn_error *error)
     (void)fprintf(stderr, "%s\n", text.data);
 }
 
-const char *cli_format_count(int64_t value, char out[32])
-{
-    char digits[24];
-    bool negative = value < 0;
-    int length = snprintf(digits, sizeof digits, "%" PRIu64, negative ? 0 - (uint64_t)value : (uint64_t)value);
-    size_t at = 0;
-    if (negative)
-        out[at++] = '-';
-    for (int i = 0; i < length; i++) {
-        if (i > 0 && (length - i) % 3 == 0)
-            out[at++] = ',';
-        out[at++] = digits[i];
-    }
-    out[at] = '\0';
-    return out;
-}
-
 void cli_put_csv(struct tn_buf *out, const char *text, size_t length)
 {
     if (!memchr(text, '"', length) && !memchr(text, ',', length) && !memchr(text, '\n', length) &&
@@ -144,7 +127,7 @@ static void put_look(struct tn_buf *out, const json_t *value, enum cli_look look
 {
     char text[32];
     if (json_is_integer(value) && look == CLI_COUNT)
-        tn_buf_puts(out, cli_format_count(json_integer_value(value), text));
+        tn_buf_puts(out, tn_format_count(json_integer_value(value), text));
     else if (json_is_integer(value) && look == CLI_BYTES && json_integer_value(value) >= 0)
         tn_buf_puts(out, tn_format_size((uint64_t)json_integer_value(value), text));
     else if (json_is_string(value) && look == CLI_TIME)

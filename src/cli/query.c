@@ -131,7 +131,7 @@ static void put_footer(const struct cli *cli, const json_t *answer, const struct
     size_t rows = json_array_size(json_object_get(answer, "rows"));
     char count[32];
     const char *dim = output->terminal && cli->term.colour_out ? "\033[2m" : "", *normal = *dim ? "\033[0m" : "";
-    (void)cli_format_count((int64_t)rows, count);
+    (void)tn_format_count((int64_t)rows, count);
     if (json_is_true(json_object_get(answer, "truncated")))
         tn_buf_printf(out, "%s(the first %s rows; a larger limit shows more, and piped output has all)%s\n", dim,
                       count, normal);

@@ -146,29 +146,13 @@ static void a_last_word_may_be_a_dataset(void **state)
     assert_false(files_is_dataset("src")); /* a folder here: the tests run in the root of the tree */
 }
 
-static void counts_have_commas(void **state)
-{
-    (void)state;
-    char out[32];
-    assert_string_equal(cli_format_count(0, out), "0");
-    assert_string_equal(cli_format_count(999, out), "999");
-    assert_string_equal(cli_format_count(2467000, out), "2,467,000");
-    assert_string_equal(cli_format_count(-1234, out), "-1,234");
-    assert_string_equal(cli_format_count(INT64_MIN, out), "-9,223,372,036,854,775,808");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_second_piece_is_escaped),
-        cmocka_unit_test(problems_become_errors),
-        cmocka_unit_test(clients_refuse_what_is_no_address),
-        cmocka_unit_test(bars_tell_amount_rate_and_time_left),
-        cmocka_unit_test(excerpts_point_at_the_place),
-        cmocka_unit_test(parameters_keep_leading_zeros),
-        cmocka_unit_test(completion_ignores_case_and_doubles),
-        cmocka_unit_test(a_last_word_may_be_a_dataset),
-        cmocka_unit_test(counts_have_commas),
+        cmocka_unit_test(every_second_piece_is_escaped),       cmocka_unit_test(problems_become_errors),
+        cmocka_unit_test(clients_refuse_what_is_no_address),   cmocka_unit_test(bars_tell_amount_rate_and_time_left),
+        cmocka_unit_test(excerpts_point_at_the_place),         cmocka_unit_test(parameters_keep_leading_zeros),
+        cmocka_unit_test(completion_ignores_case_and_doubles), cmocka_unit_test(a_last_word_may_be_a_dataset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

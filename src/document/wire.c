@@ -57,11 +57,7 @@ static enum tn_code put_document(void *context, const struct document *document,
     for (size_t i = 0; i < document->field_count; i++)
         tn_json_kstr(&json, document->fields[i].name, document->fields[i].value);
     tn_json_close(&json, '}');
-    tn_json_key(&json, "warnings");
-    tn_json_open(&json, '[');
-    for (size_t i = 0; i < document->warning_count; i++)
-        tn_json_str(&json, document->warnings[i]);
-    tn_json_close(&json, ']');
+    tn_json_kstrs(&json, "warnings", document->warnings, document->warning_count);
     put_sections(&json, document);
     tn_json_close(&json, '}');
     if (head.len > WIRE_HEAD_MAX)

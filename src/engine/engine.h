@@ -197,6 +197,8 @@ TN_DEFINE_CLEANUP(struct engine_query, engine_query_free)
 void engine_query_cancel(struct engine_query *query);
 
 const struct engine_column *engine_query_columns(const struct engine_query *query, size_t *ret_count);
+/* [{"name", "type"}, ...], as every answer with rows shows them. */
+void engine_query_columns_json(const struct engine_query *query, struct tn_json *out);
 /* The tables it reads, with the version each is bound to. */
 struct engine_used_table {
     const char *name;

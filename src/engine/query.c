@@ -191,6 +191,18 @@ const struct engine_column *engine_query_columns(const struct engine_query *quer
     return query->columns;
 }
 
+void engine_query_columns_json(const struct engine_query *query, struct tn_json *out)
+{
+    tn_json_open(out, '[');
+    for (size_t i = 0; i < query->column_count; i++) {
+        tn_json_open(out, '{');
+        tn_json_kstr(out, "name", query->columns[i].name);
+        tn_json_kstr(out, "type", query->columns[i].type_text);
+        tn_json_close(out, '}');
+    }
+    tn_json_close(out, ']');
+}
+
 const struct engine_used_table *engine_query_tables(const struct engine_query *query, size_t *ret_count)
 {
     *ret_count = query->bound.used_count;

@@ -36,11 +36,7 @@ enum tn_code h_iceberg_config(struct request *request, struct tn_error *err)
     tn_json_key(&json, "overrides");
     tn_json_open(&json, '{');
     tn_json_close(&json, '}');
-    tn_json_key(&json, "endpoints");
-    tn_json_open(&json, '[');
-    for (size_t i = 0; i < TN_COUNT(endpoints); i++)
-        tn_json_str(&json, endpoints[i]);
-    tn_json_close(&json, ']');
+    tn_json_kstrs(&json, "endpoints", endpoints, TN_COUNT(endpoints));
     tn_json_close(&json, '}');
     return TN_OK;
 }

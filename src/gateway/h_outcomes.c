@@ -3,7 +3,6 @@
 #include "outcome/outcome.h"
 
 #include <inttypes.h>
-#include <math.h>
 
 #define DAY_US INT64_C(86400000000)
 
@@ -34,15 +33,6 @@ static enum tn_code param_samples(struct request *request, uint64_t fallback, in
     TN_TRY(request_param_u64(request, "min_samples", (uint64_t)TN_JSON_MAX_SAFE, &samples, err));
     *ret = (int64_t)samples;
     return TN_OK;
-}
-
-static void put_number(struct tn_json *json, const char *key, double value)
-{
-    tn_json_key(json, key);
-    if (isfinite(value))
-        tn_json_f64(json, value);
-    else
-        tn_json_null(json);
 }
 
 /* ---- in -------------------------------------------------------------------------- */
@@ -184,7 +174,7 @@ enum tn_code h_outcomes_ab(struct request *request, struct tn_error *err)
     outcome_model_json(&ab.incumbent, &json);
     tn_json_key(&json, "challenger");
     outcome_model_json(&ab.challenger, &json);
-    put_number(&json, "p_value", ab.p_value);
+    tn_json_kreal(&json, "p_value", ab.p_value);
     tn_json_kstr(&json, "test", ab.test);
     tn_json_kbool(&json, "significant", ab.significant);
     tn_json_kstr(&json, "verdict", ab.verdict);
@@ -214,9 +204,9 @@ enum tn_code h_outcomes_trends(struct request *request, struct tn_error *err)
         tn_json_ki64(&json, "attempts", items[i].attempts);
         tn_json_ki64(&json, "wins", items[i].wins);
         tn_json_ki64(&json, "timeouts", items[i].timeouts);
-        put_number(&json, "success_rate", items[i].success_rate);
+        tn_json_kreal(&json, "success_rate", items[i].success_rate);
         tn_json_ki64(&json, "tokens", items[i].tokens);
-        put_number(&json, "cost", items[i].cost);
+        tn_json_kreal(&json, "cost", items[i].cost);
         tn_json_close(&json, '}');
     }
     tn_json_close(&json, ']');

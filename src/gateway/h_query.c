@@ -122,21 +122,6 @@ static void rows_free(void *context)
     free(rows);
 }
 
-static void write_columns(const struct rows *rows, struct tn_buf *out)
-{
-    size_t count;
-    const struct engine_column *columns = engine_query_columns(rows->query, &count);
-    struct tn_json json = tn_json_writer(out);
-    tn_json_open(&json, '[');
-    for (size_t i = 0; i < count; i++) {
-        tn_json_open(&json, '{');
-        tn_json_kstr(&json, "name", columns[i].name);
-        tn_json_kstr(&json, "type", columns[i].type_text);
-        tn_json_close(&json, '}');
-    }
-    tn_json_close(&json, ']');
-}
-
 /* A version is a snapshot's id, perhaps with a schema's behind a plus; 0 is a
  * dataset without rows. */
 static void write_version(struct tn_json *json, const char *version)
@@ -210,7 +195,8 @@ static enum tn_code rows_fill(void *context, size_t target, struct tn_buf *out, 
     bool done = false;
     if (envelope && !rows->begun) {
         tn_buf_puts(out, "{\"columns\":");
-        write_columns(rows, out);
+        struct tn_json json = tn_json_writer(out);
+        engine_query_columns_json(rows->query, &json);
         tn_buf_puts(out, ",\"rows\":[");
     }
     rows->begun = true;

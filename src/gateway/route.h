@@ -52,6 +52,9 @@ struct route {
     route_handler *start; /* ROUTE_UPLOAD: before the first byte */
 };
 
+#define PARAMS(list) .params = (list), .param_count = TN_COUNT(list)
+extern const struct route_param route_wait_params[1]; /* of what answers with a job */
+
 struct route_table {
     const struct route *routes;
     size_t count;

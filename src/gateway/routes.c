@@ -61,7 +61,10 @@
     "\"name\":{\"type\":\"string\"},\"created\":{\"type\":\"string\"},\"last_used\":{\"type\":[\"string\",\"null\"]" \
     "}}}"
 
-#define PARAMS(list) .params = (list), .param_count = TN_COUNT(list)
+const struct route_param route_wait_params[1] = {
+    {.name = "wait",
+     .schema = "{\"type\":\"integer\",\"minimum\":0}",
+     .help = "Seconds to wait for the job's end; then its result is the answer."}};
 
 static const struct route_param login_params[] = {
     {.name = "token", .schema = STRING, .help = "A token, to be exchanged for a cookie."}};

@@ -1,12 +1,11 @@
 /* The routes of answers. */
 #include "gateway/answers.h"
 
-#define STRING       "{\"type\":\"string\"}"
-#define TEXT         "{\"type\":[\"string\",\"null\"]}"
-#define COUNT        "{\"type\":[\"integer\",\"string\",\"null\"]}"
-#define NUMBER       "{\"type\":[\"number\",\"null\"]}"
-#define FLAG         "{\"type\":\"boolean\"}"
-#define PARAMS(list) .params = (list), .param_count = TN_COUNT(list)
+#define STRING "{\"type\":\"string\"}"
+#define TEXT   "{\"type\":[\"string\",\"null\"]}"
+#define COUNT  "{\"type\":[\"integer\",\"string\",\"null\"]}"
+#define NUMBER "{\"type\":[\"number\",\"null\"]}"
+#define FLAG   "{\"type\":\"boolean\"}"
 
 #define RAG_REQUEST                                                                                                  \
     "{\"type\":\"object\",\"required\":[\"question\"],\"additionalProperties\":false,\"properties\":{\"question\":"  \

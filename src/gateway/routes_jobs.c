@@ -1,10 +1,9 @@
 /* The routes of jobs. */
 #include "gateway/gateway_internal.h"
 
-#define STRING       "{\"type\":\"string\"}"
-#define TEXT         "{\"type\":[\"string\",\"null\"]}"
-#define NUMBER       "{\"type\":[\"number\",\"string\",\"null\"]}"
-#define PARAMS(list) .params = (list), .param_count = TN_COUNT(list)
+#define STRING "{\"type\":\"string\"}"
+#define TEXT   "{\"type\":[\"string\",\"null\"]}"
+#define NUMBER "{\"type\":[\"number\",\"string\",\"null\"]}"
 
 #define JOB                                                                                                          \
     "{\"type\":\"object\",\"required\":[\"id\",\"kind\",\"state\",\"progress\"],\"properties\":{\"id\":" STRING      \

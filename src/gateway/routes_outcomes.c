@@ -1,11 +1,10 @@
 /* The routes of model outcomes. */
 #include "gateway/outcomes.h"
 
-#define STRING       "{\"type\":\"string\"}"
-#define NUMBER       "{\"type\":[\"number\",\"null\"]}"
-#define COUNT        "{\"type\":[\"integer\",\"string\"]}"
-#define FLAG         "{\"type\":\"boolean\"}"
-#define PARAMS(list) .params = (list), .param_count = TN_COUNT(list)
+#define STRING "{\"type\":\"string\"}"
+#define NUMBER "{\"type\":[\"number\",\"null\"]}"
+#define COUNT  "{\"type\":[\"integer\",\"string\"]}"
+#define FLAG   "{\"type\":\"boolean\"}"
 
 #define OUTCOME                                                                                                      \
     "{\"type\":\"object\",\"properties\":{\"task_type\":" STRING ",\"model_id\":" STRING ",\"success\":" FLAG        \

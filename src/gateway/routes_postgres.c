@@ -33,11 +33,6 @@
     ",\"schema\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}},\"warnings\":{\"type\":\"array\","             \
     "\"items\":" STRING "}}}}}}"
 
-static const struct route_param wait_params[] = {
-    {.name = "wait",
-     .schema = "{\"type\":\"integer\",\"minimum\":0}",
-     .help = "Seconds to wait for the job's end; then its result is the answer."}};
-
 static const struct route routes[] = {
     {.method = "POST",
      .path = "/ingest/postgres",
@@ -46,8 +41,7 @@ static const struct route routes[] = {
      .summary = "Load tables, a schema or a query of a PostgreSQL database",
      .description = "A job. Everything is read in one snapshot of the database, streamed, with exact types; nothing "
                     "is committed before all of it has arrived. No password is kept on disk or shown anywhere.",
-     .params = wait_params,
-     .param_count = TN_COUNT(wait_params),
+     PARAMS(route_wait_params),
      .request = POSTGRES_REQUEST,
      .response = POSTGRES_RESPONSE,
      .flags = ROUTE_WRITE | ROUTE_JSON | ROUTE_JOB,

@@ -1,8 +1,7 @@
 /* The routes of an index's versions. */
 #include "gateway/gateway_internal.h"
 
-#define STRING       "{\"type\":\"string\"}"
-#define PARAMS(list) .params = (list), .param_count = TN_COUNT(list)
+#define STRING "{\"type\":\"string\"}"
 
 #define VERSIONS_RESPONSE                                                                                            \
     "{\"type\":\"object\",\"required\":[\"index\",\"serving\",\"previous\",\"versions\"],\"properties\":{"           \
@@ -25,11 +24,6 @@
     ",\"seconds\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":3600}}}"
 #define HOLD_RESPONSE "{\"type\":\"object\",\"required\":[\"held\"],\"properties\":{\"held\":{\"type\":\"integer\"}}}"
 
-static const struct route_param wait_params[] = {
-    {.name = "wait",
-     .schema = "{\"type\":\"integer\",\"minimum\":0}",
-     .help = "Seconds to wait for the job's end; then its result is the answer."}};
-
 static const struct route routes[] = {
     {.method = "GET",
      .path = "/vectors/indexes/{index}/versions",
@@ -44,7 +38,7 @@ static const struct route routes[] = {
      .tag = "search",
      .summary = "Build the index by another model, beside the one that serves",
      .description = "A job. It is named INDEX__v2, __v3, ..., may be searched by that name, and serves when told to.",
-     PARAMS(wait_params),
+     PARAMS(route_wait_params),
      .request = ADD_REQUEST,
      .response = ADD_RESPONSE,
      .flags = ROUTE_WRITE | ROUTE_JSON | ROUTE_JOB,

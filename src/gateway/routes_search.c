@@ -1,10 +1,9 @@
 /* The routes of indexes and searches. */
 #include "gateway/gateway_internal.h"
 
-#define STRING       "{\"type\":\"string\"}"
-#define BOOLEAN      "{\"type\":\"boolean\"}"
-#define K            "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000,\"description\":\"How many; 10.\"}"
-#define PARAMS(list) .params = (list), .param_count = TN_COUNT(list)
+#define STRING  "{\"type\":\"string\"}"
+#define BOOLEAN "{\"type\":\"boolean\"}"
+#define K       "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000,\"description\":\"How many; 10.\"}"
 
 #define INDEX_REQUEST                                                                                                \
     "{\"type\":\"object\",\"required\":[\"dataset\"],\"additionalProperties\":false,\"properties\":{\"name\":{"      \
@@ -77,11 +76,6 @@ static const struct route_param search_params[] = {
     {.name = "model",
      .schema = STRING,
      .help = "Search the newest index that was built with this model, where no index is named."}};
-static const struct route_param wait_params[] = {
-    {.name = "wait",
-     .schema = "{\"type\":\"integer\",\"minimum\":0}",
-     .help = "Seconds to wait for the job's end; then its result is the answer."}};
-
 static const struct route routes[] = {
     {.method = "POST",
      .path = "/vectors/indexes",
@@ -89,7 +83,7 @@ static const struct route routes[] = {
      .tag = "search",
      .summary = "Make an index of a dataset's texts or vectors",
      .description = "Its building is a job.",
-     PARAMS(wait_params),
+     PARAMS(route_wait_params),
      .request = INDEX_REQUEST,
      .response = REPORT_RESPONSE,
      .flags = ROUTE_WRITE | ROUTE_JSON | ROUTE_JOB,
@@ -122,7 +116,7 @@ static const struct route routes[] = {
      .tag = "search",
      .summary = "Catch up with the dataset now",
      .description = "It happens by itself too.",
-     PARAMS(wait_params),
+     PARAMS(route_wait_params),
      .response = REPORT_RESPONSE,
      .flags = ROUTE_WRITE | ROUTE_JOB,
      .handler = h_index_refresh},

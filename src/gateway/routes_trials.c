@@ -1,11 +1,10 @@
 /* The routes of trials and generations. */
 #include "gateway/gateway_internal.h"
 
-#define STRING       "{\"type\":\"string\"}"
-#define INTEGER      "{\"type\":\"integer\"}"
-#define NUMBER       "{\"type\":\"number\"}"
-#define NULLABLE     "{\"type\":[\"string\",\"null\"]}"
-#define PARAMS(list) .params = (list), .param_count = TN_COUNT(list)
+#define STRING   "{\"type\":\"string\"}"
+#define INTEGER  "{\"type\":\"integer\"}"
+#define NUMBER   "{\"type\":\"number\"}"
+#define NULLABLE "{\"type\":[\"string\",\"null\"]}"
 
 #define TRIAL_REQUEST                                                                                                \
     "{\"type\":\"object\",\"required\":[\"index\"],\"additionalProperties\":false,\"properties\":{\"index\":" STRING \
@@ -43,10 +42,6 @@
     "\"type\":\"object\",\"required\":[\"generation\",\"state\"],\"properties\":{\"generation\":" INTEGER            \
     ",\"state\":{\"enum\":[\"active\",\"previous\",\"trial\",\"kept\"]}}}},\"next_cursor\":" NULLABLE "}}"
 
-static const struct route_param wait_params[] = {
-    {.name = "wait",
-     .schema = "{\"type\":\"integer\",\"minimum\":0}",
-     .help = "Seconds to wait for the job's end; then its result is the answer."}};
 static const struct route_param list_params[] = {
     {.name = "filter", .schema = STRING, .help = "A predicate over the columns of the SQL table trials."},
     {.name = "sort", .schema = STRING, .help = "Columns, the first one first; -column from the largest."},
@@ -63,7 +58,7 @@ static const struct route routes[] = {
      .tag = "search",
      .summary = "Build a generation with other parameters and measure it",
      .description = "It stands beside the one that serves. A job; its result is the record.",
-     PARAMS(wait_params),
+     PARAMS(route_wait_params),
      .request = TRIAL_REQUEST,
      .response = TRIAL_RESPONSE,
      .flags = ROUTE_WRITE | ROUTE_JSON | ROUTE_JOB,

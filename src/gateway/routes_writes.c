@@ -1,11 +1,10 @@
 /* The routes that change rows, keep evidence and do upkeep. */
 #include "gateway/gateway_internal.h"
 
-#define STRING       "{\"type\":\"string\"}"
-#define INTEGER      "{\"type\":\"integer\",\"minimum\":0}"
-#define NUMBER       "{\"type\":[\"integer\",\"string\"]}"
-#define ID           "{\"type\":[\"integer\",\"string\",\"null\"]}"
-#define PARAMS(list) .params = (list), .param_count = TN_COUNT(list)
+#define STRING  "{\"type\":\"string\"}"
+#define INTEGER "{\"type\":\"integer\",\"minimum\":0}"
+#define NUMBER  "{\"type\":[\"integer\",\"string\"]}"
+#define ID      "{\"type\":[\"integer\",\"string\",\"null\"]}"
 
 #define ROWS_REQUEST                                                                                                 \
     "{\"description\":\"An array of objects, one object, or (application/x-ndjson) one object a line.\","            \

@@ -140,7 +140,7 @@ void answer_put_hit(const struct index_hit *hit, const struct index_answer *of, 
     tn_json_close(out, '}');
 }
 
-void answer_put_plan(const struct index_answer *answer, bool explain, struct tn_json *out)
+static void put_plan(const struct index_answer *answer, bool explain, struct tn_json *out)
 {
     tn_json_open(out, '{');
     tn_json_kstr(out, "strategy", answer->strategy);
@@ -171,6 +171,19 @@ void answer_put_plan(const struct index_answer *answer, bool explain, struct tn_
     tn_json_close(out, '}');
 }
 
+/* What was asked, and what it cost. */
+void answer_put_state(const struct index_answer *answer, bool explain, struct tn_json *out)
+{
+    tn_json_ki64(out, "generation", (int64_t)answer->generation);
+    tn_json_kstr(out, "model", answer->model);
+    tn_json_kstr(out, "model_version", answer->model_version);
+    tn_json_ki64(out, "snapshot_id", answer->snapshot_id);
+    tn_json_kbool(out, "behind", answer->behind);
+    tn_json_key(out, "plan");
+    put_plan(answer, explain, out);
+    tn_json_kf64(out, "elapsed_ms", (double)answer->total_us / 1000);
+}
+
 void index_answer_write(const struct index_answer *answer, bool explain, struct tn_json *out)
 {
     tn_json_open(out, '{');
@@ -182,13 +195,6 @@ void index_answer_write(const struct index_answer *answer, bool explain, struct 
     for (size_t i = 0; i < answer->hit_count; i++)
         answer_put_hit(&answer->hits[i], NULL, explain, out);
     tn_json_close(out, ']');
-    tn_json_ki64(out, "generation", (int64_t)answer->generation);
-    tn_json_kstr(out, "model", answer->model);
-    tn_json_kstr(out, "model_version", answer->model_version);
-    tn_json_ki64(out, "snapshot_id", answer->snapshot_id);
-    tn_json_kbool(out, "behind", answer->behind);
-    tn_json_key(out, "plan");
-    answer_put_plan(answer, explain, out);
-    tn_json_kf64(out, "elapsed_ms", (double)answer->total_us / 1000);
+    answer_put_state(answer, explain, out);
     tn_json_close(out, '}');
 }

@@ -125,11 +125,7 @@ void index_list_of(struct index_service *service, const char *dataset, struct tn
         if (tn_str_equal_nocase(definition->dataset, dataset)) {
             tn_json_open(out, '{');
             tn_json_kstr(out, "name", definition->name);
-            tn_json_key(out, "text_columns");
-            tn_json_open(out, '[');
-            for (size_t c = 0; c < definition->column_count; c++)
-                tn_json_str(out, definition->columns[c]);
-            tn_json_close(out, ']');
+            tn_json_kstrs(out, "text_columns", definition->columns, definition->column_count);
             tn_json_kstr(out, "model", definition->model);
             tn_json_close(out, '}');
         }

@@ -255,11 +255,7 @@ void definition_write(const struct definition *definition, struct tn_buf *out)
     tn_json_ki64(&json, "format", 1);
     tn_json_kstr(&json, "name", definition->name);
     tn_json_kstr(&json, "dataset", definition->dataset);
-    tn_json_key(&json, "text_columns");
-    tn_json_open(&json, '[');
-    for (size_t i = 0; i < definition->column_count; i++)
-        tn_json_str(&json, definition->columns[i]);
-    tn_json_close(&json, ']');
+    tn_json_kstrs(&json, "text_columns", definition->columns, definition->column_count);
     tn_json_kstr(&json, "vector_column", definition->vector_column);
     tn_json_kstr(&json, "model", definition->model);
     tn_json_kstr(&json, "version", definition->version);

@@ -41,6 +41,6 @@ enum tn_code answer_fill(struct search *search, bool *ret_lost, struct tn_error 
 enum tn_code answer_rows(struct search *search, struct tn_error *err) TN_CHECKED;
 /* Parts of the JSON; `of`: the answer whose dataset and index the hit names, NULL: none. */
 void answer_put_hit(const struct index_hit *hit, const struct index_answer *of, bool explain, struct tn_json *out);
-void answer_put_plan(const struct index_answer *answer, bool explain, struct tn_json *out);
+void answer_put_state(const struct index_answer *answer, bool explain, struct tn_json *out);
 
 #endif

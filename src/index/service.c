@@ -470,11 +470,7 @@ static void describe(struct logical *logical, struct tn_json *out)
     tn_json_kstr(out, "name", definition->name);
     tn_json_kstr(out, "dataset", definition->dataset);
     tn_json_kstr(out, "vectors", definition->table);
-    tn_json_key(out, "text_columns");
-    tn_json_open(out, '[');
-    for (size_t i = 0; i < definition->column_count; i++)
-        tn_json_str(out, definition->columns[i]);
-    tn_json_close(out, ']');
+    tn_json_kstrs(out, "text_columns", definition->columns, definition->column_count);
     tn_json_kstr(out, "vector_column", definition->vector_column);
     tn_json_kstr(out, "model", definition->model);
     tn_json_kstr(out, "model_version", definition->version);

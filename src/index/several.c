@@ -123,14 +123,7 @@ static void write_searched(const struct index_answer *answer, bool explain, stru
     tn_json_open(out, '{');
     tn_json_kstr(out, "index", answer->index);
     tn_json_kstr(out, "dataset", answer->dataset);
-    tn_json_ki64(out, "generation", (int64_t)answer->generation);
-    tn_json_kstr(out, "model", answer->model);
-    tn_json_kstr(out, "model_version", answer->model_version);
-    tn_json_ki64(out, "snapshot_id", answer->snapshot_id);
-    tn_json_kbool(out, "behind", answer->behind);
-    tn_json_key(out, "plan");
-    answer_put_plan(answer, explain, out);
-    tn_json_kf64(out, "elapsed_ms", (double)answer->total_us / 1000);
+    answer_put_state(answer, explain, out);
     tn_json_close(out, '}');
 }
 

@@ -80,11 +80,7 @@ static enum tn_code save(struct index_service *service, const struct versions *v
     tn_json_open(&json, '{');
     tn_json_kstr(&json, "serving", versions->serving);
     tn_json_kstr(&json, "previous", versions->previous);
-    tn_json_key(&json, "versions");
-    tn_json_open(&json, '[');
-    for (size_t i = 0; i < versions->count; i++)
-        tn_json_str(&json, versions->names[i]);
-    tn_json_close(&json, ']');
+    tn_json_kstrs(&json, "versions", (const char *const *)versions->names, versions->count);
     tn_json_close(&json, '}');
     return store_put(service->lake->store, key, text.data, text.len, err);
 }

@@ -138,15 +138,6 @@ enum tn_code outcome_rank(struct outcome_store *store, const char *task_type, in
     return TN_OK;
 }
 
-static void put_number(struct tn_json *out, const char *key, double value)
-{
-    tn_json_key(out, key);
-    if (isfinite(value))
-        tn_json_f64(out, value);
-    else
-        tn_json_null(out);
-}
-
 void outcome_model_json(const struct outcome_model *model, struct tn_json *out)
 {
     tn_json_open(out, '{');
@@ -156,14 +147,14 @@ void outcome_model_json(const struct outcome_model *model, struct tn_json *out)
     tn_json_ki64(out, "failures", model->failures);
     tn_json_ki64(out, "timeouts", model->timeouts);
     tn_json_ki64(out, "trials", model->trials);
-    put_number(out, "success_rate", model->success_rate);
-    put_number(out, "lower_bound", model->lower_bound);
-    put_number(out, "upper_bound", model->upper_bound);
+    tn_json_kreal(out, "success_rate", model->success_rate);
+    tn_json_kreal(out, "lower_bound", model->lower_bound);
+    tn_json_kreal(out, "upper_bound", model->upper_bound);
     tn_json_ki64(out, "total_tokens", model->total_tokens);
-    put_number(out, "total_cost", model->total_cost);
-    put_number(out, "average_tokens", model->average_tokens);
-    put_number(out, "average_cost", model->average_cost);
-    put_number(out, "cost_per_success", model->cost_per_success);
+    tn_json_kreal(out, "total_cost", model->total_cost);
+    tn_json_kreal(out, "average_tokens", model->average_tokens);
+    tn_json_kreal(out, "average_cost", model->average_cost);
+    tn_json_kreal(out, "cost_per_success", model->cost_per_success);
     tn_json_kstr(out, "last_used", model->last_used);
     tn_json_close(out, '}');
 }

@@ -51,6 +51,15 @@ enum tn_code postgres_runf(struct postgres *pg, struct tn_error *err, const char
     return postgres_run(pg, sql.data, err);
 }
 
+/* The one answer to what was sent. */
+static enum tn_code answer_of(struct postgres *pg, struct postgres_result **ret, struct tn_error *err)
+{
+    PGresult *result = NULL;
+    TN_TRY(postgres_finish(pg, &result, err));
+    postgres_give(result, ret);
+    return TN_OK;
+}
+
 enum tn_code postgres_query(struct postgres *pg, const char *sql, const struct postgres_param *params, size_t count,
                             enum postgres_format format, struct postgres_result **ret, struct tn_error *err)
 {
@@ -60,10 +69,7 @@ enum tn_code postgres_query(struct postgres *pg, const char *sql, const struct p
     if (!PQsendQueryParams(pg->conn, sql, (int)count, sent->types, sent->values, sent->lengths, sent->formats,
                            format == POSTGRES_BINARY))
         return postgres_fail_connection(pg, err);
-    PGresult *result = NULL;
-    TN_TRY(postgres_finish(pg, &result, err));
-    postgres_give(result, ret);
-    return TN_OK;
+    return answer_of(pg, ret, err);
 }
 
 enum tn_code postgres_prepare(struct postgres *pg, const char *name, const char *sql, const uint32_t *types,
@@ -86,10 +92,7 @@ enum tn_code postgres_execute(struct postgres *pg, const char *name, const struc
     if (!PQsendQueryPrepared(pg->conn, name, (int)count, sent->values, sent->lengths, sent->formats,
                              format == POSTGRES_BINARY))
         return postgres_fail_connection(pg, err);
-    PGresult *result = NULL;
-    TN_TRY(postgres_finish(pg, &result, err));
-    postgres_give(result, ret);
-    return TN_OK;
+    return answer_of(pg, ret, err);
 }
 
 enum tn_code postgres_describe(struct postgres *pg, const char *sql, struct postgres_result **ret,
@@ -99,10 +102,7 @@ enum tn_code postgres_describe(struct postgres *pg, const char *sql, struct post
     TN_TRY(postgres_ready(pg, err));
     if (!PQsendDescribePrepared(pg->conn, ""))
         return postgres_fail_connection(pg, err);
-    PGresult *result = NULL;
-    TN_TRY(postgres_finish(pg, &result, err));
-    postgres_give(result, ret);
-    return TN_OK;
+    return answer_of(pg, ret, err);
 }
 
 enum tn_code postgres_get(struct postgres *pg, const char *sql, const struct postgres_param *params, size_t count,

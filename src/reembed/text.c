@@ -5,19 +5,6 @@
 
 #define HASH_SHOWN 16
 
-static const char *count_text(uint64_t value, char out[32])
-{
-    char digits[24];
-    int length = snprintf(digits, sizeof digits, "%" PRIu64, value), at = 0;
-    for (int i = 0; i < length; i++) {
-        if (i > 0 && (length - i) % 3 == 0)
-            out[at++] = ',';
-        out[at++] = digits[i];
-    }
-    out[at] = '\0';
-    return out;
-}
-
 static const char *seconds_text(double seconds, char out[32])
 {
     return tn_format_duration((uint64_t)(seconds * 1000 + 0.5), out);
@@ -43,12 +30,13 @@ static void write_signature(const struct reembed_signature *signature, struct tn
 static void put_rows(const struct reembed_preview *preview, struct tn_buf *out)
 {
     char a[32], b[32], c[32];
-    tn_buf_printf(out, "  rows        %s to update in %s batches", count_text(preview->rows_to_update, a),
-                  count_text(preview->embedder_batches, b));
+    tn_buf_printf(out, "  rows        %s to update in %s batches",
+                  tn_format_count((int64_t)preview->rows_to_update, a),
+                  tn_format_count((int64_t)preview->embedder_batches, b));
     if (preview->rows_without_vector)
-        tn_buf_printf(out, ", %s without a vector", count_text(preview->rows_without_vector, c));
+        tn_buf_printf(out, ", %s without a vector", tn_format_count((int64_t)preview->rows_without_vector, c));
     if (preview->rows_without_text)
-        tn_buf_printf(out, ", %s without a text", count_text(preview->rows_without_text, c));
+        tn_buf_printf(out, ", %s without a text", tn_format_count((int64_t)preview->rows_without_text, c));
     tn_buf_putc(out, '\n');
 }
 
@@ -81,15 +69,6 @@ void reembed_preview_text(const struct reembed_preview *preview, struct tn_buf *
     for (size_t i = 0; i < preview->note_count; i++)
         tn_buf_printf(out, "  note        %s\n", preview->notes[i]);
     tn_buf_puts(out, "Nothing was written.\n");
-}
-
-static void write_texts(struct tn_json *out, const char *key, const char *const *texts, size_t count)
-{
-    tn_json_key(out, key);
-    tn_json_open(out, '[');
-    for (size_t i = 0; i < count; i++)
-        tn_json_str(out, texts[i]);
-    tn_json_close(out, ']');
 }
 
 static void write_ku64(struct tn_json *out, const char *key, uint64_t value)
@@ -127,8 +106,8 @@ void reembed_preview_json(const struct reembed_preview *preview, struct tn_json 
     write_ku64(out, "stage_bytes", preview->stage_bytes);
     write_ku64(out, "graph_bytes", preview->graph_bytes);
     write_ku64(out, "maintenance_work_mem", preview->maintenance_work_mem);
-    write_texts(out, "indexes", preview->indexes, preview->index_count);
-    write_texts(out, "notes", preview->notes, preview->note_count);
+    tn_json_kstrs(out, "indexes", preview->indexes, preview->index_count);
+    tn_json_kstrs(out, "notes", preview->notes, preview->note_count);
     tn_json_close(out, '}');
 }
 
@@ -141,19 +120,23 @@ void reembed_report_text(const struct reembed_report *report, struct tn_buf *out
         tn_buf_printf(out, "0 rows updated: the registry matches %s\n", report->target.name);
         return;
     }
-    tn_buf_printf(out, "%s rows updated in %s, index rebuilt in %s\n", count_text(report->rows_updated, a),
-                  seconds_text(report->duration_secs, b), seconds_text(report->index_rebuild_secs, c));
-    tn_buf_printf(out, "  %s rows embedded by %s in %s", count_text(report->rows_embedded, a), report->target.name,
-                  seconds_text(report->embed_secs, b));
+    tn_buf_printf(out, "%s rows updated in %s, index rebuilt in %s\n",
+                  tn_format_count((int64_t)report->rows_updated, a), seconds_text(report->duration_secs, b),
+                  seconds_text(report->index_rebuild_secs, c));
+    tn_buf_printf(out, "  %s rows embedded by %s in %s", tn_format_count((int64_t)report->rows_embedded, a),
+                  report->target.name, seconds_text(report->embed_secs, b));
     if (report->rows_resumed)
-        tn_buf_printf(out, ", %s by an earlier run", count_text(report->rows_resumed, a));
+        tn_buf_printf(out, ", %s by an earlier run", tn_format_count((int64_t)report->rows_resumed, a));
     tn_buf_putc(out, '\n');
     if (report->rows_caught_up)
-        tn_buf_printf(out, "  %s rows were written by others meanwhile\n", count_text(report->rows_caught_up, a));
+        tn_buf_printf(out, "  %s rows were written by others meanwhile\n",
+                      tn_format_count((int64_t)report->rows_caught_up, a));
     if (report->rows_without_text)
-        tn_buf_printf(out, "  %s rows have no text, and no vector\n", count_text(report->rows_without_text, a));
+        tn_buf_printf(out, "  %s rows have no text, and no vector\n",
+                      tn_format_count((int64_t)report->rows_without_text, a));
     if (report->texts_cut)
-        tn_buf_printf(out, "  %s texts are longer than the model reads\n", count_text(report->texts_cut, a));
+        tn_buf_printf(out, "  %s texts are longer than the model reads\n",
+                      tn_format_count((int64_t)report->texts_cut, a));
     tn_buf_printf(out, "  readers waited %s (%s, %s)\n", seconds_text(report->locked_secs, a),
                   reembed_mode_word(report->mode), report->approach);
 }
