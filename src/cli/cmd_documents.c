@@ -249,7 +249,8 @@ static void add_answer(json_t *sum, json_t *answer)
     for (size_t i = 0; i < TN_COUNT(counts); i++)
         (void)json_object_set_new(sum, counts[i],
                                   json_integer(number_at(sum, counts[i]) + number_at(answer, counts[i])));
-    static const char *const last[] = {"dataset", "pages_dataset", "snapshot_id", "pages_snapshot_id"};
+    static const char *const last[] = {"dataset",           "pages_dataset", "snapshot_id",
+                                       "pages_snapshot_id", "auto_embed",    "indexes"};
     for (size_t i = 0; i < TN_COUNT(last); i++) {
         json_t *value = json_object_get(answer, last[i]);
         if (value && (!json_is_null(value) || !json_object_get(sum, last[i])))
@@ -397,6 +398,7 @@ enum tn_code cli_ingest_documents(struct cli *cli, const struct cli_args *args, 
         char *path = tn_arena_strdup(cli->arena, "/ingest/documents");
         cli_add_query(cli, &path, "dataset", dataset ? dataset : default_dataset(cli, words[0]));
         cli_add_query(cli, &path, "reason", cli_args_text(args, "reason", NULL));
+        cli_add_query(cli, &path, "auto_embed", cli_args_text(args, "auto-embed", NULL));
         TN_AUTO_JSON *sum = json_pack("{s:[]}", "errors");
         code = send_all(cli, &list, path, sum, err);
         if (code == TN_OK)

@@ -84,7 +84,7 @@ struct gateway {
     struct outcome_store *outcomes;
     struct job_service *jobs;
     struct postgres_passwords *postgres_passwords; /* of job_postgres.c */
-    pthread_mutex_t event_lock; /* the list of who waits for jobs */
+    pthread_mutex_t event_lock;                    /* the list of who waits for jobs */
     struct event *events;
     struct model_service *models;
     struct index_service *indexes;
@@ -249,6 +249,15 @@ void upload_end(struct request *request);
 /* One more ingest runs, within ingest.max_running; *counted says, also on failure,
  * that it is to be counted out. */
 enum tn_code ingests_count_in(struct gateway *gateway, bool *counted, struct tn_error *err) TN_CHECKED;
+/* What auto_embed= says: "true" or "false". */
+enum tn_code embed_word(const char *value, const char **ret, struct tn_error *err) TN_CHECKED;
+/* The dataset says so from now on. TN_EDATASET. */
+enum tn_code embed_remember(struct request *request, const char *dataset, const char *word,
+                            struct tn_error *err) TN_CHECKED;
+/* The same for the dataset that the answer, complete in `json`, names in `member`, and adds to the answer
+ * which indexes that dataset has. */
+enum tn_code embed_as_said(struct request *request, const char *member, const char *word, struct tn_json *json,
+                           struct tn_error *err) TN_CHECKED;
 void ingests_count_out(struct gateway *gateway);
 
 /* Computes the beginning of a streamed answer; short ones become plain. */

@@ -8,6 +8,7 @@ struct upload {
     struct request *request;
     struct ingest_documents_options options;
     const char *name;
+    const char *auto_embed;             /* "true", "false"; NULL: nothing is said */
     struct ingest_documents *documents; /* NULL until the first file begins */
     struct form form;
     bool counted;
@@ -50,6 +51,8 @@ static enum tn_code set_option(struct upload *upload, const char *name, const ch
         upload->name = value;
     else if (tn_streq(name, "reason"))
         upload->options.reason = *value ? value : NULL;
+    else if (tn_streq(name, "auto_embed"))
+        return embed_word(value, &upload->auto_embed, err);
     else
         return tn_fail(err, TN_EFIELD, "unknown field \"%.80s\" in the form", name);
     return TN_OK;
@@ -139,6 +142,15 @@ static enum tn_code all_read(struct upload *upload, struct tn_error *err)
     return upload->form.multipart ? form_finish(&upload->form, err) : ingest_documents_end(upload->documents, err);
 }
 
+/* Of the pages, so that a hit names one; a no is for the documents' own rows as well. */
+static enum tn_code embed_pages(struct upload *upload, struct tn_json *json, struct tn_error *err)
+{
+    struct request *request = upload->request;
+    if (tn_streq(upload->auto_embed, "false"))
+        TN_TRY(embed_remember(request, upload->options.dataset, "false", err));
+    return embed_as_said(request, "pages_dataset", upload->auto_embed, json, err);
+}
+
 enum tn_code h_documents(struct request *request, struct tn_error *err)
 {
     struct upload *upload = request->upload;
@@ -147,6 +159,8 @@ enum tn_code h_documents(struct request *request, struct tn_error *err)
     enum tn_code code = all_read(upload, err);
     if (code == TN_OK)
         code = ingest_documents_finish(upload->documents, &json, err);
+    if (code == TN_OK && upload->auto_embed)
+        code = embed_pages(upload, &json, err);
     if (upload->documents)
         ingest_documents_progress(upload->documents, &bytes, &rows);
     if (code == TN_OK)

@@ -48,11 +48,11 @@ static enum tn_code set_mode(const char *text, enum dataset_mode *ret, struct tn
     return tn_fail(err, TN_EREQUEST, "mode must be append, replace or upsert, not \"%.40s\"", text);
 }
 
-static enum tn_code set_auto_embed(struct upload *upload, const char *value, struct tn_error *err)
+enum tn_code embed_word(const char *value, const char **ret, struct tn_error *err)
 {
     if (!tn_streq(value, "true") && !tn_streq(value, "false"))
         return tn_fail(err, TN_EREQUEST, "auto_embed must be true or false, not \"%.40s\"", value);
-    upload->auto_embed = value[0] == 't' ? "true" : "false";
+    *ret = value[0] == 't' ? "true" : "false";
     return TN_OK;
 }
 
@@ -76,7 +76,7 @@ static enum tn_code set_option(struct upload *upload, const char *name, const ch
     if (tn_streq(name, "mode"))
         return set_mode(value, &options->mode, err);
     if (tn_streq(name, "auto_embed"))
-        return set_auto_embed(upload, value, err);
+        return embed_word(value, &upload->auto_embed, err);
     uint64_t count = 0;
     if (!tn_streq(name, "max_rejects"))
         return tn_fail(err, TN_EFIELD, "unknown field \"%.80s\" in the form", name);
@@ -186,31 +186,42 @@ static enum tn_code done(struct request *request, enum tn_code code)
     return code;
 }
 
-/* The dataset remembers it, and the answer says which columns were chosen. */
-static enum tn_code embed_as_said(struct upload *upload, struct tn_json *json, struct tn_error *err)
+enum tn_code embed_remember(struct request *request, const char *dataset, const char *word, struct tn_error *err)
 {
-    struct gateway *gateway = upload->request->gateway;
-    struct tn_buf *body = &upload->request->reply.body;
-    TN_AUTO_JSON *answer = NULL; /* it knows the name, also one that the source's made */
-    TN_TRY(tn_json_parse(body->data, body->len, body->len, "answer", &answer, err));
-    const char *dataset = json_string_value(json_object_get(answer, "dataset"));
-    bool wanted = tn_streq(upload->auto_embed, "true");
+    struct gateway *gateway = request->gateway;
     ICEBERG_AUTO_METADATA *metadata = NULL;
     char *index = NULL;
     TN_TRY(catalog_load(gateway->lake.catalog, dataset, &metadata, err));
     const char *before = iceberg_metadata_property(metadata, CATALOG_P_AUTO_EMBED);
-    TN_AUTO_JSON *patch = json_pack("{s:b}", "auto_embed", wanted);
-    if (!before || !tn_streq(before, upload->auto_embed))
+    TN_AUTO_JSON *patch = json_pack("{s:b}", "auto_embed", tn_streq(word, "true"));
+    if (!before || !tn_streq(before, word))
         TN_TRY(catalog_patch(gateway->lake.catalog, dataset, patch, err));
-    if (wanted)
-        TN_TRY(index_embed_now(gateway->indexes, dataset, upload->request->actor.name, &index, err));
+    if (tn_streq(word, "true"))
+        TN_TRY(index_embed_now(gateway->indexes, dataset, request->actor.name, &index, err));
     free(index);
+    return TN_OK;
+}
+
+enum tn_code embed_as_said(struct request *request, const char *member, const char *word, struct tn_json *json,
+                           struct tn_error *err)
+{
+    struct tn_buf *body = &request->reply.body;
+    TN_AUTO_JSON *answer = NULL; /* it knows the name, also one that the source's made */
+    struct tn_error why = {0};
+    TN_TRY(tn_json_parse(body->data, body->len, body->len, "answer", &answer, err));
+    const char *dataset = json_string_value(json_object_get(answer, member));
+    enum tn_code code = embed_remember(request, dataset, word, &why);
+    if (code != TN_OK && code != TN_EDATASET) { /* of files that all failed, no dataset is made */
+        if (err)
+            *err = why;
+        return code;
+    }
     body->len--; /* the closing bracket */
     json->depth = 1;
     json->comma = true;
-    tn_json_kbool(json, "auto_embed", wanted);
+    tn_json_kbool(json, "auto_embed", tn_streq(word, "true"));
     tn_json_key(json, "indexes");
-    index_list_of(gateway->indexes, dataset, json);
+    index_list_of(request->gateway->indexes, dataset, json);
     tn_json_close(json, '}');
     return TN_OK;
 }
@@ -223,7 +234,7 @@ enum tn_code h_ingest_file(struct request *request, struct tn_error *err)
     if (code == TN_OK)
         code = ingest_finish(upload->ingest, &json, err);
     if (code == TN_OK && upload->auto_embed)
-        code = embed_as_said(upload, &json, err);
+        code = embed_as_said(request, "dataset", upload->auto_embed, &json, err);
     return done(request, code);
 }
 

@@ -19,6 +19,9 @@ static const struct route_param document_params[] = {
     {.name = "name",
      .schema = STRING,
      .help = "The path of a file that is sent as it is; a form's files have names."},
+    {.name = "auto_embed",
+     .schema = "{\"enum\":[\"true\",\"false\"]}",
+     .help = "Whether the pages are to be searchable by themselves, from now on."},
     {.name = "reason", .schema = STRING, .help = "Why; kept with the snapshots."}};
 
 static const struct route routes[] = {
