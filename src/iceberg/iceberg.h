@@ -357,6 +357,57 @@ const char *iceberg_metadata_property(const struct iceberg_metadata *metadata, c
 const char *iceberg_snapshot_summary(const struct iceberg_snapshot *snapshot, const char *key);
 int64_t iceberg_snapshot_count(const struct iceberg_snapshot *snapshot, const char *key, int64_t fallback);
 
+/* --- Partitions ---------------------------------------------------------- */
+
+enum iceberg_transform_kind {
+    ICEBERG_IDENTITY,
+    ICEBERG_VOID,
+    ICEBERG_BUCKET,
+    ICEBERG_TRUNCATE,
+    ICEBERG_YEAR,
+    ICEBERG_MONTH,
+    ICEBERG_DAY,
+    ICEBERG_HOUR,
+};
+
+/* One field of a spec, ready to be computed. */
+struct iceberg_transform {
+    enum iceberg_transform_kind kind;
+    int64_t width; /* of bucket and truncate */
+    size_t column; /* which of the schema's columns it is made of */
+    const struct iceberg_type *source;
+};
+
+/* A spec on top of a schema; borrows both. */
+struct iceberg_partitioner {
+    int32_t spec_id;
+    const struct iceberg_transform *fields;
+    size_t field_count;
+    const struct iceberg_type *const *types; /* of the results */
+};
+/* TN_EUNSUPPORTED names the field whose transform, type or column we cannot
+ * compute. */
+enum tn_code iceberg_partitioner_init(struct tn_arena *arena, const struct iceberg_spec *spec,
+                                      const struct iceberg_schema *schema, struct iceberg_partitioner *ret,
+                                      struct tn_error *err) TN_CHECKED;
+/* The partition of a row. sources: the value of each field's column in the
+ * single-value form, {NULL} for NULL. What it gives may borrow from them. */
+void iceberg_partition_of(const struct iceberg_partitioner *partitioner, struct tn_arena *arena,
+                          const struct iceberg_bytes *sources, struct iceberg_bytes *ret);
+/* Some order of partitions of one spec; 0: the same. By value, also where a
+ * column was widened since; NULL first. types may be NULL, or have NULLs. */
+int iceberg_partition_compare(const struct iceberg_type *const *types, const struct iceberg_bytes *a,
+                              const struct iceberg_bytes *b, size_t count);
+/* The 32-bit hash of a value that is not NULL, before it is a bucket's number. */
+int32_t iceberg_hash(const struct iceberg_type *type, struct iceberg_bytes value);
+
+/* A schema that has the columns which a spec is made of: `preferred`, or one of
+ * the table's older ones, since columns go and files stay. NULL: none has, or
+ * the spec has a transform that we do not know; nothing of that spec is written. */
+const struct iceberg_schema *iceberg_spec_schema(struct tn_arena *arena, const struct iceberg_metadata *metadata,
+                                                 const struct iceberg_spec *spec,
+                                                 const struct iceberg_schema *preferred);
+
 /* --- Tables -------------------------------------------------------------- */
 
 /* Decoded manifests and manifest lists, least recently used out first; they
@@ -448,7 +499,8 @@ struct store_batch *iceberg_tx_batch(struct iceberg_tx *tx) __attribute__((retur
 
 /* Adds a data or position-delete file, as `content` says. Files without rows
  * are refused, as are equality deletes. Statistics need not be sorted; those of
- * the two columns of a delete file for one data file are completed. */
+ * the two columns of a delete file for one data file are completed, and it gets
+ * the spec and the partition of that data file. */
 enum tn_code iceberg_tx_add_file(struct iceberg_tx *tx, const struct iceberg_file *file,
                                  struct tn_error *err) TN_CHECKED;
 /* Takes a live file out, and delete files that belong to it alone. Commit fails
@@ -486,7 +538,9 @@ struct iceberg_thinning {
 };
 /* 1,000; one commit in 96 does the work; hours for a week, days for ever. */
 #define ICEBERG_THINNING_DEFAULT                                                                                     \
-    {.keep_newest = 1000, .slack = 95, .hourly_ms = INT64_C(7) * 24 * 3600 * 1000, .daily_ms = INT64_MAX}
+    {                                                                                                                \
+        .keep_newest = 1000, .slack = 95, .hourly_ms = INT64_C(7) * 24 * 3600 * 1000, .daily_ms = INT64_MAX          \
+    }
 /* Marks what this commit is to forget and returns how many: usually none, so
  * that it may be called for every commit; at most 1,024. Call it last. A rebase
  * takes the marks back (whoever was first has thinned, or the next commit
@@ -497,6 +551,8 @@ void iceberg_tx_set_time(struct iceberg_tx *tx, int64_t timestamp_ms);
 /* The id that the new snapshot will have (also after a rebase); data files may
  * carry it in their names. */
 int64_t iceberg_tx_snapshot_id(const struct iceberg_tx *tx);
+/* What new data files are of: the default spec of the base. */
+const struct iceberg_spec *iceberg_tx_spec(const struct iceberg_tx *tx) __attribute__((returns_nonnull));
 /* The table's uuid, also of one that is only being made. The tx's. */
 const char *iceberg_tx_table_uuid(const struct iceberg_tx *tx) __attribute__((returns_nonnull));
 

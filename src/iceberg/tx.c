@@ -96,6 +96,13 @@ int32_t iceberg_tx_schema_id(const struct iceberg_tx *tx)
     return metadata_draft_schema(draft, &json)->id;
 }
 
+const struct iceberg_spec *iceberg_tx_spec(const struct iceberg_tx *tx)
+{
+    static const struct iceberg_spec whole = {0};
+    const struct iceberg_spec *spec = iceberg_metadata_spec(tx->base, tx->base->default_spec_id);
+    return spec ? spec : &whole;
+}
+
 /* --- What is asked for --- */
 
 /* Clients find a delete file's data file by these bounds: the whole path. */

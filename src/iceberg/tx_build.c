@@ -67,14 +67,27 @@ static void tx_count(struct tx_counts *counts, const struct iceberg_file *file)
 
 /* --- New manifests --- */
 
+const struct iceberg_schema *tx_spec_schema(const struct iceberg_tx *tx, const struct iceberg_spec *spec,
+                                            const char **ret_json)
+{
+    const struct iceberg_schema *schema = tx_schema(tx, ret_json);
+    const struct iceberg_schema *found = iceberg_spec_schema(tx->attempt, tx->base, spec, schema);
+    if (!found || found == schema)
+        return schema; /* without a column of the spec, the manifest is refused */
+    TN_AUTO_BUF json = {0};
+    iceberg_schema_json(found, &json);
+    *ret_json = tn_arena_strndup(tx->attempt, json.data, json.len);
+    return found;
+}
+
 static enum tn_code tx_open_build(struct iceberg_tx *tx, struct manifest_build *build, enum manifest_content content,
                                   int32_t spec_id, struct tn_error *err)
 {
     const struct iceberg_spec *spec = iceberg_metadata_spec(tx->base, spec_id);
     const char *json = NULL;
-    const struct iceberg_schema *schema = tx_schema(tx, &json);
     if (!spec)
         return tn_fail(err, TN_EINTERNAL, "%s has no partition spec %d", tx->table.prefix, spec_id);
+    const struct iceberg_schema *schema = tx_spec_schema(tx, spec, &json);
     return manifest_build_open(build, tx->attempt, content, schema, json, spec, NULL, err);
 }
 
@@ -131,6 +144,9 @@ static enum tn_code tx_write_added(struct iceberg_tx *tx, enum manifest_content 
         if ((file.content != ICEBERG_DATA) != (content == MANIFEST_DELETES) || file.spec_id != spec_id)
             continue;
         TN_TRY(tx_check_stats(schema, &file, err));
+        if (file.partition_count != build.spec->field_count)
+            return tn_fail(err, TN_EINTERNAL, "%s has %zu partition values, and spec %d has %zu fields", file.path,
+                           file.partition_count, spec_id, build.spec->field_count);
         file.snapshot_id = tx->snapshot_id;
         TN_TRY(manifest_build_add(&build, MANIFEST_ADDED, &file, err));
         tx_count(&tx->plus, &file);
@@ -233,11 +249,12 @@ enum tn_code tx_build_manifests(struct iceberg_tx *tx, const char **ret_list, st
     const struct iceberg_snapshot *start = tx_start(tx);
     if (tx->start_id != ICEBERG_NONE && !start)
         return tn_fail(err, TN_ECONFLICT, "snapshot %" PRId64 " is no longer there", tx->start_id);
-    TN_TRY(tx_write_all_added(tx, err));
-    if (start) {
+    if (start)
         TN_TRY(table_open_list(&tx->table, tx->base, start, &old, err));
+    TN_TRY(tx_place_deletes(tx, old, err));
+    TN_TRY(tx_write_all_added(tx, err));
+    if (start)
         TN_TRY(tx_carry_rows(tx, old, err));
-    }
     TN_TRY(tx_check_found(tx, err));
     int64_t parent = tx->base->current ? tx->base->current->id : ICEBERG_NONE;
     TN_TRY(manifest_list_encode(tx->rows, tx->row_count, tx->snapshot_id, parent, tx->sequence_number, NULL, &bytes,

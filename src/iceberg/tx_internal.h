@@ -89,12 +89,20 @@ enum tn_code tx_put_object(struct iceberg_tx *tx, const char *uri, const void *b
 const struct iceberg_snapshot *tx_start(const struct iceberg_tx *tx);
 /* The schema that this commit's manifests are of, and its JSON. */
 const struct iceberg_schema *tx_schema(const struct iceberg_tx *tx, const char **ret_json);
+/* The same for manifests of one spec, whose columns must be in it. */
+const struct iceberg_schema *tx_spec_schema(const struct iceberg_tx *tx, const struct iceberg_spec *spec,
+                                            const char **ret_json);
 /* The data file that a delete file belongs to alone, or NULL. */
 const char *tx_delete_target(const struct iceberg_file *file);
 
 /* tx_merge.c: rows of the base that stay, merged where many are small. */
 enum tn_code tx_keep_rows(struct iceberg_tx *tx, const struct manifest_row **rows, size_t count,
                           struct tn_error *err) TN_CHECKED;
+
+/* tx_place.c: delete files get the partition of the data file that they are for,
+ * one of the old list's (NULL: there is none) or of those that are added. */
+enum tn_code tx_place_deletes(struct iceberg_tx *tx, const struct manifest_object *old,
+                              struct tn_error *err) TN_CHECKED;
 
 /* tx_summary.c */
 enum tn_code tx_snapshot_json(struct iceberg_tx *tx, const char *list_uri, int64_t timestamp_ms, int32_t schema_id,

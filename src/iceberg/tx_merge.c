@@ -41,7 +41,7 @@ static enum tn_code merge_group(struct iceberg_tx *tx, const struct manifest_row
     TN_CLEANUP(manifest_build_release) struct manifest_build build = {0};
     const struct iceberg_spec *spec = iceberg_metadata_spec(tx->base, rows[0]->spec_id);
     const char *json = NULL;
-    const struct iceberg_schema *schema = tx_schema(tx, &json);
+    const struct iceberg_schema *schema = tx_spec_schema(tx, spec, &json);
     TN_TRY(manifest_build_open(&build, tx->attempt, (enum manifest_content)rows[0]->content, schema, json, spec, NULL,
                                err));
     for (size_t i = 0; i < count; i++) {
