@@ -51,6 +51,8 @@ static enum tn_code prepare_database(struct engine *engine, const struct engine_
     if (code == TN_OK)
         code = live_register(connection, engine->live, err);
     if (code == TN_OK)
+        code = numbers_register(connection, engine->numbers, err);
+    if (code == TN_OK)
         code = engine_lockdown(connection, options, engine->memory_bytes, err);
     duckdb_disconnect(&connection);
     TN_TRY(code);
@@ -65,6 +67,7 @@ enum tn_code engine_open(const struct engine_options *options, struct engine **r
     engine->max_queries = options->max_queries ? options->max_queries : TN_MAX((size_t)16, 4 * threads);
     engine->memory_bytes = options->memory_bytes ? options->memory_bytes : machine_memory() / 2;
     engine->live = live_new();
+    engine->numbers = numbers_new();
     engine->cache = guard_cache_new(CACHED_ANALYSES, CACHED_ANALYSES_BYTES);
     TN_TRY(open_database(engine, options, err));
     TN_TRY(prepare_database(engine, options, err));
@@ -86,6 +89,7 @@ void engine_close(struct engine *engine)
     if (engine->database)
         duckdb_close(&engine->database);
     live_free(engine->live);
+    numbers_free(engine->numbers);
     pthread_mutex_destroy(&engine->lock);
     free(engine);
 }

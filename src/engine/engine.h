@@ -308,6 +308,16 @@ static inline void engine_bitmap_set(struct engine_bitmap *bitmap, uint64_t row)
 uint64_t engine_live_add(struct engine *engine, struct engine_bitmap *const *bitmaps, size_t count);
 void engine_live_remove(struct engine *engine, uint64_t first, size_t count);
 
+/* Numbers that C code gives to rows, for tarn_number(id, a, b, ...) BIGINT in
+ * Tarn's own texts. The code is called on several threads at once; the cells
+ * live during the call, NULLs come too. Whoever adds it removes it when no
+ * statement that names it runs any more. An error ends the statement, whose own
+ * error has its text and not its code. */
+typedef enum tn_code engine_number_fn(void *context, const struct engine_cell *cells, size_t count, int64_t *ret,
+                                      struct tn_error *err);
+uint64_t engine_number_add(struct engine *engine, engine_number_fn *number, void *context);
+void engine_number_remove(struct engine *engine, uint64_t id);
+
 /* Rows that Tarn reads itself (CSV, JSON), offered to the engine as a table
  * function. Called on one thread at a time, in order; a source serves one
  * statement once. */

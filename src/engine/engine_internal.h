@@ -15,6 +15,7 @@
 struct guard_cache;
 struct watchdog;
 struct live;
+struct numbers;
 
 struct engine {
     duckdb_database database;
@@ -28,6 +29,7 @@ struct engine {
     struct guard_cache *cache;
     struct watchdog *watchdog;
     struct live *live;
+    struct numbers *numbers;
 };
 
 /* ---- errors.c ----------------------------------------------------------- */
@@ -262,6 +264,13 @@ struct live *live_new(void) __attribute__((returns_nonnull));
 /* Behind the database, whose functions point to it. */
 void live_free(struct live *live);
 enum tn_code live_register(duckdb_connection connection, struct live *live, struct tn_error *err) TN_CHECKED;
+
+/* ---- number.c ------------------------------------------------------------ */
+
+struct numbers *numbers_new(void) __attribute__((returns_nonnull));
+/* Behind the database, whose function points to it. */
+void numbers_free(struct numbers *numbers);
+enum tn_code numbers_register(duckdb_connection connection, struct numbers *numbers, struct tn_error *err) TN_CHECKED;
 
 /* ---- source.c ----------------------------------------------------------- */
 

@@ -124,8 +124,9 @@ static const struct family refused_functions[] = {
      "make_type get_type replace_type combine finalize to_aggregate_state combine_aggr bitstring_byte_comparable "
      "variant_bytes_to_variant variant_comparator variant_normalize variant_to_parquet_variant format_pg_type "
      "format_type map_to_pg_oid col_description obj_description shobj_description json_copy_strftime_if_date "
-     "json_copy_strftime_if_timestamp seq_scan arrow_scan arrow_scan_dumb tarn_source tarn_live summary test_all_types "
-     "test_vector_types which_secret histogram_values checkpoint force_checkpoint repeat_row pg_timezone_names "
+     "json_copy_strftime_if_timestamp seq_scan arrow_scan arrow_scan_dumb tarn_source tarn_live tarn_number summary "
+     "test_all_types test_vector_types which_secret histogram_values checkpoint force_checkpoint repeat_row "
+     "pg_timezone_names "
      "icu_calendar_names create_external_resource deregister_external_resource destroy_external_resource "
      "register_external_resource register_external_resource_type disable_logging enable_logging disable_profiling "
      "enable_profiling truncate_duckdb_logs pandas_scan python_arrow_scan python_map_function"},
