@@ -125,6 +125,26 @@ TN_DEFINE_CLEANUP(struct document_extractor, document_extractor_free)
 enum tn_code document_extract(struct document_extractor *extractor, int fd, const char *name,
                               const struct document_sink *sink, struct tn_error *err) TN_CHECKED;
 bool document_error_is_of_file(enum tn_code code);
+/* Asked ten times a second while a file is read: once it says yes, the child is
+ * killed and the call ends with TN_ECANCELLED. NULL: never. */
+void document_extractor_stop_when(struct document_extractor *extractor, bool (*stopping)(void *context),
+                                  void *context);
+
+/* ---- OCR ---------------------------------------------------------------------
+ * A page that is an image, drawn by pdftoppm and read by tesseract, in the same
+ * cage and under the same limits, each for one page. Languages are tesseract's
+ * words, "eng+deu"; others are TN_EREQUEST. */
+
+/* Whether both programs are where the helper looks. */
+bool document_ocr_installed(void);
+/* TN_EUNSUPPORTED, with what to install, when a program or a language is
+ * missing; else what reads: "tesseract 5.3.0". */
+enum tn_code document_ocr_look(struct document_extractor *extractor, const char *languages, char ret_engine[64],
+                               struct tn_error *err) TN_CHECKED;
+/* Page `page` (from 1) of a PDF, appended to `ret_text`, and how sure the
+ * words are, 0 to 100. Errors as of document_extract. */
+enum tn_code document_ocr_page(struct document_extractor *extractor, int fd, uint32_t page, const char *languages,
+                               struct tn_buf *ret_text, unsigned *ret_confidence, struct tn_error *err) TN_CHECKED;
 
 /* The helper's main function: returns the exit status. For main(), before
  * anything else, when the first argument is this word. */

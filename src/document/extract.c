@@ -14,11 +14,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define STOP_LOOK_MS 100
+
 struct document_extractor {
     struct document_limits limits;
     char *program;
     pid_t pid;  /* 0: none runs */
     int socket; /* -1 */
+    bool (*stopping)(void *context);
+    void *stopping_context;
 };
 
 enum tn_code document_extractor_new(const struct document_limits *limits, const char *program,
@@ -31,6 +35,13 @@ enum tn_code document_extractor_new(const struct document_limits *limits, const 
     extractor->socket = -1;
     *ret = extractor;
     return TN_OK;
+}
+
+void document_extractor_stop_when(struct document_extractor *extractor, bool (*stopping)(void *context),
+                                  void *context)
+{
+    extractor->stopping = stopping;
+    extractor->stopping_context = context;
 }
 
 /* Hanging up ends the helper and what it runs. */
@@ -119,19 +130,15 @@ struct extraction {
     struct tn_buf frame;
 };
 
-static enum tn_code send_request(const struct document_extractor *extractor, int fd, int out, const char *name,
-                                 struct tn_error *err)
+static enum tn_code send_request(const struct document_extractor *extractor, struct worker_request *request, int fd,
+                                 int out, struct tn_error *err)
 {
-    struct worker_request request = {.limits = extractor->limits};
     union {
         struct cmsghdr header;
         char bytes[CMSG_SPACE(2 * sizeof(int))];
     } control;
     memset(&control, 0, sizeof control);
-    size_t keep = tn_utf8_floor(name, strlen(name), TN_MIN(strlen(name), sizeof request.name - 1));
-    /* The ending tells the type: of a long name the end is kept. */
-    memcpy(request.name, name + strlen(name) - keep, keep);
-    struct iovec piece = {.iov_base = &request, .iov_len = sizeof request};
+    struct iovec piece = {.iov_base = request, .iov_len = sizeof *request};
     struct msghdr message = {
         .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
     const int fds[2] = {fd, out};
@@ -140,7 +147,7 @@ static enum tn_code send_request(const struct document_extractor *extractor, int
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(sizeof fds);
     memcpy(CMSG_DATA(header), fds, sizeof fds);
-    if (sendmsg(extractor->socket, &message, MSG_NOSIGNAL) != (ssize_t)sizeof request)
+    if (sendmsg(extractor->socket, &message, MSG_NOSIGNAL) != (ssize_t)sizeof *request)
         return tn_fail(err, TN_EUNAVAILABLE, "the reader of documents is gone");
     return TN_OK;
 }
@@ -161,8 +168,11 @@ static enum tn_code read_exactly(struct extraction *extraction, void *out, size_
     *ret_end = false;
     while (have < count) {
         struct pollfd wait = {.fd = extraction->pipe, .events = POLLIN};
-        uint64_t before = tn_mono_ns();
-        (void)poll(&wait, 1, (int)(extraction->left_ns / 1000000) + 1);
+        const struct document_extractor *extractor = extraction->extractor;
+        uint64_t before = tn_mono_ns(), most = extraction->left_ns / 1000000 + 1;
+        if (extractor->stopping && extractor->stopping(extractor->stopping_context))
+            return tn_fail(err, TN_ECANCELLED, "cancelled");
+        (void)poll(&wait, 1, (int)(extractor->stopping ? TN_MIN(most, (uint64_t)STOP_LOOK_MS) : most));
         uint64_t spent = tn_mono_ns() - before;
         extraction->left_ns -= TN_MIN(spent, extraction->left_ns);
         if (!wait.revents && extraction->left_ns == 0) {
@@ -352,8 +362,8 @@ static enum tn_code finish(struct extraction *extraction, enum tn_code code, str
     return code;
 }
 
-enum tn_code document_extract(struct document_extractor *extractor, int fd, const char *name,
-                              const struct document_sink *sink, struct tn_error *err)
+static enum tn_code run(struct document_extractor *extractor, struct worker_request *request, int fd,
+                        const struct document_sink *sink, struct tn_error *err)
 {
     int ends[2];
     struct tn_error error = {0};
@@ -361,7 +371,8 @@ enum tn_code document_extract(struct document_extractor *extractor, int fd, cons
     if (pipe2(ends, O_CLOEXEC) != 0)
         return tn_fail_errno(err, errno, "no pipe for the reader of documents");
     TN_AUTO_CLOSE int from = ends[0];
-    enum tn_code code = send_request(extractor, fd, ends[1], name, err);
+    request->limits = extractor->limits;
+    enum tn_code code = send_request(extractor, request, fd, ends[1], err);
     (void)close(ends[1]);
     if (code != TN_OK) {
         stop_helper(extractor);
@@ -376,4 +387,88 @@ enum tn_code document_extract(struct document_extractor *extractor, int fd, cons
     document_free(extraction.document);
     tn_buf_release(&extraction.frame);
     return code;
+}
+
+enum tn_code document_extract(struct document_extractor *extractor, int fd, const char *name,
+                              const struct document_sink *sink, struct tn_error *err)
+{
+    struct worker_request request = {.task = WORKER_READ};
+    size_t keep = tn_utf8_floor(name, strlen(name), TN_MIN(strlen(name), sizeof request.name - 1));
+    /* The ending tells the type: of a long name the end is kept. */
+    memcpy(request.name, name + strlen(name) - keep, keep);
+    return run(extractor, &request, fd, sink, err);
+}
+
+/* ---- OCR --------------------------------------------------------------------------------------- */
+
+static bool is_program(const char *name)
+{
+    static const char *const folders[] = {"/usr/local/bin", "/usr/bin", "/bin"}; /* PATH of the helper */
+    char path[64];
+    for (size_t i = 0; i < TN_COUNT(folders); i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", folders[i], name);
+        if (access(path, X_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool document_ocr_installed(void)
+{
+    return is_program("tesseract") && is_program("pdftoppm");
+}
+
+static enum tn_code set_languages(struct worker_request *request, const char *languages, struct tn_error *err)
+{
+    size_t fine = strspn(languages, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+");
+    if (!fine || languages[fine] || fine >= sizeof request->languages || languages[0] == '+')
+        return tn_fail(err, TN_EREQUEST, "languages are tesseract's words with + between, as eng+deu, not \"%.40s\"",
+                       languages);
+    memcpy(request->languages, languages, fine);
+    return TN_OK;
+}
+
+struct ocr_seen {
+    struct tn_buf *text; /* may be NULL */
+    char value[64];      /* of the first field */
+};
+
+static enum tn_code take_ocr(void *context, const struct document *document, struct tn_error *err)
+{
+    struct ocr_seen *seen = context;
+    (void)err;
+    if (seen->text && document->section_count)
+        tn_buf_append(seen->text, document->text.data + document->sections[0].start, document->sections[0].length);
+    if (document->field_count)
+        (void)snprintf(seen->value, sizeof seen->value, "%s", document->fields[0].value);
+    return TN_OK;
+}
+
+enum tn_code document_ocr_look(struct document_extractor *extractor, const char *languages, char ret_engine[64],
+                               struct tn_error *err)
+{
+    struct worker_request request = {.task = WORKER_OCR_LOOK};
+    struct ocr_seen seen = {0};
+    const struct document_sink sink = {.context = &seen, .document = take_ocr};
+    TN_TRY(set_languages(&request, languages, err));
+    TN_AUTO_CLOSE int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (nothing < 0)
+        return tn_fail_errno(err, errno, "/dev/null");
+    TN_TRY(run(extractor, &request, nothing, &sink, err));
+    memcpy(ret_engine, seen.value, sizeof seen.value);
+    return TN_OK;
+}
+
+enum tn_code document_ocr_page(struct document_extractor *extractor, int fd, uint32_t page, const char *languages,
+                               struct tn_buf *ret_text, unsigned *ret_confidence, struct tn_error *err)
+{
+    struct worker_request request = {.task = WORKER_OCR_PAGE, .page = page};
+    struct ocr_seen seen = {.text = ret_text};
+    const struct document_sink sink = {.context = &seen, .document = take_ocr};
+    uint64_t confidence = 0;
+    TN_TRY(set_languages(&request, languages, err));
+    TN_TRY(run(extractor, &request, fd, &sink, err));
+    (void)tn_parse_u64(seen.value, &confidence);
+    *ret_confidence = (unsigned)TN_MIN(confidence, (uint64_t)100);
+    return TN_OK;
 }

@@ -38,10 +38,28 @@ static void hush(void)
     }
 }
 
+/* Gives a document as other files do: its text is the page's. */
+static enum tn_code ocr_caged(const struct worker_request *request, int in, const struct document_sink *sink,
+                              struct tn_error *err)
+{
+    TN_CLEANUP(document_free_p) struct document *document = document_new(DOCUMENT_PDF);
+    struct outline outline;
+    outline_init(&outline, document, request->limits.text_bytes);
+    TN_TRY(cage_enter(CAGE_TOOLS, &request->limits, err));
+    if (request->task == WORKER_OCR_LOOK)
+        TN_TRY(ocr_look(request->languages, &outline, err));
+    else
+        TN_TRY(ocr_read_page(in, request->page, request->languages, &outline, err));
+    TN_TRY(outline_finish(&outline, err));
+    return sink->document(sink->context, document, err);
+}
+
 static enum tn_code read_caged(const struct worker_request *request, int in, int out, struct tn_error *err)
 {
     struct wire_out wire = {.fd = out};
     const struct document_sink sink = wire_sink(&wire);
+    if (request->task != WORKER_READ)
+        return ocr_caged(request, in, &sink, err);
     const struct read_job job = {
         .limits = &request->limits, .fd = in, .name = request->name, .sink = &sink, .pdf = pdf_read};
     TN_TRY(cage_enter(is_pdf(in) ? CAGE_TOOLS : CAGE_PARSE, &request->limits, err));
@@ -91,6 +109,7 @@ static bool take_request(int socket, struct worker_request *ret, int fds[2])
         return false;
     memcpy(fds, CMSG_DATA(header), 2 * sizeof(int));
     ret->name[WORKER_NAME_MAX - 1] = '\0';
+    ret->languages[OCR_LANGUAGES_MAX - 1] = '\0';
     return true;
 }
 

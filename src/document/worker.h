@@ -14,13 +14,18 @@
 #define TARN_DOCUMENT_WORKER_H
 
 #include "document/document.h"
+#include "document/ocr.h"
 
 #define WORKER_FD       3
 #define WORKER_KILL     'K'
 #define WORKER_NAME_MAX 1024
 
+enum worker_task { WORKER_READ, WORKER_OCR_LOOK, WORKER_OCR_PAGE };
 struct worker_request {
     struct document_limits limits;
+    enum worker_task task;
+    uint32_t page;                     /* OCR_PAGE: which */
+    char languages[OCR_LANGUAGES_MAX]; /* OCR_... */
     char name[WORKER_NAME_MAX];
 };
 struct worker_status {
