@@ -342,6 +342,8 @@ static void drain(struct gateway *gateway)
 {
     atomic_store(&gateway->draining, true);
     server_stop_listening(gateway);
+    job_service_stop(gateway->jobs); /* requests in flight need none of that */
+    index_service_stop(gateway->indexes);
     watch_shut_connections(gateway, false);
     if (!watch_wait_idle(gateway, tn_mono_ns() + gateway->limits.drain_ns)) {
         TN_LOG(TN_LOG_WARN, "server.cancelling", TN_FI("drain_ms", gateway->limits.drain_ns / MS));

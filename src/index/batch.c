@@ -120,9 +120,8 @@ static enum tn_code embed_all(struct batch *batch, const size_t *which, size_t c
 {
     for (size_t at = 0; at < count; at += EMBED_AT_ONCE) {
         size_t some = TN_MIN(count - at, (size_t)EMBED_AT_ONCE);
-        if (batch->run && job_run_stopping(batch->run))
-            return tn_fail(err, TN_ECANCELLED, "the building of index \"%s\" was stopped",
-                           batch->logical->definition.name);
+        if (logical_stopping(batch->logical, batch->run))
+            return logical_stopped(batch->logical, err);
         TN_TRY(embed_some(batch, which + at, some, vectors, err));
         batch->report->embedded += some;
         atomic_fetch_add_explicit(&batch->logical->service->counts.embedded, some, memory_order_relaxed);

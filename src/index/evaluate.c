@@ -53,13 +53,22 @@ enum tn_code queries_choose(struct logical *logical, struct vector_index *vector
 
 /* ---- truth --------------------------------------------------------------------------- */
 
-static enum tn_code find_truth(struct vector_searcher *searcher, const struct queries *queries, uint32_t k,
-                               uint32_t dimension, struct truth *ret, struct tn_error *err)
+static enum tn_code look_up(const struct logical *logical, struct tn_error *err)
 {
+    if (atomic_load(&logical->tuning->stopping) > 0 || logical_stopping(logical, NULL))
+        return logical_stopped(logical, err);
+    return TN_OK;
+}
+
+static enum tn_code find_truth(const struct logical *logical, struct vector_searcher *searcher,
+                               const struct queries *queries, uint32_t k, struct truth *ret, struct tn_error *err)
+{
+    const uint32_t dimension = logical->definition.dimension;
     const struct vector_params exact = {.k = k, .mode = VECTOR_MODE_EXACT};
     TN_AUTO_FREE struct vector_hit *hits = tn_calloc(k, sizeof *hits);
     for (uint32_t q = 0; q < queries->count; q++) {
         size_t count = 0;
+        TN_TRY(look_up(logical, err));
         TN_TRY(vector_search(searcher, queries->rows + (size_t)q * dimension, &exact, hits, &count, NULL, err));
         for (size_t i = 0; i < k; i++)
             ret->ids[(size_t)q * k + i] = i < count ? hits[i].id : -1;
@@ -82,7 +91,7 @@ static enum tn_code take_truth(struct logical *logical, struct vector_index *sub
     struct truth fresh = {.queries = queries->hash, .last_change = info.last_change, .count = queries->count, .k = k};
     fresh.ids = tn_calloc((size_t)queries->count * k, sizeof *fresh.ids);
     fresh.least = tn_calloc(queries->count, sizeof *fresh.least);
-    enum tn_code code = find_truth(searcher, queries, k, logical->definition.dimension, &fresh, err);
+    enum tn_code code = find_truth(logical, searcher, queries, k, &fresh, err);
     if (code != TN_OK) {
         truth_release(&fresh);
         return code;
@@ -149,8 +158,7 @@ static enum tn_code ask_all(struct measuring *m, struct vector_searcher *searche
     for (uint32_t q = 0; q < m->queries->count; q++) {
         struct vector_stats stats = {0};
         size_t count = 0;
-        if (atomic_load(&m->logical->tuning->stopping) > 0)
-            return tn_fail(err, TN_ECANCELLED, "the index goes away");
+        TN_TRY(look_up(m->logical, err));
         uint64_t start = tn_mono_ns();
         TN_TRY(
             vector_search(searcher, m->queries->rows + (size_t)q * dimension, params, m->hits, &count, &stats, err));

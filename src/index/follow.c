@@ -33,7 +33,7 @@ static void catch_up(struct logical *logical, int64_t current)
         atomic_fetch_add_explicit(&logical->service->counts.catch_ups, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&logical->service->counts.woken, logical->service->woken, memory_order_relaxed);
     }
-    if (code != TN_OK) {
+    if (code != TN_OK && !atomic_load(&logical->service->ending)) {
         TN_LOG(TN_LOG_WARN, "index.behind", TN_FS("index", logical->definition.name), TN_FS("why", err.detail));
         logical->rest_until_ns = tn_mono_ns() + REST_NS;
     }
@@ -52,8 +52,12 @@ static void look_at(struct logical *logical)
         return;
     }
     int64_t applied = atomic_load(&logical->applied);
-    if (applied == current)
+    if (applied == current) {
+        if (!logical->fold_looked && logical->service->jobs && walk_fold_is_due(logical))
+            order(logical, current); /* a process that was stopped has left it over */
+        logical->fold_looked = true;
         return;
+    }
     if (applied == 0 && logical->service->jobs)
         order(logical, current);
     else
@@ -102,8 +106,7 @@ enum tn_code follow_start(struct index_service *service, struct tn_error *err)
 
 void follow_stop(struct index_service *service)
 {
-    atomic_store(&service->ending, true);
-    catalog_wake(service->lake->catalog);
+    index_service_stop(service);
     if (service->following)
         (void)pthread_join(service->follower, NULL);
     service->following = false;

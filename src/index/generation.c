@@ -2,9 +2,19 @@
  * tuning.c. */
 #include "index/trial.h"
 
+static bool goes_on(void *context, enum vector_phase phase, uint64_t done, uint64_t total)
+{
+    const struct logical *logical = context;
+    (void)phase;
+    (void)done;
+    (void)total;
+    return !logical_stopping(logical, NULL) && atomic_load(&logical->tuning->stopping) == 0;
+}
+
 static enum tn_code fold(struct logical *logical, struct vector_index *vectors, struct tn_error *err)
 {
-    const struct vector_build_options options = {.low_priority = true, .threads = 1};
+    const struct vector_build_options options = {
+        .low_priority = true, .threads = 1, .progress = goes_on, .progress_context = logical};
     struct vector_build_report report;
     TN_TRY(vector_index_fold(vectors, &options, &report, err));
     return generations_keep(logical, err);

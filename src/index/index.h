@@ -94,6 +94,12 @@ struct index_options {
 };
 enum tn_code index_service_open(const struct index_options *options, struct index_service **ret,
                                 struct tn_error *err) TN_CHECKED;
+/* What runs behind the searches (catching up, folds, measuring, working files
+ * made again) gives up within about a second and keeps what is committed; the
+ * next start takes it up. Searches are answered until the close, which does
+ * this by itself. A job that is ended by this fails unless job_service_stop
+ * was called before. */
+void index_service_stop(struct index_service *service);
 /* After job_service_close: no job may be in the service any more. */
 void index_service_close(struct index_service *service);
 TN_DEFINE_CLEANUP(struct index_service, index_service_close)
@@ -165,7 +171,8 @@ enum tn_code index_rebuild(struct index_service *service, const char *name, stru
 
 /* ---- generations ---------------------------------------------------------------- */
 
-/* Folds all changes into a new generation. TN_EBUSY while one is built. */
+/* Folds all changes into a new generation. TN_EBUSY while one is built;
+ * TN_ECANCELLED when the service stops. */
 enum tn_code index_fold(struct index_service *service, const char *name, struct tn_error *err) TN_CHECKED;
 /* An array, the newest first: generation, state ("active", "previous", "trial",
  * "kept"), trial, parameters, rows, bytes. */

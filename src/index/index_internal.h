@@ -121,6 +121,7 @@ struct logical {
     atomic_bool open;
     atomic_bool synced; /* the files show the table: searches may begin */
     struct chunk_file *chunks;
+    struct keyword_lists *lists;
     struct vector_index *_Atomic vectors; /* NULL until the first chunk */
     struct docs *_Atomic docs;            /* filled when first needed */
     pthread_mutex_t docs_lock;            /* of that filling */
@@ -130,6 +131,7 @@ struct logical {
     atomic_bool working;
     _Atomic int64_t walked_to; /* the snapshot that the last walk, or the one under way, is about; 0: none was yet */
     int64_t ordered_for;       /* the follower's: the snapshot that it has asked for a job for */
+    bool fold_looked;          /* the follower's: whether an earlier process left a fold over */
     uint64_t rest_until_ns;
 
     pthread_mutex_t readers_lock;
@@ -177,8 +179,8 @@ struct index_service {
 
     bool following;
     pthread_t follower;
-    atomic_bool ending;
-    bool woken; /* the follower's: a commit ended its rest */
+    atomic_bool ending; /* the follower ends; logical_stopping() of every index */
+    bool woken;         /* the follower's: a commit ended its rest */
     struct {
         _Atomic uint64_t catch_ups, woken, from_memory, embedded, reused;
     } counts; /* as struct index_totals has them */
@@ -200,6 +202,9 @@ bool version_hidden(struct index_service *service, const char *name);
 /* So too: what finds this very index, whichever version serves. The caller's. */
 char *version_exact_name(struct index_service *service, const char *name);
 enum tn_code versions_drop(struct index_service *service, const char *name, struct tn_error *err) TN_CHECKED;
+/* Whether long work on it is to end: the service stops, it was dropped, or its job (may be NULL) was asked to. */
+bool logical_stopping(const struct logical *logical, const struct job_run *run);
+enum tn_code logical_stopped(const struct logical *logical, struct tn_error *err) TN_CHECKED; /* says that */
 struct logical *logical_ref(struct logical *logical);
 void logical_unref(struct logical *logical);
 TN_DEFINE_CLEANUP(struct logical, logical_unref)
@@ -320,6 +325,8 @@ enum tn_code resync(struct logical *logical, struct tn_error *err) TN_CHECKED;
 /* walk.c, under work. `most`: stop after so many documents (0: none); *ret_more. */
 enum tn_code walk_changes(struct logical *logical, struct job_run *run, uint64_t most, struct index_report *ret,
                           bool *ret_more, struct tn_error *err) TN_CHECKED;
+/* Whether a walk's end would fold. */
+bool walk_fold_is_due(struct logical *logical);
 /* The same with its locks; *ret_busy instead of waiting for another one. */
 enum tn_code walk_locked(struct logical *logical, struct job_run *run, uint64_t most, bool wait,
                          struct index_report *ret, bool *ret_more, bool *ret_busy, struct tn_error *err) TN_CHECKED;

@@ -16,6 +16,7 @@ struct fixture {
     uint64_t embedded;   /* texts */
     uint64_t questions;  /* that were embedded */
     enum tn_code broken; /* what the model answers, when not TN_OK */
+    uint64_t stop_at;    /* texts embedded at which the service is told to stop; 0: never */
 };
 
 static enum tn_code fake_find(void *context, const char *model, struct model_info *ret, struct tn_error *err)
@@ -58,6 +59,8 @@ static enum tn_code fake_embed(void *context, const char *model, const struct mo
         f->embedded += count;
     else
         f->questions += count;
+    if (f->stop_at > 0 && f->embedded >= f->stop_at)
+        index_service_stop(f->service);
     for (size_t i = 0; i < count; i++)
         embed_text(texts[i].data, texts[i].length, out + i * DIMENSION);
     return TN_OK;
@@ -366,6 +369,32 @@ static void test_remade_from_the_table(void **state)
     assert_int_equal(f->embedded, 0);
 }
 
+/* Told to stop in the middle of building: what is committed stays, the next start goes on there. */
+static void test_a_stop_ends_what_runs(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const columns[] = {"about"};
+    const struct index_definition definition = {.dataset = "people", .text_columns = columns, .text_column_count = 1};
+    struct index_report report;
+    char job[JOB_ID_TEXT];
+    write_people(f, "id", 0, 3000);
+    assert_ok(index_create(f->service, &definition, "tester", job, &test_err));
+    f->stop_at = 1100;
+    assert_int_equal(index_bring_up(f->service, "people", NULL, &report, NULL), TN_ECANCELLED);
+    assert_true(f->embedded < 1400);
+    expect_first(f, INDEX_KEYWORD, "thing77", NULL, "77", 1); /* searches go on */
+    assert_int_equal(index_fold(f->service, "people", NULL), TN_ECANCELLED);
+    f->stop_at = 0;
+    index_service_close(TN_TAKE(f->service));
+    open_service(f);
+    assert_ok(index_bring_up(f->service, "people", NULL, &report, &test_err));
+    assert_true(f->embedded >= 3000 && f->embedded <= 3000 + 512);
+    expect_first(f, INDEX_KEYWORD, "thing77", NULL, "77", 1);
+    expect_first(f, INDEX_KEYWORD, "thing2999", NULL, "2999", 1);
+    expect_first(f, INDEX_VECTOR, "somebody who knows subject3 and thing123", NULL, "123", 10);
+    assert_ok(index_fold(f->service, "people", &test_err));
+}
+
 static void test_a_model_that_is_away(void **state)
 {
     struct fixture *f = *state;
@@ -566,6 +595,7 @@ int main(void)
         LAKE_TEST(test_changes_are_followed),
         LAKE_TEST(test_without_a_key),
         LAKE_TEST(test_remade_from_the_table),
+        LAKE_TEST(test_a_stop_ends_what_runs),
         LAKE_TEST(test_a_model_that_is_away),
         LAKE_TEST(test_a_second_index_embeds_nothing),
         LAKE_TEST(test_a_question_is_embedded_once),

@@ -82,6 +82,8 @@ static enum tn_code flush(struct syncing *syncing, struct tn_error *err)
 static enum tn_code take_row(void *context, const struct piece *piece, const float *vector, struct tn_error *err)
 {
     struct syncing *syncing = context;
+    if (logical_stopping(syncing->logical, NULL))
+        return logical_stopped(syncing->logical, err);
     const uint32_t dimension = syncing->logical->definition.dimension;
     if (has_bit(&syncing->there, piece->id))
         return TN_OK;

@@ -74,6 +74,18 @@ void logical_unref(struct logical *logical)
     free(logical);
 }
 
+bool logical_stopping(const struct logical *logical, const struct job_run *run)
+{
+    return atomic_load(&logical->service->ending) || atomic_load(&logical->dropped) || (run && job_run_stopping(run));
+}
+
+enum tn_code logical_stopped(const struct logical *logical, struct tn_error *err)
+{
+    if (atomic_load(&logical->dropped))
+        return tn_fail(err, TN_ENOTFOUND, "index \"%s\" was dropped", logical->definition.name);
+    return tn_fail(err, TN_ECANCELLED, "work on index \"%s\" was stopped", logical->definition.name);
+}
+
 static enum tn_code unknown(struct index_service *service, const char *name, struct tn_error *err)
 {
     const char **names = tn_calloc(service->count + 1, sizeof *names);
@@ -263,6 +275,12 @@ enum tn_code index_service_open(const struct index_options *options, struct inde
         TN_TRY(follow_start(service, err));
     *ret = TN_TAKE(service);
     return TN_OK;
+}
+
+void index_service_stop(struct index_service *service)
+{
+    atomic_store(&service->ending, true);
+    catalog_wake(service->lake->catalog);
 }
 
 void index_service_close(struct index_service *service)

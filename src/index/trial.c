@@ -97,8 +97,7 @@ static bool show_progress(void *context, enum vector_phase phase, uint64_t done,
     struct trying *t = context;
     if (phase == VECTOR_PHASE_GRAPH)
         job_run_progress(t->run, done, total, "vectors");
-    return !job_run_stopping(t->run) && atomic_load(&t->logical->tuning->stopping) == 0 &&
-           !atomic_load(&t->logical->dropped);
+    return !logical_stopping(t->logical, t->run) && atomic_load(&t->logical->tuning->stopping) == 0;
 }
 
 /* What the wish leaves open is as it is with the active one. */

@@ -170,6 +170,36 @@ static bool reserve_for_fold(struct walk *walk, const struct vector_index_info *
     return false;
 }
 
+static bool fold_goes_on(void *context, enum vector_phase phase, uint64_t done, uint64_t total)
+{
+    const struct walk *walk = context;
+    (void)phase;
+    (void)done;
+    (void)total;
+    return !logical_stopping(walk->logical, walk->batch.run);
+}
+
+static bool is_due(const struct vector_index_info *info, bool at_end)
+{
+    uint64_t changed = info->delta_rows + info->deleted;
+    if (!at_end)
+        return info->delta_rows >= FOLD_ROWS && info->delta_rows >= info->rows;
+    return (changed >= FOLD_AT_END && changed >= info->rows / 2) || info->delta_rows >= VECTOR_FOLD_ROWS;
+}
+
+bool walk_fold_is_due(struct logical *logical)
+{
+    struct vector_index_info info = {0};
+    pthread_rwlock_rdlock(&logical->gate);
+    struct vector_index *vectors = atomic_load(&logical->open) ? atomic_load(&logical->vectors) : NULL;
+    if (vectors)
+        vector_index_info(vectors, &info);
+    pthread_rwlock_unlock(&logical->gate);
+    return is_due(&info, true);
+}
+
+/* One that is stopped leaves everything as it was: what it would have folded is
+ * still in the delta, and the next walk finds it due. */
 static enum tn_code fold_if_due(struct walk *walk, bool at_end, struct tn_error *err)
 {
     struct vector_index *vectors = atomic_load(&walk->logical->vectors);
@@ -178,11 +208,10 @@ static enum tn_code fold_if_due(struct walk *walk, bool at_end, struct tn_error 
         return TN_OK;
     vector_index_info(vectors, &info);
     uint64_t changed = info.delta_rows + info.deleted;
-    bool due = at_end ? changed >= FOLD_AT_END && changed >= info.rows / 2
-                      : info.delta_rows >= FOLD_ROWS && info.delta_rows >= info.rows;
-    if (!due && !(at_end && info.delta_rows >= VECTOR_FOLD_ROWS))
+    if (!is_due(&info, at_end))
         return TN_OK;
-    struct vector_build_options options = {.low_priority = true, .threads = 1};
+    struct vector_build_options options = {
+        .low_priority = true, .threads = 1, .progress = fold_goes_on, .progress_context = walk};
     struct vector_build_report report;
     if (walk->batch.run && !reserve_for_fold(walk, &info, &options.memory_budget))
         return TN_OK;
@@ -260,8 +289,8 @@ static enum tn_code take_row(void *context, const struct engine_cell *cells, str
         walk->more = true;
         return TN_OK;
     }
-    if (walk->batch.run && walk->batch.report->documents % 64 == 0 && job_run_stopping(walk->batch.run))
-        return tn_fail(err, TN_ECANCELLED, "the building of index \"%s\" was stopped", definition->name);
+    if (walk->batch.report->documents % 64 == 0 && logical_stopping(walk->logical, walk->batch.run))
+        return logical_stopped(walk->logical, err);
     bool deleted = walk->changes && cells[0].text.length == 6 && memcmp(cells[0].text.data, "delete", 6) == 0;
     cells += walk->changes;
     if (cells[0].null)
@@ -467,7 +496,7 @@ enum tn_code walk_changes(struct logical *logical, struct job_run *run, uint64_t
     int64_t current = metadata->current ? metadata->current->id : 0;
     ret->snapshot_id = current;
     atomic_store(&logical->walked_to, current);
-    if (current == applied || current == 0)
+    if (current == 0 || (current == applied && !run))
         return TN_OK;
     if (run)
         TN_TRY(job_run_reserve(run, BATCH_MEMORY, err));
@@ -478,6 +507,8 @@ enum tn_code walk_changes(struct logical *logical, struct job_run *run, uint64_t
                         .cut_arena = tn_arena_new(),
                         .batch = {.logical = logical, .run = run, .report = ret, .arena = tn_arena_new()}};
     AUTO_RECENT recent = {0};
+    if (current == applied)
+        return fold_if_due(&walk, true, err); /* it may have been stopped when the walk was done */
     return recent_open(logical, metadata, applied, current, &recent)
                ? walk_recent(&walk, &recent, current, ret_more, err)
                : walk_engine(&walk, current, ret_more, err);

@@ -65,7 +65,10 @@ struct job_options {
 enum tn_code job_service_open(const struct job_options *options, struct job_service **ret,
                               struct tn_error *err) TN_CHECKED;
 /* Asks running jobs to stop at their next checkpoint (they are queued, not
- * cancelled), waits for them, closes. */
+ * cancelled) and begins no other; waits for none. What is submitted is kept for
+ * the next start. */
+void job_service_stop(struct job_service *service);
+/* The same, waits for them, closes. */
 void job_service_close(struct job_service *service);
 TN_DEFINE_CLEANUP(struct job_service, job_service_close)
 

@@ -344,10 +344,8 @@ enum tn_code job_service_start(struct job_service *service, struct tn_error *err
     return failure == 0 ? TN_OK : tn_fail_errno(err, failure, "cannot start a thread for jobs");
 }
 
-void job_service_close(struct job_service *service)
+void job_service_stop(struct job_service *service)
 {
-    if (!service)
-        return;
     (void)pthread_mutex_lock(&service->lock);
     service->closing = true;
     for (struct job *job = service->active; job; job = job->next)
@@ -358,6 +356,13 @@ void job_service_close(struct job_service *service)
     (void)pthread_cond_broadcast(&service->wake);
     (void)pthread_cond_broadcast(&service->changed);
     (void)pthread_mutex_unlock(&service->lock);
+}
+
+void job_service_close(struct job_service *service)
+{
+    if (!service)
+        return;
+    job_service_stop(service);
     for (size_t i = 0; i < service->thread_count; i++)
         (void)pthread_join(service->threads[i], NULL);
     job_db_close(service->db);

@@ -228,6 +228,35 @@ static void test_refusals(void **state)
     temporary_remove(folder);
 }
 
+static bool until_calibration(void *context, enum vector_phase phase, uint64_t done, uint64_t total)
+{
+    (void)context;
+    (void)done;
+    (void)total;
+    return phase != VECTOR_PHASE_CALIBRATE;
+}
+
+static void test_calibration_can_be_cancelled(void **state)
+{
+    (void)state;
+    char *folder = temporary_folder();
+    float *data = random_rows(VECTOR_SAMPLES_MAX, 40, 0.6F);
+    char *path = tn_asprintf("%s/g", folder);
+    struct vector_rows rows = {.count = 2000, .dims = 40, .data = data};
+    struct vector_build_options options = {.threads = 1,
+                                           .ef_construction = 20,
+                                           .samples = data,
+                                           .sample_count = VECTOR_SAMPLES_MAX,
+                                           .progress = until_calibration};
+    assert_int_equal(vector_build(&rows, &options, path, NULL, &test_error), TN_ECANCELLED);
+    assert_int_equal(access(path, F_OK), -1);
+    TN_AUTO_FREE char *temporary = tn_asprintf("%s.tmp", path);
+    assert_int_equal(access(temporary, F_OK), -1);
+    free(path);
+    free(data);
+    temporary_remove(folder);
+}
+
 static void test_one_thread_and_a_seed_decide_the_graph(void **state)
 {
     (void)state;
@@ -263,6 +292,7 @@ int main(void)
         cmocka_unit_test(test_zero_rows_are_found_at_distance_one),
         cmocka_unit_test(test_only_zero_rows),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_calibration_can_be_cancelled),
         cmocka_unit_test(test_one_thread_and_a_seed_decide_the_graph),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
  * wanted and ranks those by raw vectors: on the sample queries that is as good
  * as a scan of raw vectors and reads an eighth of it.
  */
+#include "vector/build.h"
 #include "vector/search.h"
 
 #include "base/clock.h"
@@ -20,6 +21,7 @@ struct calibrating {
     struct generation *g;
     const float *samples;
     uint32_t count;
+    struct builder *asked; /* whether to go on; or NULL */
     struct calibration *out;
     atomic_uint next;
     atomic_int failure;
@@ -78,7 +80,6 @@ static void measure(struct calibrating *c, struct scratch *s, uint32_t query)
 static void calibrate_worker(void *context, uint32_t worker)
 {
     struct calibrating *c = context;
-    (void)worker;
     struct scratch *s = aligned_alloc(64, (sizeof *s + 63) / 64 * 64);
     if (!s) {
         atomic_store(&c->failure, TN_ENOMEM);
@@ -86,7 +87,8 @@ static void calibrate_worker(void *context, uint32_t worker)
     }
     memset(s, 0, sizeof *s);
     if (scratch_fit(s, c->g, 4096, TRUTH_MAX, NULL) == TN_OK)
-        for (uint32_t q; (q = atomic_fetch_add(&c->next, 1)) < c->count;)
+        for (uint32_t q;
+             (!c->asked || build_goes_on(c->asked, worker)) && (q = atomic_fetch_add(&c->next, 1)) < c->count;)
             measure(c, s, q);
     else
         atomic_store(&c->failure, TN_ENOMEM);
@@ -95,15 +97,17 @@ static void calibrate_worker(void *context, uint32_t worker)
 }
 
 enum tn_code calibrate(struct generation *g, const float *samples, uint32_t count, uint32_t threads,
-                       struct calibration *ret, struct tn_error *err)
+                       struct builder *asked, struct calibration *ret, struct tn_error *err)
 {
     struct calibration out = {.expand = g->cold.expand, .ahead = g->cold.ahead};
-    struct calibrating c = {.g = g, .samples = samples, .count = count, .out = &out};
+    struct calibrating c = {.g = g, .samples = samples, .count = count, .asked = asked, .out = &out};
     (void)pthread_mutex_init(&c.lock, NULL);
     parallel_run(threads, false, calibrate_worker, &c);
     (void)pthread_mutex_destroy(&c.lock);
     if (atomic_load(&c.failure) != TN_OK)
         return tn_fail(err, TN_ENOMEM, "not enough memory to calibrate");
+    if (asked)
+        TN_TRY(build_outcome(asked, err));
     for (int i = 0; i < CALIBRATION_KS; i++) {
         out.ks[i] = ks[i] <= TN_MIN(TRUTH_MAX, g->nodes) && out.queries ? ks[i] : 0;
         for (int w = 0; w < CALIBRATION_WINDOWS && out.queries; w++) {

@@ -185,9 +185,11 @@ static inline float generation_distance(const struct generation *g, uint32_t nod
     return g->space.metric == VECTOR_COSINE ? 1 - product : -product;
 }
 
-/* Fills the calibration from queries; g is mapped but perhaps unfinished. */
+/* Fills the calibration from queries; g is mapped but perhaps unfinished. The
+ * build is asked between two queries whether it goes on; NULL: nobody is asked. */
+struct builder;
 enum tn_code calibrate(struct generation *g, const float *samples, uint32_t count, uint32_t threads,
-                       struct calibration *ret, struct tn_error *err) TN_CHECKED;
+                       struct builder *asked, struct calibration *ret, struct tn_error *err) TN_CHECKED;
 /* The window for a k and a recall. */
 uint32_t calibration_window(const struct calibration *c, uint32_t k, float recall);
 

@@ -303,7 +303,7 @@ static enum tn_code put_calibration(struct writer *w, struct vector_build_report
         build_phase(b, VECTOR_PHASE_CALIBRATE, count);
         TN_CLEANUP(generation_close_p) struct generation *g = NULL;
         TN_TRY(generation_open(w->path, true, &g, err));
-        TN_TRY(calibrate(g, samples, count, b->threads, &calibration, err));
+        TN_TRY(calibrate(g, samples, count, b->threads, b, &calibration, err));
     }
     TN_TRY(begin(w, SECTION_SAMPLES, err));
     TN_TRY(put(w, samples, (size_t)count * b->space.dims * sizeof *samples, err));
