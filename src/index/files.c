@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define LISTS_BYTES ((size_t)48 << 20) /* of words that were asked for */
+
 static enum tn_code open_vectors(struct logical *logical, struct tn_error *err)
 {
     TN_AUTO_FREE char *path = tn_asprintf("%s/vectors", logical->folder);
@@ -35,6 +37,7 @@ static enum tn_code open_all(struct logical *logical, bool fresh, struct tn_erro
     int64_t length = 0, applied = 0, next = 0;
     TN_TRY(tn_mkdirs(logical->folder, 0700, err));
     TN_TRY(keyword_writer_open(words, fresh, &logical->words, err));
+    logical->lists = keyword_lists_new(LISTS_BYTES);
     TN_TRY(keyword_get(logical->words, "log_length", &length, err));
     TN_TRY(keyword_get(logical->words, "snapshot", &applied, err));
     TN_TRY(keyword_get(logical->words, "next_chunk", &next, err));
@@ -64,6 +67,7 @@ void files_close(struct logical *logical)
     vector_index_close(atomic_exchange(&logical->vectors, NULL));
     chunk_file_close(TN_TAKE(logical->chunks));
     keyword_writer_close(TN_TAKE(logical->words));
+    keyword_lists_free(TN_TAKE(logical->lists));
     docs_free(atomic_exchange(&logical->docs, NULL));
     allow_forget(logical);
     atomic_store(&logical->open, false);

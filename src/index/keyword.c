@@ -1,6 +1,7 @@
 /* The chunks and their words, in SQLite. */
 #include "index/keyword.h"
 
+#include "index/keyword_bag.h"
 #include "index/keyword_rank.h"
 
 #include <unistd.h>
@@ -11,15 +12,21 @@ static const char schema[] =
     " field TEXT NOT NULL, hash BLOB NOT NULL);"
     "CREATE INDEX IF NOT EXISTS chunks_by_doc ON chunks(doc);"
     "CREATE INDEX IF NOT EXISTS chunks_by_hash ON chunks(hash);"
+    "CREATE TABLE IF NOT EXISTS removed(number INTEGER PRIMARY KEY, id INTEGER NOT NULL);"
+    "INSERT OR IGNORE INTO numbers(name, value) SELECT 'last', coalesce(max(id), -1) FROM chunks;"
     "CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(text, content='',"
     " tokenize='porter unicode61 remove_diacritics 2');";
 
-enum statement { ADD, ADD_WORDS, REMOVE, REMOVE_WORDS, GET, SET, OF_DOC, ALL, STATEMENTS };
+enum statement { ADD, ADD_WORDS, ADD_LAST, REMOVE, REMOVE_WORDS, NOTE, NOTE_LESS, GET, SET, OF_DOC, ALL, STATEMENTS };
 static const char *const texts[STATEMENTS] = {
     [ADD] = "INSERT OR REPLACE INTO chunks(id, doc, number, field, hash) VALUES(?, ?, ?, ?, ?)",
     [ADD_WORDS] = "INSERT INTO words(rowid, text) VALUES(?, ?)",
+    [ADD_LAST] = ("INSERT INTO numbers(name, value) VALUES('last', ?)"
+                  " ON CONFLICT(name) DO UPDATE SET value = excluded.value WHERE excluded.value > value"),
     [REMOVE] = "DELETE FROM chunks WHERE id = ?",
     [REMOVE_WORDS] = "INSERT INTO words(words, rowid, text) VALUES('delete', ?, ?)",
+    [NOTE] = "INSERT INTO removed(id) VALUES(?)",
+    [NOTE_LESS] = "DELETE FROM removed WHERE number <= ?",
     [GET] = "SELECT value FROM numbers WHERE name = ?",
     [SET] = "INSERT OR REPLACE INTO numbers(name, value) VALUES(?, ?)",
     [OF_DOC] = "SELECT id, doc, number, field, hash FROM chunks WHERE doc = ? ORDER BY id",
@@ -36,6 +43,7 @@ struct keyword_reader {
     sqlite3 *db;
     char *path;
     sqlite3_stmt *find, *search[2][2]; /* by whether there is a filter, and a limit */
+    struct keyword_bag *bag;           /* NULL until a search keeps lists */
     const struct keyword_search *current;
     struct keyword_ranking ranking;
 };
@@ -128,6 +136,16 @@ static void bind_text(sqlite3_stmt *statement, int at, const char *text, size_t 
     (void)sqlite3_bind_text64(statement, at, text, length, SQLITE_STATIC, SQLITE_UTF8);
 }
 
+/* For the lists that readers keep: an id that is gone, or -1 where none of them holds. */
+static enum tn_code note_removed(struct keyword_writer *writer, int64_t id, struct tn_error *err)
+{
+    (void)sqlite3_bind_int64(writer->statements[NOTE], 1, id);
+    TN_TRY(run(writer, NOTE, err));
+    int64_t number = sqlite3_last_insert_rowid(writer->db);
+    (void)sqlite3_bind_int64(writer->statements[NOTE_LESS], 1, number - KEYWORD_REMOVED_KEPT);
+    return run(writer, NOTE_LESS, err);
+}
+
 enum tn_code keyword_add(struct keyword_writer *writer, const struct keyword_chunk *chunk, const char *text,
                          size_t length, struct tn_error *err)
 {
@@ -140,7 +158,10 @@ enum tn_code keyword_add(struct keyword_writer *writer, const struct keyword_chu
     TN_TRY(run(writer, ADD, err));
     (void)sqlite3_bind_int64(words, 1, chunk->id);
     bind_text(words, 2, text, length);
-    return run(writer, ADD_WORDS, err);
+    TN_TRY(run(writer, ADD_WORDS, err));
+    (void)sqlite3_bind_int64(writer->statements[ADD_LAST], 1, chunk->id);
+    TN_TRY(run(writer, ADD_LAST, err));
+    return sqlite3_changes(writer->db) > 0 ? TN_OK : note_removed(writer, -1, err); /* not behind all others */
 }
 
 enum tn_code keyword_remove(struct keyword_writer *writer, int64_t id, const char *text, size_t length,
@@ -150,7 +171,8 @@ enum tn_code keyword_remove(struct keyword_writer *writer, int64_t id, const cha
     TN_TRY(run(writer, REMOVE, err));
     (void)sqlite3_bind_int64(writer->statements[REMOVE_WORDS], 1, id);
     bind_text(writer->statements[REMOVE_WORDS], 2, text, length);
-    return run(writer, REMOVE_WORDS, err);
+    TN_TRY(run(writer, REMOVE_WORDS, err));
+    return note_removed(writer, id, err);
 }
 
 enum tn_code keyword_get(struct keyword_writer *writer, const char *name, int64_t *ret, struct tn_error *err)
@@ -251,6 +273,7 @@ void keyword_reader_close(struct keyword_reader *reader)
 {
     if (!reader)
         return;
+    keyword_bag_close(reader->bag);
     (void)sqlite3_finalize(reader->find);
     for (int i = 0; i < 4; i++)
         (void)sqlite3_finalize(reader->search[i / 2][i % 2]);
@@ -259,16 +282,20 @@ void keyword_reader_close(struct keyword_reader *reader)
     free(reader);
 }
 
-enum tn_code keyword_search(struct keyword_reader *reader, const struct keyword_search *search, struct tn_error *err)
+static enum tn_code search_fts(struct keyword_reader *reader, const struct keyword_search *search,
+                               struct tn_error *err)
 {
     sqlite3_stmt *statement = reader->search[search->passes != NULL][search->most > 0];
     enum tn_code result = TN_OK;
     int code;
     reader->current = search;
     reader->ranking = (struct keyword_ranking){.length_of = search->length_of,
-                                               .seen = search->seen,
                                                .context = search->context,
-                                               .usual = search->usual_length ? search->usual_length : 1};
+                                               .usual = search->usual_length ? search->usual_length : 1,
+                                               .judged = search->judged,
+                                               .ret_judged = search->ret_judged,
+                                               .judged_count = search->judged_count};
+    keyword_rank_mark(&reader->ranking);
     bind_text(statement, 1, search->expression, strlen(search->expression));
     if (search->most > 0)
         (void)sqlite3_bind_int64(statement, 2, (int64_t)search->most);
@@ -283,6 +310,22 @@ enum tn_code keyword_search(struct keyword_reader *reader, const struct keyword_
         *search->ret_full = reader->ranking.full;
     reader->current = NULL;
     return result;
+}
+
+enum tn_code keyword_search(struct keyword_reader *reader, const struct keyword_search *search, struct tn_error *err)
+{
+    bool done = false;
+    for (size_t i = 0; i < search->judged_count; i++)
+        search->ret_judged[i] = NAN;
+    if (search->ret_full)
+        *search->ret_full = 0;
+    if (search->lists) {
+        if (!reader->bag && keyword_bag_open(reader->db, &reader->bag) != SQLITE_OK)
+            return db_fail(reader->db, reader->path, err);
+        if (keyword_bag_search(reader->bag, search, &done) != SQLITE_OK)
+            return db_fail(reader->db, reader->path, err);
+    }
+    return done ? TN_OK : search_fts(reader, search, err);
 }
 
 enum tn_code keyword_find_hash(struct keyword_reader *reader, const unsigned char hash[KEYWORD_HASH_BYTES],

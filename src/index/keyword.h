@@ -59,16 +59,29 @@ struct keyword_reader;
 enum tn_code keyword_reader_open(const char *path, struct keyword_reader **ret, struct tn_error *err) TN_CHECKED;
 void keyword_reader_close(struct keyword_reader *reader);
 TN_DEFINE_CLEANUP(struct keyword_reader, keyword_reader_close)
+/* Where words stand, kept between searches and shared by the readers of one
+ * file: a search of words, phrases and prefixes that are joined by OR is answered
+ * from memory then, and its answer is the same. Other searches ask FTS5. What was
+ * not used for longest goes when it is more than `most_bytes`. Any thread. */
+struct keyword_lists;
+struct keyword_lists *keyword_lists_new(size_t most_bytes) __attribute__((returns_nonnull));
+void keyword_lists_free(struct keyword_lists *lists);
+TN_DEFINE_CLEANUP(struct keyword_lists, keyword_lists_free)
+size_t keyword_lists_bytes(struct keyword_lists *lists);
+
 /* Matches, best first, then by id; `passes` NULL: all. `each` returns false to
  * end it. Scores are BM25, larger is better. */
 struct keyword_search {
-    const char *expression; /* of keyword_query */
+    const char *expression;      /* of keyword_query */
+    struct keyword_lists *lists; /* NULL: FTS5 is asked; else of searches with the same length_of and usual_length */
     bool (*passes)(void *context, int64_t id);
     bool (*each)(void *context, int64_t id, double score);
     uint32_t (*length_of)(void *context, int64_t id); /* bytes of a chunk's text; NULL: length does not count */
     uint32_t usual_length;                            /* with length_of: bytes of a usual chunk */
-    void (*seen)(void *context, int64_t id,
-                 double score); /* every match, in no order, before the first `each`; or NULL */
+    const int64_t
+        *judged; /* rising ids of which the score is wanted, wherever they rank; known before the first `each` */
+    double *ret_judged; /* of each; NAN: no match, or it does not pass */
+    size_t judged_count;
     double *ret_full; /* what a usual chunk with each of the terms once would score, 0 without a match; or NULL */
     void *context;
     size_t most; /* 0: as many as `each` wants; else sorting is cheaper */

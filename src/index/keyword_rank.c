@@ -3,11 +3,6 @@
 
 #include "base/base.h"
 
-#include <math.h>
-
-#define K1 1.2
-#define B  0.75
-
 struct weights {
     double *idf; /* of each phrase */
     double full; /* their sum */
@@ -39,7 +34,7 @@ static int weights_make(const Fts5ExtensionApi *api, Fts5Context *context, struc
     for (int i = 0; i < weights->count && code == SQLITE_OK; i++) {
         sqlite3_int64 rows = 0;
         code = api->xQueryPhrase(context, i, &rows, count_row);
-        weights->idf[i] = log(1 + ((double)(total - rows) + 0.5) / ((double)rows + 0.5));
+        weights->idf[i] = keyword_weight(total, rows);
         weights->full += weights->idf[i];
     }
     if (code != SQLITE_OK) {
@@ -62,6 +57,37 @@ static double occurrences(const Fts5ExtensionApi *api, Fts5Context *context, int
     return count;
 }
 
+/* ---- ids that are asked for ---- */
+
+static uint64_t mark_of(int64_t id)
+{
+    return UINT64_C(1) << ((uint64_t)id % 64);
+}
+
+void keyword_rank_mark(struct keyword_ranking *ranking)
+{
+    memset(ranking->marks, 0, sizeof ranking->marks);
+    for (size_t i = 0; i < ranking->judged_count; i++)
+        ranking->marks[(uint64_t)ranking->judged[i] / 64 % 64] |= mark_of(ranking->judged[i]);
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const int64_t *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+static void judge(struct keyword_ranking *ranking, int64_t id, double score)
+{
+    if (!(ranking->marks[(uint64_t)id / 64 % 64] & mark_of(id)))
+        return;
+    const int64_t *found = bsearch(&id, ranking->judged, ranking->judged_count, sizeof id, by_number);
+    if (found)
+        ranking->ret_judged[found - ranking->judged] = score;
+}
+
+/* ---- functions of SQL ---- */
+
 static void rank_row(const Fts5ExtensionApi *api, Fts5Context *context, sqlite3_context *result, int count,
                      sqlite3_value **values)
 {
@@ -75,16 +101,42 @@ static void rank_row(const Fts5ExtensionApi *api, Fts5Context *context, sqlite3_
         length = (double)ranking->length_of(ranking->context, api->xRowid(context)) / (double)ranking->usual;
     for (int i = 0; code == SQLITE_OK && i < weights->count; i++) {
         double times = occurrences(api, context, i, &code);
-        score += weights->idf[i] * times * (K1 + 1) / (times + K1 * (1 - B + B * length));
+        score += keyword_score(weights->idf[i], times, length);
     }
     if (code != SQLITE_OK) {
         sqlite3_result_error_code(result, code);
         return;
     }
     ranking->full = weights->full;
-    if (ranking->seen)
-        ranking->seen(ranking->context, api->xRowid(context), score);
+    if (ranking->judged_count > 0)
+        judge(ranking, api->xRowid(context), score);
     sqlite3_result_double(result, -score);
+}
+
+static void times_in_row(const Fts5ExtensionApi *api, Fts5Context *context, sqlite3_context *result, int count,
+                         sqlite3_value **values)
+{
+    int code;
+    double times = occurrences(api, context, 0, &code);
+    (void)count;
+    (void)values;
+    if (code == SQLITE_OK)
+        sqlite3_result_int64(result, (sqlite3_int64)times);
+    else
+        sqlite3_result_error_code(result, code);
+}
+
+static void rows_in_all(const Fts5ExtensionApi *api, Fts5Context *context, sqlite3_context *result, int count,
+                        sqlite3_value **values)
+{
+    sqlite3_int64 rows = 0;
+    int code = api->xRowCount(context, &rows);
+    (void)count;
+    (void)values;
+    if (code == SQLITE_OK)
+        sqlite3_result_int64(result, rows);
+    else
+        sqlite3_result_error_code(result, code);
 }
 
 static fts5_api *api_of(sqlite3 *db)
@@ -104,5 +156,8 @@ int keyword_rank_register(sqlite3 *db, struct keyword_ranking *ranking)
     fts5_api *api = api_of(db);
     if (!api)
         return SQLITE_ERROR;
-    return api->xCreateFunction(api, "tarn_rank", ranking, rank_row, NULL);
+    int code = api->xCreateFunction(api, "tarn_rank", ranking, rank_row, NULL);
+    if (code == SQLITE_OK)
+        code = api->xCreateFunction(api, "tarn_times", NULL, times_in_row, NULL);
+    return code == SQLITE_OK ? api->xCreateFunction(api, "tarn_rows", NULL, rows_in_all, NULL) : code;
 }

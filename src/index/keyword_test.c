@@ -113,31 +113,31 @@ static void test_words_are_found(void **state)
 }
 
 struct judged {
-    double score[8]; /* by id; NaN: not seen */
+    double score[4]; /* of the ids 0 to 3 */
     size_t taken;
 };
-
-static void see(void *context, int64_t id, double score)
-{
-    struct judged *judged = context;
-    assert_int_equal(judged->taken, 0);
-    judged->score[id] = score;
-}
 
 static bool take_judged(void *context, int64_t id, double score)
 {
     struct judged *judged = context;
-    assert_true(score == judged->score[id]);
+    assert_true(score == judged->score[id]); /* known before */
     judged->taken++;
     return true;
 }
 
 static double judge(struct keyword_reader *reader, const char *expression, struct judged *judged)
 {
+    static const int64_t ids[] = {0, 1, 2, 3};
     double full = -1;
-    *judged = (struct judged){.score = {NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN}};
-    const struct keyword_search what = {
-        .expression = expression, .each = take_judged, .seen = see, .ret_full = &full, .context = judged, .most = 1};
+    *judged = (struct judged){0};
+    const struct keyword_search what = {.expression = expression,
+                                        .each = take_judged,
+                                        .judged = ids,
+                                        .ret_judged = judged->score,
+                                        .judged_count = TN_COUNT(ids),
+                                        .ret_full = &full,
+                                        .context = judged,
+                                        .most = 1};
     assert_ok(keyword_search(reader, &what, &test_err));
     return full;
 }

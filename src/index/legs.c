@@ -73,16 +73,11 @@ enum tn_code search_vectors(struct search *search, struct tn_error *err)
 
 /* ---- by words --------------------------------------------------------------------- */
 
-struct found {
-    int64_t id;
-    struct candidate *candidate;
-};
-
 struct word_leg {
     struct search *search;
-    size_t first;        /* candidates before it are the other leg's */
-    struct found *found; /* they, by id */
-    uint64_t marks[64];  /* a bit by the last digits of each one's id: most matches are none of them */
+    size_t first;    /* candidates before it are the other leg's */
+    int64_t *judged; /* their ids, rising */
+    struct candidate **of_judged;
     uint32_t rank;
     size_t taken;
     uint64_t *docs;
@@ -119,30 +114,20 @@ static bool is_new_doc(struct word_leg *leg, int64_t id)
 
 static int by_id(const void *a, const void *b)
 {
-    const struct found *x = a, *y = b;
-    return x->id < y->id ? -1 : x->id > y->id;
+    struct candidate *const *x = a, *const *y = b;
+    return (*x)->id < (*y)->id ? -1 : (*x)->id > (*y)->id;
 }
 
-static uint64_t mark_of(int64_t id)
+static int by_number(const void *a, const void *b)
 {
-    return UINT64_C(1) << ((uint64_t)id % 64);
+    const int64_t *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
 }
 
 static struct candidate *of_other_leg(const struct word_leg *leg, int64_t id)
 {
-    const struct found key = {.id = id};
-    if (!(leg->marks[(uint64_t)id / 64 % 64] & mark_of(id)))
-        return NULL;
-    const struct found *found = bsearch(&key, leg->found, leg->first, sizeof key, by_id);
-    return found ? found->candidate : NULL;
-}
-
-/* What the other leg found is judged by its words too, however many have more of them. */
-static void see_match(void *context, int64_t id, double score)
-{
-    struct candidate *candidate = of_other_leg(context, id);
-    if (candidate)
-        candidate->keyword = score;
+    const int64_t *found = bsearch(&id, leg->judged, leg->first, sizeof id, by_number);
+    return found ? leg->of_judged[found - leg->judged] : NULL;
 }
 
 static bool take_match(void *context, int64_t id, double score)
@@ -162,30 +147,44 @@ static bool take_match(void *context, int64_t id, double score)
     return leg->taken < search->width;
 }
 
+static void list_judged(struct word_leg *leg)
+{
+    for (size_t i = 0; i < leg->first; i++)
+        leg->of_judged[i] = &leg->search->candidates[i];
+    qsort(leg->of_judged, leg->first, sizeof(struct candidate *), by_id);
+    for (size_t i = 0; i < leg->first; i++)
+        leg->judged[i] = leg->of_judged[i]->id;
+}
+
+/* What the other leg found is judged by its words too, however many have more of them. */
 enum tn_code search_words(struct search *search, struct tn_error *err)
 {
     if (!search->expression)
         return TN_OK;
+    const size_t first = search->count;
     TN_AUTO_FREE uint64_t *docs = tn_calloc(search->width, sizeof *docs);
-    TN_AUTO_FREE struct found *found = tn_calloc(search->count + 1, sizeof *found);
-    struct word_leg leg = {.search = search, .first = search->count, .found = found, .docs = docs};
-    for (size_t i = 0; i < leg.first; i++) {
-        found[i] = (struct found){search->candidates[i].id, &search->candidates[i]};
-        leg.marks[(uint64_t)found[i].id / 64 % 64] |= mark_of(found[i].id);
-    }
-    qsort(found, leg.first, sizeof *found, by_id);
+    TN_AUTO_FREE int64_t *judged = tn_calloc(first + 1, sizeof *judged);
+    TN_AUTO_FREE double *scores = tn_calloc(first + 1, sizeof *scores);
+    TN_AUTO_FREE struct candidate **of_judged = tn_calloc(first + 1, sizeof(struct candidate *));
+    struct word_leg leg = {.search = search, .first = first, .judged = judged, .of_judged = of_judged, .docs = docs};
+    list_judged(&leg);
     const struct keyword_search wanted = {.expression = search->expression,
+                                          .lists = search->logical->lists,
                                           .passes = search->allowed ? passes : NULL,
                                           .each = take_match,
                                           .length_of = length_of,
                                           .usual_length = usual_length(search),
-                                          .seen = leg.first ? see_match : NULL,
+                                          .judged = judged,
+                                          .ret_judged = scores,
+                                          .judged_count = first,
                                           .ret_full = &search->full_words,
                                           .context = &leg,
                                           .most = search->query->per_doc ? 0 : search->width};
     struct keyword_reader *words;
     TN_TRY(files_words(search->logical, search->reader, &words, err));
     TN_TRY(keyword_search(words, &wanted, err));
+    for (size_t i = 0; i < first; i++)
+        of_judged[i]->keyword = scores[i];
     search->answer->keyword_candidates = leg.taken;
     return TN_OK;
 }
