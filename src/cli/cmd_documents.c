@@ -267,8 +267,11 @@ static void tell_errors(const struct cli *cli, const json_t *answer)
         const char *word = json_string_value(json_object_get(item, "code"));
         const char *hint = json_string_value(json_object_get(item, "hint"));
         struct tn_error error = {0};
-        (void)tn_fail(&error, tn_code_from_word(word ? word : ""), "%s: %s",
-                      json_string_value(json_object_get(item, "path")),
+        char page[40] = "";
+        if (number_at(item, "page"))
+            (void)snprintf(page, sizeof page, ", page %" PRId64, number_at(item, "page"));
+        (void)tn_fail(&error, tn_code_from_word(word ? word : ""), "%s%s: %s",
+                      json_string_value(json_object_get(item, "path")), page,
                       json_string_value(json_object_get(item, "detail")));
         if (hint)
             tn_error_hint(&error, "%s", hint);
@@ -341,6 +344,19 @@ static enum tn_code send_all(struct cli *cli, const struct list *list, const cha
     return code;
 }
 
+static void tell_scans(const json_t *sum, struct tn_buf *text)
+{
+    const char *dataset = json_string_value(json_object_get(sum, "dataset"));
+    const char *job = json_string_value(json_object_get(sum, "ocr_job"));
+    if (job)
+        tn_buf_printf(text, "  %" PRId64 " scanned without text; job %s reads them\n", number_at(sum, "needs_ocr"),
+                      job);
+    else
+        tn_buf_printf(text,
+                      "  %" PRId64 " scanned without text: `tarn ocr %s` reads them, with tesseract installed\n",
+                      number_at(sum, "needs_ocr"), dataset);
+}
+
 static enum tn_code tell(struct cli *cli, const json_t *sum, const struct list *list, uint64_t elapsed_ns,
                          struct tn_error *err)
 {
@@ -354,8 +370,7 @@ static enum tn_code tell(struct cli *cli, const json_t *sum, const struct list *
         tn_format_count(number_at(sum, "pages"), pages), tn_format_count(number_at(sum, "unchanged"), unchanged),
         tn_format_count(number_at(sum, "failed"), failed), (double)elapsed_ns / 1e9);
     if (number_at(sum, "needs_ocr"))
-        tn_buf_printf(&text, "  %" PRId64 " scanned without text: SELECT path FROM %s WHERE needs_ocr\n",
-                      number_at(sum, "needs_ocr"), json_string_value(json_object_get(sum, "dataset")));
+        tell_scans(sum, &text);
     TN_TRY(cli_print(cli, &text, err));
     if (list->tables)
         cli_note(cli, "%zu files of tables were passed by: name them to `tarn ingest`, without documents",
@@ -409,4 +424,34 @@ enum tn_code cli_ingest_documents(struct cli *cli, const struct cli_args *args, 
     }
     free(list.files);
     return code;
+}
+
+/* ---- tarn ocr ---------------------------------------------------------------------------------- */
+
+enum tn_code cmd_ocr(struct cli *cli, const struct cli_args *args, struct tn_error *err)
+{
+    TN_AUTO_JSON *answer = NULL;
+    struct client *client;
+    TN_TRY(cli_connect(cli, true, &client, err));
+    char *path = tn_arena_printf(cli->arena, "%s/ocr", client_path(cli->arena, "/datasets/", args->words[0], NULL));
+    cli_add_query(cli, &path, "languages", cli_args_text(args, "languages", NULL));
+    cli_add_query(cli, &path, "reason", cli_args_text(args, "reason", NULL));
+    /* A gateway of our own ends with us: there the job is waited for. */
+    bool wait = cli->gateway || cli_args_has(args, "wait");
+    cli_add_query(cli, &path, "wait", wait ? "3600" : NULL);
+    TN_TRY(client_json(client, "POST", path, NULL, &answer, err));
+    if (cli->json)
+        return cli_print_json(cli, answer, err);
+    const char *job = json_string_value(json_object_get(answer, "job_id"));
+    if (job) {
+        cli_note(cli, "%s: job %s; `tarn jobs watch %s` follows it", args->words[0], job, job);
+        return TN_OK;
+    }
+    tell_errors(cli, answer);
+    cli_note(cli, "%s: %" PRId64 " pages read by %s, %" PRId64 " failed, %" PRId64 " documents whole", args->words[0],
+             number_at(answer, "pages"), json_string_value(json_object_get(answer, "engine")),
+             number_at(answer, "failed"), number_at(answer, "documents"));
+    if (number_at(answer, "failed"))
+        cli->exit_status = 1;
+    return TN_OK;
 }

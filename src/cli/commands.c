@@ -183,6 +183,12 @@ static const struct cli_option journal_items[] = {
     {.name = "limit", .letter = 'n', .value = "N", .help = "how many events (default 50)"},
 };
 
+static const struct cli_option ocr_items[] = {
+    {.name = "languages", .value = "WORDS", .help = "tesseract's, as eng+deu (default: documents.ocr_languages)"},
+    {.name = "wait", .letter = 'w', .help = "until it is done"},
+    REASON_OPTION,
+};
+
 static const struct cli_option compact_items[] = {
     {.name = "background", .letter = 'b', .help = "as a job: do not wait for its end"},
     REASON_OPTION,
@@ -443,6 +449,16 @@ static const struct cli_command commands[] = {
      .options = CLI_OPTIONS(restore_items),
      .help = "A new snapshot with the old rows; nothing is destroyed.\n\n"
              "  tarn restore candidates --as-of 2026-01-31T12:00:00Z --reason 'bad import'\n"},
+    {.name = "ocr",
+     .arguments = "DATASET",
+     .min = 1,
+     .max = 1,
+     .run = cmd_ocr,
+     .summary = "Read the scanned pages of documents",
+     .options = CLI_OPTIONS(ocr_items),
+     .help = "A job. Pages that are images (needs_ocr) get the text that tesseract reads in them; an ingest\n"
+             "orders it by itself (documents.ocr in tarn.yaml). Needs tesseract-ocr and poppler-utils.\n\n"
+             "  tarn ocr resumes --wait\n  tarn ocr letters --languages eng+deu\n"},
     {.name = "compact",
      .arguments = "DATASET",
      .min = 1,

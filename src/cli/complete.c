@@ -45,8 +45,9 @@ static void put_words_matching(struct cli *cli, const struct cli_command *comman
     for (size_t i = 0; i < TN_COUNT(fixed); i++)
         for (size_t k = 1; k < 6 && tn_streq(command->name, fixed[i][0]) && fixed[i][k]; k++)
             put_matching(out, prefix, fixed[i][k]);
-    static const char *const with_dataset[] = {"describe", "sample",  "snapshots", "drop",   "datasets", "rows",
-                                               "history",  "restore", "compact",   "expire", "pin",      "unpin"};
+    static const char *const with_dataset[] = {"describe", "sample",  "snapshots", "drop",    "datasets",
+                                               "rows",     "history", "restore",   "compact", "ocr",
+                                               "expire",   "pin",     "unpin"};
     for (size_t i = 0; i < TN_COUNT(with_dataset); i++)
         if (tn_streq(command->name, with_dataset[i]))
             put_datasets_matching(cli, out, prefix);

@@ -223,7 +223,13 @@ static enum tn_code ask(const char *option, struct tn_buf *ret, struct tn_error 
     (void)close(ends[0]);
     TN_TRY(code);
     read_output(&tool, ret);
-    return judge_tesseract(&tool, "asked for", err);
+    code = judge_tesseract(&tool, "asked for", err);
+    if (code != TN_EUNREADABLE)
+        return code;
+    (void)tn_fail(err, TN_EUNSUPPORTED, "tesseract does not run here: %.200s",
+                  tool.complaint.data ? tool.complaint.data : "it says nothing");
+    tn_error_hint(err, "it may have documents.memory, and half of jobs.memory at most: 256 MB will do");
+    return TN_EUNSUPPORTED;
 }
 
 static bool has_line(const char *text, const char *word, size_t length)

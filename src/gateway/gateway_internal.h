@@ -296,6 +296,13 @@ enum tn_code compact_later(struct request *request, const char *dataset, const s
 /* job_postgres.c */
 void postgres_job_add(struct gateway *gateway);
 void postgres_passwords_free(struct gateway *gateway);
+/* job_ocr.c */
+void ocr_job_add(struct gateway *gateway);
+/* After an ingest that kept scans: queues a job where the settings and the machine say so; else the id is "". */
+enum tn_code ocr_after_ingest(struct request *request, const char *dataset, char ret_id[JOB_ID_TEXT],
+                              struct tn_error *err) TN_CHECKED;
+/* What tarn.yaml says (documents.*). */
+struct document_limits document_limits_of(const struct tn_config *config);
 /* The answer to a compaction. */
 void compact_json(const char *dataset, const struct dataset_compacted *done, struct tn_json *json);
 
@@ -388,7 +395,7 @@ void debt_json(const struct dataset_debt *debt, struct tn_json *json);
 /* ---- handlers -------------------------------------------------------------- */
 
 route_handler h_page, h_login, h_health, h_metrics, h_openapi, h_system;
-route_handler h_documents_start, h_documents;
+route_handler h_documents_start, h_documents, h_ocr;
 route_handler h_ingest_postgres;
 route_handler h_query_sql, h_query_explain, h_query_cancel;
 route_handler h_ingest_start, h_ingest_file, h_preview_start, h_ingest_preview, h_ingest_rejects;

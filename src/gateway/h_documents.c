@@ -30,7 +30,7 @@ static void upload_free(void *context)
     free(upload);
 }
 
-static struct document_limits read_limits(const struct tn_config *config)
+struct document_limits document_limits_of(const struct tn_config *config)
 {
     struct document_limits limits = document_limits_default();
     limits.file_bytes = tn_config_size(config, "documents.max_file");
@@ -123,7 +123,8 @@ enum tn_code h_documents_start(struct request *request, struct tn_error *err)
     request->upload_feed = feed;
     upload->options = (struct ingest_documents_options){.actor = request->actor.name,
                                                         .request_id = request->id,
-                                                        .limits = read_limits(request->gateway->lake.config)};
+                                                        .limits = document_limits_of(request->gateway->lake.config)};
+    upload->options.keep_scans = !tn_streq(tn_config_string(request->gateway->lake.config, "documents.ocr"), "off");
     TN_TRY(ingests_count_in(request->gateway, &upload->counted, err));
     for (size_t i = 0; i < request->target.param_count; i++)
         TN_TRY(set_option(upload, request->target.params[i].name, request->target.params[i].value, err));
@@ -151,6 +152,20 @@ static enum tn_code embed_pages(struct upload *upload, struct tn_json *json, str
     return embed_as_said(request, "pages_dataset", upload->auto_embed, json, err);
 }
 
+/* The job, if one reads the scans now, behind what the answer says. */
+static enum tn_code order_ocr(struct upload *upload, struct tn_json *json, struct tn_error *err)
+{
+    char id[JOB_ID_TEXT] = "";
+    if (ingest_documents_scans(upload->documents) > 0)
+        TN_TRY(ocr_after_ingest(upload->request, upload->options.dataset, id, err));
+    upload->request->reply.body.len--; /* the closing bracket */
+    json->depth = 1;
+    json->comma = true;
+    tn_json_kstr(json, "ocr_job", id[0] ? id : NULL);
+    tn_json_close(json, '}');
+    return TN_OK;
+}
+
 enum tn_code h_documents(struct request *request, struct tn_error *err)
 {
     struct upload *upload = request->upload;
@@ -159,6 +174,8 @@ enum tn_code h_documents(struct request *request, struct tn_error *err)
     enum tn_code code = all_read(upload, err);
     if (code == TN_OK)
         code = ingest_documents_finish(upload->documents, &json, err);
+    if (code == TN_OK)
+        code = order_ocr(upload, &json, err);
     if (code == TN_OK && upload->auto_embed)
         code = embed_pages(upload, &json, err);
     if (upload->documents)

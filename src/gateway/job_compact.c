@@ -65,6 +65,7 @@ void job_kinds_add(struct gateway *gateway)
 {
     job_kind_add(gateway->jobs, "compact", run_compact, gateway);
     postgres_job_add(gateway);
+    ocr_job_add(gateway);
 }
 
 enum tn_code compact_later(struct request *request, const char *dataset, const struct dataset_compaction *options,

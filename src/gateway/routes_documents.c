@@ -10,7 +10,8 @@
     "\"failed\",\"pages\",\"needs_ocr\",\"errors\"],\"properties\":{\"dataset\":" STRING                             \
     ",\"pages_dataset\":" STRING ",\"files\":" NUMBER ",\"ingested\":" NUMBER ",\"unchanged\":" NUMBER               \
     ",\"failed\":" NUMBER ",\"pages\":" NUMBER ",\"needs_ocr\":" NUMBER ",\"snapshot_id\":" ID                       \
-    ",\"pages_snapshot_id\":" ID ",\"errors\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":["     \
+    ",\"pages_snapshot_id\":" ID ",\"ocr_job\":{\"type\":[\"string\",\"null\"]},\"errors\":{\"type\":\"array\","     \
+                                 "\"items\":{\"type\":\"object\",\"required\":["                                     \
     "\"path\",\"code\",\"detail\"],\"properties\":{\"path\":" STRING ",\"code\":" STRING ",\"detail\":" STRING       \
     ",\"hint\":" STRING "}}}}}"
 
@@ -24,7 +25,36 @@ static const struct route_param document_params[] = {
      .help = "Whether the pages are to be searchable by themselves, from now on."},
     {.name = "reason", .schema = STRING, .help = "Why; kept with the snapshots."}};
 
+static const struct route_param ocr_params[] = {
+    {.name = "languages",
+     .schema = STRING,
+     .help = "Tesseract's words, with + between: eng+deu; default: documents.ocr_languages."},
+    {.name = "reason", .schema = STRING, .help = "Why; kept with the snapshots."},
+    {.name = "wait",
+     .schema = "{\"type\":\"integer\",\"minimum\":0,\"maximum\":3600}",
+     .help = "Seconds to wait for its end."}};
+
+#define OCR_RESPONSE                                                                                                 \
+    "{\"type\":\"object\",\"required\":[\"dataset\",\"engine\",\"pages\",\"failed\",\"documents\",\"errors\"],"      \
+    "\"properties\":{\"dataset\":" STRING ",\"engine\":" STRING ",\"pages\":" NUMBER ",\"failed\":" NUMBER           \
+    ",\"documents\":" NUMBER ",\"errors\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":["         \
+    "\"path\",\"page\",\"code\",\"detail\"],\"properties\":{\"path\":" STRING ",\"page\":" ID ",\"code\":" STRING    \
+    ",\"detail\":" STRING ",\"hint\":{\"type\":[\"string\",\"null\"]}}}}}}"
+
 static const struct route routes[] = {
+    {.method = "POST",
+     .path = "/datasets/{dataset}/ocr",
+     .id = "ocr",
+     .tag = "ingest",
+     .summary = "Read the scanned pages of documents",
+     .description = "A job. Each page that is an image without text (needs_ocr) is read by tesseract; its text goes "
+                    "into its row, and indexes follow. A page that cannot be read is told and does not keep the "
+                    "others out.",
+     .params = ocr_params,
+     .param_count = TN_COUNT(ocr_params),
+     .response = OCR_RESPONSE,
+     .flags = ROUTE_WRITE | ROUTE_JOB,
+     .handler = h_ocr},
     {.method = "POST",
      .path = "/ingest/documents",
      .id = "ingestDocuments",

@@ -57,6 +57,10 @@ static const struct tn_config_key keys[] = {
     {"documents.max_pages", TN_CONFIG_INT, "5000", NULL, 1, 1000000, "Most pages of one document."},
     {"documents.max_archive", TN_CONFIG_SIZE, "8GB", NULL, 1024, INT64_MAX, "Most that one archive may unpack to."},
     {"documents.max_archive_files", TN_CONFIG_INT, "50000", NULL, 1, 65534, "Most files in one archive or mail."},
+    {"documents.ocr", TN_CONFIG_CHOICE, "auto", "auto|manual|off", 0, 0,
+     "Scanned pages: auto reads them by a job where tesseract is installed; manual keeps their files until "
+     "`tarn ocr` is called; off keeps none."},
+    {"documents.ocr_languages", TN_CONFIG_STRING, "eng", NULL, 0, 0, "What they are read as: eng+deu."},
     {"cache.memory", TN_CONFIG_SIZE, "25%", NULL, 0, INT64_MAX,
      "Memory for datasets that are held in it because they are in use; a part of sql.memory. 0: none."},
     {"upkeep.enabled", TN_CONFIG_BOOL, "true", NULL, 0, 0,

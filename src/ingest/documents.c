@@ -2,6 +2,7 @@
 #include "ingest/documents.h"
 
 #include "ingest/documents_table.h"
+#include "ingest/scans.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -27,10 +28,11 @@ static const struct table_column document_columns[] = {
     {"warnings", "VARCHAR", ENGINE_VARCHAR},
 };
 static const struct table_column page_columns[] = {
-    {"doc_id", "VARCHAR", ENGINE_VARCHAR},    {"page", "BIGINT", ENGINE_BIGINT},
-    {"path", "VARCHAR", ENGINE_VARCHAR},      {"title", "VARCHAR", ENGINE_VARCHAR},
-    {"heading", "VARCHAR", ENGINE_VARCHAR},   {"text", "VARCHAR", ENGINE_VARCHAR},
-    {"needs_ocr", "BOOLEAN", ENGINE_BOOLEAN},
+    {"doc_id", "VARCHAR", ENGINE_VARCHAR},       {"page", "BIGINT", ENGINE_BIGINT},
+    {"path", "VARCHAR", ENGINE_VARCHAR},         {"title", "VARCHAR", ENGINE_VARCHAR},
+    {"heading", "VARCHAR", ENGINE_VARCHAR},      {"text", "VARCHAR", ENGINE_VARCHAR},
+    {"needs_ocr", "BOOLEAN", ENGINE_BOOLEAN},    {"ocr", "VARCHAR", ENGINE_VARCHAR},
+    {"ocr_confidence", "BIGINT", ENGINE_BIGINT}, {"ocr_error", "VARCHAR", ENGINE_VARCHAR},
 };
 
 #define DOC_ID_TEXT 33
@@ -63,6 +65,7 @@ struct ingest_documents {
     struct tn_arena *arena;
     const char *dataset, *pages_dataset, *actor, *reason, *request_id;
     struct document_limits limits;
+    bool keep_scans;
     char id[TN_UUID_TEXT];
     int64_t started_us;
     struct level levels[DEPTH_MAX + 1];
@@ -76,7 +79,7 @@ struct ingest_documents {
     uint32_t batch;
     struct failure *failures;
     size_t failure_count, failure_capacity;
-    uint64_t ingested, unchanged, failed, page_rows, needs_ocr;
+    uint64_t ingested, unchanged, failed, page_rows, needs_ocr, scans;
     int64_t snapshot_id, pages_snapshot_id;
     atomic_bool cancelled;
     _Atomic uint64_t bytes_in, rows;
@@ -104,6 +107,7 @@ enum tn_code ingest_documents_new(struct lake *lake, const struct ingest_documen
     documents->lake = lake;
     documents->arena = tn_arena_new();
     documents->limits = options->limits;
+    documents->keep_scans = options->keep_scans;
     table_init(&documents->documents, document_columns, TN_COUNT(document_columns), "doc_id", lake->store);
     table_init(&documents->pages, page_columns, TN_COUNT(page_columns), "doc_id,page", lake->store);
     documents->dataset = tn_arena_strdup(documents->arena, options->dataset);
@@ -282,6 +286,8 @@ static enum tn_code put_pages(struct ingest_documents *documents, const struct l
         put_string(pages, *section->heading ? section->heading : NULL);
         table_put_text(pages, text + section->start, section->length);
         table_put_number(pages, section->needs_ocr);
+        for (int n = 0; n < 3; n++)
+            table_put_null(pages); /* ocr.c fills them */
         TN_TRY(table_end_row(pages, err));
     }
     documents->page_rows += document->section_count;
@@ -307,13 +313,41 @@ static void put_warnings(struct table *table, const struct document *document)
     table_put_text(table, text.data, text.len);
 }
 
+/* The lake keeps no files, but those that have pages to be read from their image. */
+static enum tn_code keep_scan(struct ingest_documents *documents, const struct level *level, bool needs_ocr,
+                              struct tn_error *err)
+{
+    struct known_document *known = known_find(&documents->known, key_of(level));
+    if (needs_ocr && documents->keep_scans) {
+        documents->scans++;
+        TN_TRY(scans_keep(documents->lake, documents->dataset, level->doc_id, level->fd, level->size, err));
+    } else if (known && known->needs_ocr) {
+        TN_TRY(scans_drop(documents->lake, documents->dataset, level->doc_id, err));
+    }
+    return TN_OK;
+}
+
+/* One that was ingested when scans were not kept. */
+static enum tn_code keep_unchanged(struct ingest_documents *documents, const struct level *level,
+                                   struct tn_error *err)
+{
+    bool kept;
+    documents->unchanged++;
+    if (!documents->keep_scans || !known_find(&documents->known, key_of(level))->needs_ocr)
+        return TN_OK;
+    TN_TRY(scans_has(documents->lake, documents->dataset, level->doc_id, &kept, err));
+    return kept ? TN_OK : keep_scan(documents, level, true, err);
+}
+
 static enum tn_code put_document(void *context, const struct document *document, struct tn_error *err)
 {
     struct ingest_documents *documents = context;
     struct level *level = &documents->levels[documents->depth - 1];
     struct table *table = &documents->documents;
     int64_t created;
+    TN_TRY(keep_scan(documents, level, document->needs_ocr, err));
     TN_TRY(enter_known(documents, level, content_of(level), (uint32_t)document->section_count, true, err));
+    known_find(&documents->known, key_of(level))->needs_ocr = document->needs_ocr;
     TN_TRY(put_pages(documents, level, document, err));
     put_string(table, level->doc_id);
     put_string(table, level->path);
@@ -360,6 +394,7 @@ static enum tn_code put_failure(struct ingest_documents *documents, struct level
     note_failure(documents, level->path, error);
     if (level->written) /* a mail whose text is in, but not all that is attached to it */
         return TN_OK;
+    TN_TRY(keep_scan(documents, level, false, err));
     TN_TRY(enter_known(documents, level, 0, 0, true, err));
     put_string(table, level->doc_id);
     put_string(table, level->path);
@@ -522,7 +557,7 @@ static enum tn_code end_level(struct ingest_documents *documents, struct tn_erro
     tn_hash_final_hex(&level->hash, level->content);
     const struct known_document *known = known_find(&documents->known, key_of(level));
     if (known && known->content == content_of(level))
-        documents->unchanged++;
+        code = keep_unchanged(documents, level, err);
     else
         code = extract(documents, level, err);
     documents->depth--;
@@ -544,6 +579,11 @@ enum tn_code ingest_documents_data(struct ingest_documents *documents, const voi
 enum tn_code ingest_documents_end(struct ingest_documents *documents, struct tn_error *err)
 {
     return end_level(documents, err);
+}
+
+uint64_t ingest_documents_scans(const struct ingest_documents *documents)
+{
+    return documents->scans;
 }
 
 /* ---- the answer --------------------------------------------------------------------------------- */

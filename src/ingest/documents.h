@@ -19,7 +19,7 @@
  * call again completes: what has no row is read anew, and pages that are there
  * already stay as they are.
  *
- * Memory: 24 bytes for each document of the dataset, one document's text, and
+ * Memory: 32 bytes for each document of the dataset, one document's text, and
  * blocks. Threads: one at a time, except ingest_documents_cancel.
  */
 #ifndef TARN_INGEST_DOCUMENTS_H
@@ -35,6 +35,7 @@ struct ingest_documents_options {
     const char *dataset;
     const char *actor, *reason, *request_id;
     struct document_limits limits;
+    bool keep_scans; /* files with pages to be read from their image, for ocr.h */
 };
 
 struct ingest_documents;
@@ -56,6 +57,9 @@ enum tn_code ingest_documents_finish(struct ingest_documents *documents, struct 
                                      struct tn_error *err) TN_CHECKED;
 /* At the next file: TN_ECANCELLED. What is committed stays. */
 void ingest_documents_cancel(struct ingest_documents *documents);
+
+/* How many files were kept for ocr.h that were not before. */
+uint64_t ingest_documents_scans(const struct ingest_documents *documents);
 
 /* Received bytes and rows of documents, so far. */
 void ingest_documents_progress(const struct ingest_documents *documents, uint64_t *ret_bytes, uint64_t *ret_rows);

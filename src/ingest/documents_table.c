@@ -183,7 +183,7 @@ struct known_document *known_add(struct known_documents *known, uint64_t id)
     return place;
 }
 
-/* "doc_id,hash,sections,true" */
+/* "doc_id,hash,sections,needs_ocr,readable" */
 static void take_line(struct known_documents *known, const char *line)
 {
     char id[17], content[17];
@@ -195,6 +195,7 @@ static void take_line(struct known_documents *known, const char *line)
     bool readable = tn_str_ends_with(line, "true");
     document->content = readable ? strtoull(content, NULL, 16) | 1 : 0;
     document->sections = sections;
+    document->needs_ocr = strstr(line, ",true,") != NULL;
 }
 
 static enum tn_code read_known(struct known_documents *known, struct engine_query *query, struct tn_error *err)
@@ -221,7 +222,7 @@ enum tn_code known_load(struct known_documents *known, struct lake *lake, const 
     TN_AUTO_BUF sql = {0};
     TN_CLEANUP(engine_query_free_p) struct engine_query *query = NULL;
     struct tn_error why = {0};
-    tn_buf_puts(&sql, "SELECT doc_id, hash, sections, error IS NULL FROM ");
+    tn_buf_puts(&sql, "SELECT doc_id, hash, sections, coalesce(needs_ocr, false), error IS NULL FROM ");
     tn_buf_put_sql_name(&sql, dataset);
     const struct engine_query_options options = {
         .sql = sql.data, .sql_length = sql.len, .resolver = dataset_resolver(lake)};

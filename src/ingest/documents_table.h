@@ -39,6 +39,7 @@ struct known_document {
     uint64_t content; /* beginning of its hash; 0: it could not be read */
     uint32_t sections;
     uint32_t batch; /* 0: from the dataset; else written by this batch */
+    bool needs_ocr;
 };
 struct known_documents {
     struct known_document *items;

@@ -21,6 +21,7 @@
 #include "base/base.h"
 #include "dataset/dataset.h"
 #include "ingest/documents.h" /* PDF, DOCX, mails, ... */
+#include "ingest/ocr.h"       /* pages that are images */
 #include "ingest/postgres.h"  /* tables of PostgreSQL */
 #include "ingest/rows.h"      /* rows of one request */
 

@@ -1,5 +1,7 @@
 """Documents made for tests: PDF, DOCX, mails and archives, by hand."""
 import io
+import re
+import subprocess
 import zipfile
 import zlib
 
@@ -23,6 +25,30 @@ def pdf(pages, title=None, author=None, scanned=(), extra_trailer=b""):
         draw = b"q 100 0 0 100 72 600 cm /I1 Do Q" if i + 1 in scanned else lines(text)
         objects[11 + 2 * i] = stream(draw)
     return assemble(objects, extra_trailer)
+
+
+def scan(pages, dpi=150, posters=()):
+    """A PDF as a scanner makes it: each page is an image of these lines; `posters` (from 1) are five metres wide."""
+    count, objects = len(pages), {1: b"<< /Type /Catalog /Pages 2 0 R >>", 5: b"<< >>"}
+    kids = " ".join(f"{10 + 3 * i} 0 R" for i in range(count))
+    objects[2] = f"<< /Type /Pages /Kids [{kids}] /Count {count} >>".encode()
+    for i, text in enumerate(pages):
+        width, height, pixels = drawn(text, dpi)
+        packed, (side, tall) = zlib.compress(pixels), (14400, 14400) if i + 1 in posters else (612, 792)
+        objects[10 + 3 * i] = (f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 {side} {tall}] /Contents {11 + 3 * i} 0 R "
+                               f"/Resources << /XObject << /I1 {12 + 3 * i} 0 R >> >> >>").encode()
+        objects[11 + 3 * i] = stream(b"q 612 0 0 792 0 0 cm /I1 Do Q")
+        entries = b"/Type /XObject /Subtype /Image /Width %d /Height %d /ColorSpace /DeviceGray /BitsPerComponent 8 "
+        objects[12 + 3 * i] = stream(packed, entries % (width, height) + b"/Filter /FlateDecode")
+    return assemble(objects)
+
+
+def drawn(text, dpi):
+    """Width, height and grey pixels of a page with these lines, by poppler."""
+    picture = subprocess.run(["pdftoppm", "-q", "-gray", "-r", str(dpi), "-"], input=pdf([text]), stdout=subprocess.PIPE,
+                             check=True).stdout
+    width, height = re.match(rb"P5\s+(\d+)\s+(\d+)\s", picture).groups()
+    return int(width), int(height), picture[-int(width) * int(height):]
 
 
 def lines(text):
