@@ -3,6 +3,7 @@
 #include "cli/doctor.h"
 
 #include "catalog/catalog.h"
+#include "dataset/dataset.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -186,6 +187,25 @@ static enum tn_code judge_columns(const struct deep *deep, const struct iceberg_
     return TN_OK;
 }
 
+static enum tn_code judge_partition(const struct deep *deep, const struct iceberg_plan_file *planned)
+{
+    struct tn_error cause = {0};
+    char *path = NULL;
+    uint64_t astray = 0;
+    TN_TRY(store_local_path(deep->table->store, deep->arena, planned->key, &path, &cause));
+    enum tn_code code =
+        dataset_count_astray(deep->engine, deep->plan->metadata, planned->file, path, &astray, &cause);
+    if (code != TN_OK)
+        deep_report(deep, code != TN_EUNSUPPORTED, code == TN_EUNSUPPORTED ? "unsupported" : "unreadable",
+                    planned->file->path, "%s", cause.detail);
+    else if (astray > 0)
+        deep_report(deep, true, "partition-rows", planned->file->path,
+                    "%" PRIu64
+                    " rows do not lie in the partition that its entry names, so that clients overlook them",
+                    astray);
+    return TN_OK;
+}
+
 static enum tn_code judge_data_file(const struct deep *deep, const struct iceberg_plan_file *planned)
 {
     struct numbers numbers;
@@ -211,7 +231,7 @@ static enum tn_code judge_data_file(const struct deep *deep, const struct iceber
     }
     for (size_t first = 0; first < deep->plan->schema->field_count;)
         TN_TRY(judge_columns(deep, planned, rows, &first));
-    return TN_OK;
+    return judge_partition(deep, planned);
 }
 
 /* ---- delete files ------------------------------------------------------------- */

@@ -209,6 +209,9 @@ static enum tn_code add_written(struct compact_work *group, struct iceberg_tx *t
         return TN_OK;
     snprintf(suffix, sizeof suffix, DATASET_FILE_SUFFIX, group->base->schema->id);
     group->file.path = iceberg_tx_new_file(tx, group->run->arena, suffix, &key);
+    group->file.spec_id = group->files[0].file->spec_id; /* all of them lie in one partition */
+    group->file.partition = group->files[0].file->partition;
+    group->file.partition_count = group->files[0].file->partition_count;
     TN_TRY(iceberg_tx_add_file(tx, &group->file, err));
     if (!group->written)
         return store_batch_put(iceberg_tx_batch(tx), key, group->object.data, group->object.len, err);

@@ -6,7 +6,7 @@
  * log(rows) times in its life, and a large file is not touched for a few small
  * ones. What is left has fewer than `many` files for each doubling. A file
  * with many deleted rows is written anew; the delete files of any other become
- * one when there are many.
+ * one when there are many. Files are merged with files of their own partition.
  */
 #include "dataset/compact.h"
 #include "dataset/rows_internal.h"
@@ -43,6 +43,38 @@ bool compact_is_small(const struct iceberg_plan_file *file)
 static int64_t live_rows(const struct iceberg_plan_file *file)
 {
     return TN_MAX(file->file->record_count - compact_deleted_rows(file), (int64_t)0);
+}
+
+/* ---- partitions ------------------------------------------------------------------ */
+
+/* Files of one group become one file, which lies where they all lie. */
+static int by_partition(const struct iceberg_file *a, const struct iceberg_file *b)
+{
+    if (a->spec_id != b->spec_id)
+        return a->spec_id < b->spec_id ? -1 : 1;
+    if (a->partition_count != b->partition_count)
+        return a->partition_count < b->partition_count ? -1 : 1;
+    return iceberg_partition_compare(NULL, a->partition, b->partition, a->partition_count);
+}
+
+static int by_partition_and_place(const void *a, const void *b)
+{
+    const struct iceberg_plan_file *left = *(const struct iceberg_plan_file *const *)a;
+    const struct iceberg_plan_file *right = *(const struct iceberg_plan_file *const *)b;
+    int order = by_partition(left->file, right->file);
+    return order ? order : (left > right) - (left < right);
+}
+
+/* The plan's files, those of one partition together, in the plan's order. */
+static const struct iceberg_plan_file **sort_files(const struct iceberg_plan *plan, struct tn_arena *arena)
+{
+    const struct iceberg_plan_file **files =
+        TN_ARENA_ARRAY(arena, const struct iceberg_plan_file *, plan->file_count + 1);
+    for (size_t i = 0; i < plan->file_count; i++)
+        files[i] = &plan->files[i];
+    if (plan->file_count > 1)
+        qsort(files, plan->file_count, sizeof *files, by_partition_and_place);
+    return files;
 }
 
 /* ---- groups -------------------------------------------------------------------- */
@@ -90,7 +122,7 @@ static bool has_room(const struct choosing *choosing, const struct iceberg_plan_
 
 static void add_file(struct choosing *choosing, const struct iceberg_plan_file *file)
 {
-    if (!has_room(choosing, file))
+    if (!has_room(choosing, file) || (choosing->count > 0 && by_partition(choosing->files[0].file, file->file) != 0))
         end_group(choosing);
     choosing->files[choosing->count++] = *file;
     choosing->bytes += file->file->size_bytes;
@@ -101,9 +133,10 @@ void compact_choose_all(const struct iceberg_plan *plan, struct tn_arena *arena,
 {
     struct choosing choosing;
     choosing_init(&choosing, plan, arena, ret);
+    const struct iceberg_plan_file **files = sort_files(plan, arena);
     for (size_t i = 0; i < plan->file_count; i++)
-        if (compact_is_small(&plan->files[i]) || plan->files[i].delete_count > 0)
-            add_file(&choosing, &plan->files[i]);
+        if (compact_is_small(files[i]) || files[i]->delete_count > 0)
+            add_file(&choosing, files[i]);
     end_group(&choosing);
 }
 
@@ -125,10 +158,14 @@ static bool is_tired(const struct iceberg_plan_file *file, const struct compact_
            file->delete_count - own_deletes(file) >= TN_MAX(limits->many, (size_t)2);
 }
 
+/* Within a partition. */
 static int by_rows(const void *a, const void *b)
 {
     const struct iceberg_plan_file *left = *(const struct iceberg_plan_file *const *)a;
     const struct iceberg_plan_file *right = *(const struct iceberg_plan_file *const *)b;
+    int order = by_partition(left->file, right->file);
+    if (order)
+        return order;
     int64_t difference = live_rows(left) - live_rows(right);
     return difference ? (difference > 0) - (difference < 0) : strcmp(left->file->path, right->file->path);
 }
@@ -141,6 +178,8 @@ static size_t run_length(const struct iceberg_plan_file *const *files, size_t co
     size_t length = 0;
     for (; length < count && has_room(&measure, files[length]); length++) {
         int64_t rows = live_rows(files[length]);
+        if (by_partition(files[0]->file, files[length]->file) != 0)
+            break;
         if (length > 0 && rows > TN_MAX((int64_t)TINY_ROWS, RUN_FACTOR * sum))
             break;
         sum += rows;
@@ -191,9 +230,10 @@ void compact_choose_debt(const struct iceberg_metadata *metadata, const struct i
         return;
     const struct iceberg_plan_file **small =
         TN_ARENA_ARRAY(arena, const struct iceberg_plan_file *, plan->file_count + 1);
+    const struct iceberg_plan_file **files = sort_files(plan, arena);
     size_t small_count = 0;
     for (size_t i = 0; i < plan->file_count; i++) {
-        const struct iceberg_plan_file *file = &plan->files[i];
+        const struct iceberg_plan_file *file = files[i];
         if (is_tired(file, limits)) {
             ret->tired++;
             add_file(&choosing, file);

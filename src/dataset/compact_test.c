@@ -159,19 +159,59 @@ static void test_shared_deletes_tire_a_file(void **state)
     made_up_free(made);
 }
 
-static void test_partitioned_tables_are_left_alone(void **state)
+static void test_what_cannot_be_written_is_left_alone(void **state)
 {
     (void)state;
-    static const struct iceberg_partition_field field = {.name = "day"};
+    static const struct iceberg_partition_field field = {.source_id = 1, .name = "day", .transform = "zorder"};
     static const struct iceberg_spec spec = {.fields = &field, .field_count = 1};
     static const struct iceberg_spec *const specs[] = {&spec};
-    const struct iceberg_metadata table = {.format_version = 2, .specs = specs, .spec_count = 1};
+    static const struct iceberg_schema schema = {0};
+    const struct iceberg_metadata table = {.format_version = 2, .specs = specs, .spec_count = 1, .schema = &schema};
     struct made_up *made = made_up_new();
     struct compact_choice choice;
     for (size_t i = 0; i < 60; i++)
         add_file(made, 1, 0, 0);
     compact_choose_debt(&table, &made->plan, &limits, made->arena, &choice);
     assert_int_equal(choice.files, 0);
+    made_up_free(made);
+}
+
+/* However their files came one after the other, and whether chosen by debt or whole. */
+static void test_groups_stay_in_their_partition(void **state)
+{
+    (void)state;
+    static const uint8_t bytes[] = {'a', 'b', 'c'};
+    struct made_up *made = made_up_new();
+    for (size_t i = 0; i < 300; i++) {
+        add_file(made, 1 + (int64_t)dice(20), dice(2), 0);
+        struct iceberg_file *file = (struct iceberg_file *)(uintptr_t)made->files[i].file;
+        struct iceberg_bytes *value = TN_ARENA_ARRAY(made->arena, struct iceberg_bytes, 1);
+        size_t which = dice(4);
+        if (which < 3)
+            *value = (struct iceberg_bytes){&bytes[which], 1}; /* else NULL */
+        file->spec_id = 5 + (int32_t)dice(2);
+        file->partition = value;
+        file->partition_count = 1;
+    }
+    for (int whole = 0; whole < 2; whole++) {
+        struct compact_choice choice = {0};
+        size_t files = 0;
+        if (whole)
+            compact_choose_all(&made->plan, made->arena, &choice);
+        else
+            choice = choose(made);
+        for (size_t g = 0; g < choice.group_count; g++) {
+            const struct iceberg_file *first = choice.groups[g].files[0].file;
+            files += choice.groups[g].count;
+            for (size_t i = 1; i < choice.groups[g].count; i++) {
+                const struct iceberg_file *file = choice.groups[g].files[i].file;
+                assert_int_equal(file->spec_id, first->spec_id);
+                assert_int_equal(iceberg_partition_compare(NULL, file->partition, first->partition, 1), 0);
+            }
+        }
+        assert_int_equal(choice.group_count, 8); /* one for each of two specs and four values */
+        assert_int_equal(files, 300);
+    }
     made_up_free(made);
 }
 
@@ -430,7 +470,8 @@ int main(void)
         cmocka_unit_test(test_small_files_leave_the_base_alone),
         cmocka_unit_test(test_many_deletes_become_one_and_tired_files_are_written_anew),
         cmocka_unit_test(test_shared_deletes_tire_a_file),
-        cmocka_unit_test(test_partitioned_tables_are_left_alone),
+        cmocka_unit_test(test_what_cannot_be_written_is_left_alone),
+        cmocka_unit_test(test_groups_stay_in_their_partition),
         cmocka_unit_test(test_files_stay_few_and_rows_are_not_written_again_and_again),
         cmocka_unit_test_setup_teardown(test_debt_of_one_row_writes_is_paid_without_the_base, set_up_for_rows,
                                         tear_down_for_rows),

@@ -331,6 +331,13 @@ struct dataset_hot_state {
 };
 struct dataset_hot_state dataset_hot_state(struct dataset_hot *hot);
 
+/* For the validator: how many rows of a data file do not lie in the partition
+ * that its entry names. TN_EUNSUPPORTED when the spec is one that Tarn does not
+ * compute; any other error says that the file cannot be read. */
+enum tn_code dataset_count_astray(struct engine *engine, const struct iceberg_metadata *metadata,
+                                  const struct iceberg_file *file, const char *local_path, uint64_t *ret,
+                                  struct tn_error *err) TN_CHECKED;
+
 /* Whether a live ingest brought these bytes with these options: its snapshot
  * id, rows and rejected rows, or TN_ENOTFOUND. Content from before the newest
  * replace no longer counts; for a replace, only content that is the whole

@@ -1,5 +1,6 @@
 /* From what a group leaves behind to the next version of the table. */
 #include "dataset/dataset_internal.h"
+#include "dataset/partition.h"
 #include "dataset/recent.h"
 #include "dataset/rows_internal.h"
 
@@ -11,14 +12,7 @@ enum tn_code rows_check_writable(const struct iceberg_metadata *metadata, struct
     if (metadata->format_version != 2)
         return tn_fail(err, TN_EUNSUPPORTED, "the table has format version %d, and only version 2 is written",
                        metadata->format_version);
-    for (size_t i = 0; i < metadata->spec_count; i++)
-        if (metadata->specs[i]->field_count > 0) {
-            tn_fail(err, TN_EUNSUPPORTED, "the table is partitioned (by \"%s\"); Tarn reads it and does not write it",
-                    metadata->specs[i]->fields[0].name);
-            tn_error_hint(err, "change its rows with the engine that made it, or load it into a dataset of its own");
-            return TN_EUNSUPPORTED;
-        }
-    return TN_OK;
+    return partition_check(metadata, err);
 }
 
 enum tn_code rows_refresh(struct lake *lake, const char *name, const struct iceberg_metadata *known,
@@ -143,6 +137,10 @@ static void follow(struct lake *lake, const char *name, const struct iceberg_met
 {
     if (!lake->hot)
         return;
+    if (outcome->added_count > 0 && !added_path) { /* in several files */
+        dataset_hot_follow(lake, name, newest, done, NULL);
+        return;
+    }
     size_t width = shape->width, key_width = shape->key_count;
     struct engine_cell *added = TN_ARENA_ARRAY(arena, struct engine_cell, outcome->added_count * width + 1);
     struct dataset_place *removed = TN_ARENA_ARRAY(arena, struct dataset_place, outcome->removed_count + 1);

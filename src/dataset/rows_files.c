@@ -2,6 +2,7 @@
 #include "dataset/dataset_internal.h"
 #include "dataset/deletes.h"
 #include "dataset/fresh.h"
+#include "dataset/partition.h"
 #include "dataset/rows_internal.h"
 
 #include <string.h>
@@ -95,9 +96,9 @@ static enum tn_code add_large(struct rows_files *files, const struct cells_shape
     return TN_OK;
 }
 
-enum tn_code rows_files_add(struct rows_files *files, const struct cells_shape *shape,
-                            const struct engine_cell *const *rows, size_t count, const char **ret_path,
-                            struct tn_error *err)
+static enum tn_code add_part(struct rows_files *files, const struct cells_shape *shape,
+                             const struct iceberg_spec *spec, const struct partition_rows *part,
+                             const char **ret_path, struct tn_error *err)
 {
     char suffix[48];
     const char *key;
@@ -105,27 +106,75 @@ enum tn_code rows_files_add(struct rows_files *files, const struct cells_shape *
     struct iceberg_bytes *bytes;
     snprintf(suffix, sizeof suffix, DATASET_FILE_SUFFIX, iceberg_tx_schema_id(files->tx));
     const char *path = new_file(files, suffix, &key);
-    if (count <= SMALL_ROWS && iceberg_small_can(shape->schema) &&
-        as_bytes(files->arena, shape, rows, count, &bytes)) {
-        TN_TRY(add_small(files, shape, bytes, count, key, &file, err));
+    if (part->count <= SMALL_ROWS && iceberg_small_can(shape->schema) &&
+        as_bytes(files->arena, shape, part->rows, part->count, &bytes)) {
+        TN_TRY(add_small(files, shape, bytes, part->count, key, &file, err));
         if (iceberg_tx_schema_id(files->tx) == shape->schema->id)
-            dataset_fresh_note(dataset_relations_fresh(files->lake->relations), path, shape, rows, count);
+            dataset_fresh_note(dataset_relations_fresh(files->lake->relations), path, shape, part->rows, part->count);
     } else {
-        TN_TRY(add_large(files, shape, rows, count, key, &file, err));
+        TN_TRY(add_large(files, shape, part->rows, part->count, key, &file, err));
     }
     file.path = path;
+    file.spec_id = spec->id;
+    file.partition = part->values;
+    file.partition_count = spec->field_count;
     TN_TRY(iceberg_tx_add_file(files->tx, &file, err));
     *ret_path = path;
     return TN_OK;
 }
 
+enum tn_code rows_files_add(struct rows_files *files, const struct cells_shape *shape,
+                            const struct engine_cell *const *rows, size_t count, const char **ret_path,
+                            struct tn_error *err)
+{
+    const struct iceberg_spec *spec = iceberg_tx_spec(files->tx);
+    struct partition_rows all = {.rows = (const struct engine_cell **)(uintptr_t)rows, .count = count}, *parts = &all;
+    size_t part_count = 1;
+    const char *path = NULL;
+    if (spec->field_count > 0)
+        TN_TRY(partition_rows(files->arena, spec, shape, rows, count, &parts, &part_count, err));
+    for (size_t i = 0; i < part_count; i++)
+        TN_TRY(add_part(files, shape, spec, &parts[i], &path, err));
+    *ret_path = part_count == 1 ? path : NULL;
+    return TN_OK;
+}
+
+/* A staging file into the commit. */
+struct adding {
+    struct rows_files *files;
+    const struct iceberg_schema *schema;
+    const struct iceberg_spec *spec;
+};
+
+static enum tn_code add_staged(void *context, const char *staged, const struct iceberg_bytes *values,
+                               const struct engine_file_stats *stats, struct tn_error *err)
+{
+    const struct adding *adding = context;
+    struct rows_files *files = adding->files;
+    char suffix[48];
+    const char *key;
+    struct iceberg_file file = {0};
+    snprintf(suffix, sizeof suffix, DATASET_FILE_SUFFIX, iceberg_tx_schema_id(files->tx));
+    const char *path = new_file(files, suffix, &key);
+    catalog_file_stats(files->arena, adding->schema, stats, &file);
+    file.path = path;
+    file.spec_id = adding->spec->id;
+    file.partition = values;
+    file.partition_count = adding->spec->field_count;
+    enum tn_code code = store_batch_put_file(iceberg_tx_batch(files->tx), key, staged, err);
+    if (code != TN_OK)
+        (void)unlink(staged);
+    return code == TN_OK ? iceberg_tx_add_file(files->tx, &file, err) : code;
+}
+
 enum tn_code rows_files_add_sql(struct rows_files *files, const struct iceberg_schema *schema, const char *select,
                                 struct tn_error *err)
 {
-    char suffix[48], *staged;
-    const char *key;
-    struct iceberg_file file = {0};
+    char *staged;
     struct engine_file_stats written = {0};
+    struct adding adding = {files, schema, iceberg_tx_spec(files->tx)};
+    if (adding.spec->field_count > 0)
+        return partition_select(files->lake, files->arena, adding.spec, schema, select, add_staged, &adding, err);
     TN_TRY(store_stage_path(files->lake->store, files->arena, ".parquet", &staged, err));
     const struct engine_copy copy = {
         .select = select, .field_ids = dataset_field_ids(files->arena, schema), .local_path = staged};
@@ -134,14 +183,7 @@ enum tn_code rows_files_add_sql(struct rows_files *files, const struct iceberg_s
         (void)unlink(staged);
         return TN_OK;
     }
-    snprintf(suffix, sizeof suffix, DATASET_FILE_SUFFIX, iceberg_tx_schema_id(files->tx));
-    const char *path = new_file(files, suffix, &key);
-    catalog_file_stats(files->arena, schema, &written, &file);
-    file.path = path;
-    enum tn_code code = store_batch_put_file(iceberg_tx_batch(files->tx), key, staged, err);
-    if (code != TN_OK)
-        (void)unlink(staged);
-    return code == TN_OK ? iceberg_tx_add_file(files->tx, &file, err) : code;
+    return add_staged(&adding, staged, NULL, &written, err);
 }
 
 /* ---- deletes ------------------------------------------------------------------ */

@@ -50,11 +50,12 @@ void rows_files_init(struct rows_files *files, struct lake *lake, struct tn_aren
 void rows_files_release(struct rows_files *files);
 /* Removes what reached the store. Never fails: clean-up finds the rest. */
 void rows_files_drop(struct rows_files *files);
-/* One data file; *ret_path is its path in the table, the arena's. */
+/* One data file for each partition; *ret_path is its path in the table, the
+ * arena's; of several, NULL. */
 enum tn_code rows_files_add(struct rows_files *files, const struct cells_shape *shape,
                             const struct engine_cell *const *rows, size_t count, const char **ret_path,
                             struct tn_error *err) TN_CHECKED;
-/* One data file of the rows of a trusted SELECT of the schema's columns; without rows none. */
+/* The same of the rows of a trusted SELECT of the schema's columns; without rows none. */
 enum tn_code rows_files_add_sql(struct rows_files *files, const struct iceberg_schema *schema, const char *select,
                                 struct tn_error *err) TN_CHECKED;
 /* One position-delete file; positions ascending, each once. */

@@ -6,6 +6,7 @@
  * refers to them; a crash leaves staging files and unreferenced objects that
  * clean-up finds.
  */
+#include "dataset/partition.h"
 #include "dataset/write_internal.h"
 
 #include <string.h>
@@ -41,6 +42,8 @@ enum tn_code dataset_write_begin(struct lake *lake, const char *name, enum datas
         return code;
     if (err)
         *err = (struct tn_error){0};
+    if (write->base)
+        TN_TRY(rows_check_writable(write->base, err)); /* before anything is read or staged */
     copy_columns(write, columns, count);
     TN_TRY(dataset_plan_schema(write->arena, write->base, mode, write->columns, count, &write->plan, err));
     *ret = TN_TAKE(write);
@@ -188,6 +191,59 @@ enum tn_code dataset_write_file(struct dataset_write *write, size_t order, const
     write->files[write->file_count++] = file;
     write->rows += rows;
     pthread_mutex_unlock(&write->mutex);
+    return TN_OK;
+}
+
+/* ---- by partition -------------------------------------------------------- */
+
+struct parting {
+    struct dataset_write *write;
+    const struct iceberg_spec *spec;
+    struct staged_file *files;
+    size_t count, capacity;
+};
+
+static enum tn_code take_part(void *context, const char *local_path, const struct iceberg_bytes *values,
+                              const struct engine_file_stats *stats, struct tn_error *err)
+{
+    struct parting *parting = context;
+    (void)err;
+    TN_GROW(parting->files, parting->count, parting->capacity);
+    struct staged_file *file = &parting->files[parting->count++];
+    *file = (struct staged_file){.order = parting->count, .path = tn_strdup(local_path)};
+    note_stats(parting->write, stats, &file->file);
+    file->file.partition = values;
+    file->file.partition_count = parting->spec->field_count;
+    return TN_OK;
+}
+
+static void drop_files(struct staged_file *files, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        (void)unlink(files[i].path);
+        free(files[i].path);
+    }
+    free(files);
+}
+
+enum tn_code write_part(struct dataset_write *write, const struct iceberg_spec *spec, struct tn_error *err)
+{
+    struct parting parting = {.write = write, .spec = spec};
+    TN_AUTO_BUF select = {0};
+    if (write->file_count == 0 || spec->field_count == 0)
+        return TN_OK;
+    tn_buf_puts(&select, "SELECT * FROM ");
+    write_put_staged(write, &select);
+    enum tn_code code =
+        partition_select(write->lake, write->arena, spec, write->plan.target, select.data, take_part, &parting, err);
+    if (code != TN_OK) {
+        drop_files(parting.files, parting.count);
+        return code;
+    }
+    drop_files(write->files, write->file_count);
+    write->files = parting.files;
+    write->file_count = parting.count;
+    write->file_capacity = parting.capacity;
     return TN_OK;
 }
 

@@ -72,6 +72,7 @@ static enum tn_code add_files(struct dataset_write *write, struct iceberg_tx *tx
         const char *key;
         struct iceberg_file file = staged->file;
         file.path = iceberg_tx_new_file(tx, write->arena, suffix, &key);
+        file.spec_id = iceberg_tx_spec(tx)->id;
         TN_TRY(store_batch_put_file(iceberg_tx_batch(tx), key, staged->path, err));
         free(TN_TAKE(staged->path));
         TN_TRY(iceberg_tx_add_file(tx, &file, err));
@@ -233,6 +234,7 @@ static enum tn_code commit_files(struct dataset_write *write, const struct icebe
     TN_TRY(open_tx(write, &table, newest, target, &tx, err));
     TN_CLEANUP(rows_files_release) struct rows_files files;
     rows_files_init(&files, write->lake, write->arena, tx);
+    TN_TRY(write_part(write, iceberg_tx_spec(tx), err));
     TN_TRY(put_files(write, tx, target, matches, &files, err));
     set_lineage(write, lineage, tx);
     set_original_names(write, newest, target, tx);

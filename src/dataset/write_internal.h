@@ -45,6 +45,10 @@ enum tn_code write_make_plan(struct dataset_write *write, const struct iceberg_m
 enum tn_code write_stage(struct dataset_write *write, const struct engine_source *source, const char *select,
                          bool (*cancelled)(void *), void *cancel_context, struct staged_file *ret, uint64_t *ret_rows,
                          struct tn_error *err) TN_CHECKED;
+/* Into a partitioned table: one staged file for each partition instead of those
+ * that there are. */
+enum tn_code write_part(struct dataset_write *write, const struct iceberg_spec *spec,
+                        struct tn_error *err) TN_CHECKED;
 /* "read_parquet([...])" of the staged files in their order. */
 void write_put_staged(const struct dataset_write *write, struct tn_buf *out);
 

@@ -82,21 +82,19 @@ static int delete_order(const void *a, const void *b)
     return strcmp(x->target, y->target);
 }
 
-static bool same_partition(const struct iceberg_file *a, const struct iceberg_file *b)
+static bool same_partition(struct check *check, const struct iceberg_file *a, const struct iceberg_file *b)
 {
+    const struct iceberg_spec *spec = iceberg_metadata_spec(check->metadata, a->spec_id);
     if (a->spec_id != b->spec_id || a->partition_count != b->partition_count)
         return false;
-    for (size_t i = 0; i < a->partition_count; i++) {
-        struct iceberg_bytes x = a->partition[i], y = b->partition[i];
-        if (!x.data != !y.data || (x.data && !value_same(x, y)))
-            return false;
-    }
-    return true;
+    bool typed = spec && spec->field_count == a->partition_count && a->partition_count > 0;
+    return iceberg_partition_compare(typed ? partition_types(check, spec) : NULL, a->partition, b->partition,
+                                     a->partition_count) == 0;
 }
 
 static void check_pair(struct check *check, const struct iceberg_file *deletes, const struct iceberg_file *data)
 {
-    if (!same_partition(deletes, data))
+    if (!same_partition(check, deletes, data))
         check_report(check, true, "delete-partition", deletes->path,
                      "it does not lie in the partition of %s, so that clients overlook it", data->path);
     if (deletes->sequence_number < data->sequence_number)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import requests
 
-from tests.conformance import values
+from tests.conformance import kinds, values
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FETCHED = ROOT / "build" / "conformance"  # what tools/fetch_clients.sh put there
@@ -61,6 +61,9 @@ class PyIceberg:
         read = self.load(table).scan(selected_fields=names, snapshot_id=snapshot).to_arrow()
         return values.normal_rows(columns, read.select(list(names)).to_pylist())
 
+    def ids_where(self, table, condition):
+        return sorted(self.load(table).scan(row_filter=kinds.pyiceberg_filter(condition)).to_arrow()["id"].to_pylist())
+
 
 class SqlEngine:
     """What the engines that speak SQL share."""
@@ -80,6 +83,9 @@ class SqlEngine:
         names = ", ".join(self.named(name) for name, _ in columns)
         version = self.version_clause.format(snapshot) if snapshot else ""
         return values.normal_rows(columns, self.sql(f"SELECT {names} FROM {self.table(table)}{version}"))
+
+    def ids_where(self, table, condition):
+        return sorted(row[0] for row in self.sql(f"SELECT id FROM {self.table(table)} WHERE {condition}"))
 
 
 class DuckDB(SqlEngine):
@@ -305,6 +311,9 @@ class Tarn(SqlEngine):
         names = ", ".join(self.named(name) for name, _ in columns)
         version = f" AT (VERSION => {snapshot})" if snapshot else ""
         return values.normal_rows(columns, self.sql(f"SELECT {names} FROM {self.table(table)}{version}").to_pylist())
+
+    def ids_where(self, table, condition):
+        return sorted(self.sql(f"SELECT id FROM {self.table(table)} WHERE {condition}")["id"].to_pylist())
 
 
 def java_home():

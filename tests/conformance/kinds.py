@@ -4,6 +4,7 @@ PyIceberg writes them, because it can write all of them; Spark and Trino write
 what they can, and everybody reads everything.
 """
 import datetime as dt
+import re
 import uuid
 from decimal import Decimal
 
@@ -102,6 +103,13 @@ TRANSFORMS = {
              lambda row: row[3] == dt.datetime(2023, 12, 31, 9, 30)),
     "void": ("word", "word = 'bob'", lambda row: row[1] == "bob"),
 }
+
+
+def pyiceberg_filter(condition):
+    """The same condition in PyIceberg's own words."""
+    zone = "+00:00" if condition.startswith("instant") else ""
+    text = re.sub(r"TIMESTAMP '(\S+) (\S+)'", rf"'\1T\2{zone}'", condition)
+    return re.sub(r"DATE ('\S+')", r"\1", text)
 
 
 def write_spread(engine, name, transform):

@@ -48,14 +48,16 @@ def test_the_key_and_a_condition_go_together(plain):
     assert plain.get("/catalog/datasets/t").json()["key"] == ["id"]
 
 
-def test_a_partitioned_table_is_left_as_it_is(server):
-    """Tables that other engines partition are read, not written; a refusal changes nothing."""
+def test_a_table_partitioned_as_we_cannot_is_left_as_it_is(server):
+    """By a field inside a struct; the table is read, not written, and a refusal changes nothing."""
     made = server.post("/iceberg/v1/namespaces/default/tables", json={
         "name": "t", "schema": {"type": "struct", "schema-id": 0, "fields": [
             {"id": 1, "name": "id", "type": "long", "required": True},
-            {"id": 2, "name": "name", "type": "string", "required": False}]},
+            {"id": 2, "name": "name", "type": "string", "required": False},
+            {"id": 3, "name": "place", "required": False, "type": {"type": "struct", "fields": [
+                {"id": 4, "name": "city", "type": "string", "required": False}]}}]},
         "partition-spec": {"spec-id": 0, "fields": [
-            {"source-id": 2, "field-id": 1000, "name": "name", "transform": "identity"}]}})
+            {"source-id": 4, "field-id": 1000, "name": "city", "transform": "identity"}]}})
     assert made.status_code == 200, made.text
     before = state(server)
     for answer in (
@@ -66,7 +68,7 @@ def test_a_partitioned_table_is_left_as_it_is(server):
             server.ingest("t", "id,name\n1,x\n", check=False),
             server.ingest("t", "id,name\n1,x\n", check=False, mode="upsert", key="id"),
             server.ingest("t", "id,name\n1,x\n", check=False, mode="replace")):
-        assert answer.status_code == 422, answer.text
+        assert answer.status_code == 422 and "city" in answer.json()["detail"], answer.text
         assert state(server) == before
     found = server.cli("--lake", server.lake, "doctor", "--deep")
     assert "0 errors" in found.stderr or "All is well" in found.stderr, found.stdout
