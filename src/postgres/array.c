@@ -1,4 +1,4 @@
-/* Binary arrays out: what unnest($1, $2) takes. */
+/* Binary values out: arrays for unnest($1, $2), rows for COPY. */
 #include "postgres/postgres_internal.h"
 
 /* dimensions, has-nulls flag, element type, extent, lower bound */
@@ -16,11 +16,52 @@ static void put_u32(struct tn_buf *out, uint32_t value)
     tn_buf_append(out, &swapped, 4);
 }
 
-static void begin_element(struct postgres_array *array, size_t length)
+/* ---- values: elements of arrays and fields of COPY have one form, a length and bytes ---- */
+
+void postgres_put_null(struct tn_buf *out)
 {
-    put_u32(&array->bytes, (uint32_t)length);
-    array->count++;
+    put_u32(out, UINT32_MAX);
 }
+
+void postgres_put_bytes(struct tn_buf *out, const void *bytes, size_t length)
+{
+    put_u32(out, (uint32_t)length);
+    tn_buf_append(out, bytes, length);
+}
+
+void postgres_put_vector(struct tn_buf *out, const float *values, size_t count)
+{
+    size_t length = 4 + 4 * count;
+    put_u32(out, (uint32_t)length);
+    char *at = tn_buf_reserve(out, length);
+    out->len += length;
+    uint16_t head[2] = {__builtin_bswap16((uint16_t)count), 0};
+    memcpy(at, head, 4);
+    at += 4;
+    for (size_t i = 0; i < count; i++, at += 4) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], 4);
+        bits = __builtin_bswap32(bits);
+        memcpy(at, &bits, 4);
+    }
+    *at = '\0';
+}
+
+void postgres_put_halfvec(struct tn_buf *out, const float *values, size_t count)
+{
+    put_u32(out, (uint32_t)(4 + 2 * count));
+    put_u16(out, (uint16_t)count);
+    put_u16(out, 0);
+    for (size_t i = 0; i < count; i++)
+        put_u16(out, postgres_float_to_half(values[i]));
+}
+
+void postgres_copy_row_begin(struct tn_buf *out, size_t fields)
+{
+    put_u16(out, (uint16_t)fields);
+}
+
+/* ---- arrays ------------------------------------------------------------------------------ */
 
 void postgres_array_begin(struct postgres_array *array, uint32_t element_type)
 {
@@ -36,14 +77,15 @@ void postgres_array_begin(struct postgres_array *array, uint32_t element_type)
 
 void postgres_array_add_null(struct postgres_array *array)
 {
-    begin_element(array, UINT32_MAX);
+    postgres_put_null(&array->bytes);
+    array->count++;
     array->nulls = true;
 }
 
 void postgres_array_add_bytes(struct postgres_array *array, const void *bytes, size_t length)
 {
-    begin_element(array, length);
-    tn_buf_append(&array->bytes, bytes, length);
+    postgres_put_bytes(&array->bytes, bytes, length);
+    array->count++;
 }
 
 void postgres_array_add_i64(struct postgres_array *array, int64_t value)
@@ -70,29 +112,14 @@ void postgres_array_add_uuid(struct postgres_array *array, const unsigned char u
 
 void postgres_array_add_vector(struct postgres_array *array, const float *values, size_t count)
 {
-    size_t length = 4 + 4 * count;
-    begin_element(array, length);
-    char *out = tn_buf_reserve(&array->bytes, length);
-    array->bytes.len += length;
-    uint16_t head[2] = {__builtin_bswap16((uint16_t)count), 0};
-    memcpy(out, head, 4);
-    out += 4;
-    for (size_t i = 0; i < count; i++, out += 4) {
-        uint32_t bits;
-        memcpy(&bits, &values[i], 4);
-        bits = __builtin_bswap32(bits);
-        memcpy(out, &bits, 4);
-    }
-    *out = '\0';
+    postgres_put_vector(&array->bytes, values, count);
+    array->count++;
 }
 
 void postgres_array_add_halfvec(struct postgres_array *array, const float *values, size_t count)
 {
-    begin_element(array, 4 + 2 * count);
-    put_u16(&array->bytes, (uint16_t)count);
-    put_u16(&array->bytes, 0);
-    for (size_t i = 0; i < count; i++)
-        put_u16(&array->bytes, postgres_float_to_half(values[i]));
+    postgres_put_halfvec(&array->bytes, values, count);
+    array->count++;
 }
 
 struct postgres_param postgres_array_param(struct postgres_array *array)

@@ -79,6 +79,17 @@ enum tn_code postgres_copy_in(struct postgres *pg, const char *sql, struct tn_er
     return start(pg, sql, PGRES_COPY_IN, err);
 }
 
+/* A server that refuses a row ends the COPY at once, and says why before we
+ * have sent all: that is the error, not that there is no COPY any more. */
+static enum tn_code fail_put(struct postgres *pg, struct tn_error *err)
+{
+    AUTO_RESULT *result = NULL;
+    if (PQstatus(pg->conn) != CONNECTION_OK)
+        return postgres_fail_connection(pg, err);
+    TN_TRY(postgres_finish(pg, &result, err));
+    return tn_fail(err, TN_EINTERNAL, "%s: a COPY ended before its rows did", pg->label);
+}
+
 enum tn_code postgres_copy_in_put(struct postgres *pg, const void *bytes, size_t length, struct tn_error *err)
 {
     const char *at = bytes;
@@ -86,7 +97,7 @@ enum tn_code postgres_copy_in_put(struct postgres *pg, const void *bytes, size_t
         size_t piece = TN_MIN(length, (size_t)1 << 20);
         int sent = PQputCopyData(pg->conn, at, (int)piece);
         if (sent < 0)
-            return postgres_fail_connection(pg, err);
+            return fail_put(pg, err);
         TN_TRY(postgres_flush(pg, err));
         if (sent == 0)
             continue;
@@ -96,19 +107,28 @@ enum tn_code postgres_copy_in_put(struct postgres *pg, const void *bytes, size_t
     return TN_OK;
 }
 
-enum tn_code postgres_copy_in_end(struct postgres *pg, uint64_t *ret_rows, struct tn_error *err)
+enum tn_code postgres_copy_in_close(struct postgres *pg, struct tn_error *err)
 {
     int sent;
     while ((sent = PQputCopyEnd(pg->conn, NULL)) == 0)
         TN_TRY(postgres_flush(pg, err));
-    if (sent < 0)
-        return postgres_fail_connection(pg, err);
+    return sent < 0 ? fail_put(pg, err) : postgres_flush(pg, err);
+}
+
+enum tn_code postgres_copy_in_take(struct postgres *pg, uint64_t *ret_rows, struct tn_error *err)
+{
     AUTO_RESULT *result = NULL;
     TN_TRY(postgres_finish(pg, &result, err));
     struct postgres_result ended = {.result = result};
     if (ret_rows)
         *ret_rows = postgres_affected(&ended);
     return TN_OK;
+}
+
+enum tn_code postgres_copy_in_end(struct postgres *pg, uint64_t *ret_rows, struct tn_error *err)
+{
+    TN_TRY(postgres_copy_in_close(pg, err));
+    return postgres_copy_in_take(pg, ret_rows, err);
 }
 
 void postgres_copy_header(struct tn_buf *out)

@@ -232,8 +232,24 @@ enum tn_code postgres_copy_in(struct postgres *pg, const char *sql, struct tn_er
 enum tn_code postgres_copy_in_put(struct postgres *pg, const void *bytes, size_t length,
                                   struct tn_error *err) TN_CHECKED;
 enum tn_code postgres_copy_in_end(struct postgres *pg, uint64_t *ret_rows, struct tn_error *err) TN_CHECKED;
+/* The same in two steps: between them the server works and the caller need not
+ * wait. Nothing else may be asked of the connection meanwhile. */
+enum tn_code postgres_copy_in_close(struct postgres *pg, struct tn_error *err) TN_CHECKED;
+enum tn_code postgres_copy_in_take(struct postgres *pg, uint64_t *ret_rows, struct tn_error *err) TN_CHECKED;
 void postgres_copy_header(struct tn_buf *out);
 void postgres_copy_trailer(struct tn_buf *out);
+/* The head of a row of so many fields; each follows as a value. */
+void postgres_copy_row_begin(struct tn_buf *out, size_t fields);
+
+/* ---- binary values: fields of COPY, elements of arrays ---------------------------- */
+
+void postgres_put_null(struct tn_buf *out);
+/* What is in its binary form already: an id as it was read. */
+void postgres_put_bytes(struct tn_buf *out, const void *bytes, size_t length);
+/* pgvector's: at most 16,000 dimensions. halfvec rounds to nearest even; what
+ * is too great for it becomes infinite, which the server refuses. */
+void postgres_put_vector(struct tn_buf *out, const float *values, size_t count);
+void postgres_put_halfvec(struct tn_buf *out, const float *values, size_t count);
 
 /* ---- quoting -------------------------------------------------------------------- */
 
@@ -261,8 +277,7 @@ void postgres_array_add_i64(struct postgres_array *array, int64_t value);
 void postgres_array_add_i32(struct postgres_array *array, int32_t value);
 void postgres_array_add_text(struct postgres_array *array, const char *text, size_t length);
 void postgres_array_add_uuid(struct postgres_array *array, const unsigned char uuid[16]);
-/* pgvector's: at most 16,000 dimensions. halfvec rounds to nearest even; what
- * is too great for it becomes infinite, which the server refuses. */
+/* As postgres_put_vector and postgres_put_halfvec. */
 void postgres_array_add_vector(struct postgres_array *array, const float *values, size_t count);
 void postgres_array_add_halfvec(struct postgres_array *array, const float *values, size_t count);
 /* An element in its binary form already (an id as it was read). */

@@ -1,7 +1,12 @@
 /* Rows read by key, encoded, checked, written.
  *
- * One batch is in memory at a time, besides those on their way to the server:
- * the next one is read and encoded while the server writes the ones before. */
+ * Two batches are in memory at a time, besides those on their way to the server:
+ * the next one is asked for when the one before has come, and it is read and
+ * encoded while the server writes.
+ *
+ * Rows that are new go by COPY, a transaction for each batch: half the server's
+ * work of INSERT ... unnest. It cannot overwrite, so that rows which may be there
+ * take the longer way, as do updates of the table itself. */
 #include "reembed/reembed_internal.h"
 
 #include <inttypes.h>
@@ -13,7 +18,9 @@ struct pump {
     struct run *run;
     struct postgres *with;
     const struct batch_sql *sql;
-    bool piped;
+    bool apart;  /* one connection reads and another writes */
+    bool copies; /* by COPY, else in a pipeline or, where both are one, plainly */
+    bool asked;  /* the next rows are on their way */
     size_t dimension;
     struct tn_buf last; /* id that was read last */
     bool begun;
@@ -22,6 +29,7 @@ struct pump {
     size_t text_count;
     float *vectors;
     struct postgres_array ids, made, hashes;
+    struct tn_buf copy;
     uint64_t sizes[ON_THE_WAY + 1]; /* rows of the batches on their way */
     size_t way_first, way_count;
     uint64_t number, done, total, written;
@@ -29,7 +37,9 @@ struct pump {
 
 static void pump_release(struct pump *pump)
 {
-    if (pump->piped)
+    if (pump->apart)
+        postgres_pipeline_close(pump->with);
+    if (pump->apart && !pump->copies)
         postgres_pipeline_close(pump->run->pg);
     tn_buf_release(&pump->last);
     free(pump->texts);
@@ -38,16 +48,36 @@ static void pump_release(struct pump *pump)
     postgres_array_release(&pump->ids);
     postgres_array_release(&pump->made);
     postgres_array_release(&pump->hashes);
+    tn_buf_release(&pump->copy);
 }
 
 /* ---- reading ------------------------------------------------------------------------- */
 
+static struct postgres_param last_id(const struct pump *pump)
+{
+    return (struct postgres_param){
+        .type = pump->run->target.id_oid, .data = pump->last.data, .length = pump->last.len, .binary = true};
+}
+
+static enum tn_code ask_rows(struct pump *pump, struct tn_error *err)
+{
+    const struct postgres_param after = last_id(pump);
+    const char *sql = pump->begun ? pump->sql->next : pump->sql->first;
+    TN_TRY(postgres_pipeline_send_sql(pump->with, sql, &after, pump->begun ? 1 : 0, err));
+    pump->asked = true;
+    return postgres_pipeline_sync(pump->with, err);
+}
+
 static enum tn_code read_rows(struct pump *pump, struct postgres_result **ret, struct tn_error *err)
 {
-    const struct postgres_param after = {
-        .type = pump->run->target.id_oid, .data = pump->last.data, .length = pump->last.len, .binary = true};
-    return pump->begun ? postgres_query(pump->with, pump->sql->next, &after, 1, POSTGRES_BINARY, ret, err)
-                       : postgres_query(pump->with, pump->sql->first, NULL, 0, POSTGRES_BINARY, ret, err);
+    const struct postgres_param after = last_id(pump);
+    if (!pump->apart)
+        return postgres_query(pump->with, pump->begun ? pump->sql->next : pump->sql->first, &after,
+                              pump->begun ? 1 : 0, POSTGRES_BINARY, ret, err);
+    if (!pump->asked)
+        TN_TRY(ask_rows(pump, err));
+    pump->asked = false;
+    return postgres_pipeline_take(pump->with, ret, NULL, err);
 }
 
 static void take_texts(struct pump *pump, const struct postgres_result *rows)
@@ -139,14 +169,26 @@ static void say_written(struct pump *pump, uint64_t rows)
  * that were deleted meanwhile. */
 static enum tn_code take_written(struct pump *pump, struct tn_error *err)
 {
-    uint64_t affected = 0;
-    TN_TRY(postgres_pipeline_take(pump->run->pg, NULL, &affected, err));
-    if (pump->sql->mark)
-        TN_TRY(postgres_pipeline_take(pump->run->pg, NULL, NULL, err));
+    struct postgres *pg = pump->run->pg;
     uint64_t rows = pump->sizes[pump->way_first];
     pump->way_first = (pump->way_first + 1) % TN_COUNT(pump->sizes);
     pump->way_count--;
+    if (pump->copies)
+        TN_TRY(postgres_copy_in_take(pg, NULL, err));
+    else
+        TN_TRY(postgres_pipeline_take(pg, NULL, NULL, err));
+    if (pump->sql->mark)
+        TN_TRY(postgres_pipeline_take(pg, NULL, NULL, err));
     say_written(pump, rows);
+    return TN_OK;
+}
+
+static enum tn_code on_its_way(struct pump *pump, uint64_t rows, size_t most, struct tn_error *err)
+{
+    TN_FAULT("reembed.batch_sent");
+    pump->sizes[(pump->way_first + pump->way_count++) % TN_COUNT(pump->sizes)] = rows;
+    while (pump->way_count > most)
+        TN_TRY(take_written(pump, err));
     return TN_OK;
 }
 
@@ -158,11 +200,7 @@ static enum tn_code write_piped(struct pump *pump, const struct postgres_param *
     if (pump->sql->mark)
         TN_TRY(postgres_pipeline_send(pg, "mark", mark, 2, err));
     TN_TRY(postgres_pipeline_sync(pg, err));
-    TN_FAULT("reembed.batch_sent");
-    pump->sizes[(pump->way_first + pump->way_count++) % TN_COUNT(pump->sizes)] = rows;
-    while (pump->way_count > ON_THE_WAY)
-        TN_TRY(take_written(pump, err));
-    return TN_OK;
+    return on_its_way(pump, rows, ON_THE_WAY, err);
 }
 
 static enum tn_code write_plain(struct pump *pump, const struct postgres_param *params, size_t count,
@@ -176,19 +214,56 @@ static enum tn_code write_plain(struct pump *pump, const struct postgres_param *
     return TN_OK;
 }
 
-static enum tn_code write_rows(struct pump *pump, const struct postgres_result *rows, struct tn_error *err)
+static enum tn_code write_updates(struct pump *pump, const struct postgres_result *rows, struct tn_error *err)
 {
     unsigned char count_bytes[8];
     uint64_t count = postgres_rows(rows);
     fill_arrays(pump, rows);
     const struct postgres_param params[] = {postgres_array_param(&pump->ids), postgres_array_param(&pump->made),
                                             postgres_array_param(&pump->hashes)};
-    const struct postgres_param mark[] = {
-        {.type = pump->run->target.id_oid, .data = pump->last.data, .length = pump->last.len, .binary = true},
-        postgres_i64((int64_t)count, count_bytes)};
+    const struct postgres_param mark[] = {last_id(pump), postgres_i64((int64_t)count, count_bytes)};
     size_t used = pump->sql->hashes ? 3 : 2;
-    return pump->piped ? write_piped(pump, params, used, mark, count, err)
+    return pump->apart ? write_piped(pump, params, used, mark, count, err)
                        : write_plain(pump, params, used, mark, count, err);
+}
+
+static void fill_copy(struct pump *pump, const struct postgres_result *rows)
+{
+    enum { FIELDS = 3 };
+    struct tn_buf *out = &pump->copy;
+    size_t next = 0;
+    tn_buf_clear(out);
+    postgres_copy_header(out);
+    for (size_t i = 0; i < postgres_rows(rows); i++) {
+        bool has_text = next < pump->text_count && pump->rows[next] == i;
+        const float *vector = pump->vectors + next * pump->dimension;
+        postgres_copy_row_begin(out, FIELDS);
+        postgres_put_bytes(out, postgres_value(rows, i, 0), postgres_value_length(rows, i, 0));
+        if (!has_text) {
+            postgres_put_null(out);
+            postgres_put_null(out);
+            continue;
+        }
+        if (pump->run->target.new_half)
+            postgres_put_halfvec(out, vector, pump->dimension);
+        else
+            postgres_put_vector(out, vector, pump->dimension);
+        postgres_put_bytes(out, postgres_value(rows, i, 2), postgres_value_length(rows, i, 2));
+        next++;
+    }
+    postgres_copy_trailer(out);
+}
+
+static enum tn_code write_copy(struct pump *pump, const struct postgres_result *rows, struct tn_error *err)
+{
+    struct postgres *pg = pump->run->pg;
+    fill_copy(pump, rows);
+    while (pump->way_count > 0)
+        TN_TRY(take_written(pump, err));
+    TN_TRY(postgres_copy_in(pg, pump->sql->copy, err));
+    TN_TRY(postgres_copy_in_put(pg, pump->copy.data, pump->copy.len, err));
+    TN_TRY(postgres_copy_in_close(pg, err));
+    return on_its_way(pump, postgres_rows(rows), 1, err);
 }
 
 /* ---- all of them ------------------------------------------------------------------------------ */
@@ -207,13 +282,16 @@ static enum tn_code pump_open(struct pump *pump, const struct tn_buf *after, str
     }
     if (pump->with == pump->run->pg)
         return TN_OK;
+    TN_TRY(postgres_pipeline_open(pump->with, err));
+    pump->apart = true;
+    pump->copies = pump->sql->copy != NULL;
+    if (pump->copies)
+        return TN_OK;
     TN_TRY(postgres_run(pump->run->pg, "DEALLOCATE ALL", err)); /* of the pump before */
     TN_TRY(postgres_prepare(pump->run->pg, "write", pump->sql->write, NULL, 0, err));
     if (pump->sql->mark)
         TN_TRY(postgres_prepare(pump->run->pg, "mark", pump->sql->mark, NULL, 0, err));
-    TN_TRY(postgres_pipeline_open(pump->run->pg, err));
-    pump->piped = true;
-    return TN_OK;
+    return postgres_pipeline_open(pump->run->pg, err);
 }
 
 static enum tn_code pump_one(struct pump *pump, bool *ret_more, struct tn_error *err)
@@ -229,10 +307,12 @@ static enum tn_code pump_one(struct pump *pump, bool *ret_more, struct tn_error 
     tn_buf_clear(&pump->last);
     tn_buf_append(&pump->last, postgres_value(rows, count - 1, 0), postgres_value_length(rows, count - 1, 0));
     pump->begun = true;
+    if (pump->apart && *ret_more)
+        TN_TRY(ask_rows(pump, err));
     take_texts(pump, rows);
     TN_TRY(encode(pump, err));
     pump->run->report->rows_embedded += pump->text_count;
-    return write_rows(pump, rows, err);
+    return pump->copies ? write_copy(pump, rows, err) : write_updates(pump, rows, err);
 }
 
 static enum tn_code run_pump(struct pump *pump, struct tn_error *err)

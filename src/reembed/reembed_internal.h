@@ -172,12 +172,14 @@ bool run_stopping(struct run *run);
 struct batch_sql {
     const char *first, *next; /* id, text, hash; next: behind $1 */
     const char *write;        /* $1 ids, $2 vectors, and with hashes $3 hashes */
+    const char *copy;         /* instead, where rows are new: COPY of id, vector, hash; NULL: none */
     const char *mark;         /* $1 last id, $2 rows: sent with each write; NULL: none */
     bool hashes;
 };
 /* Reads, encodes and writes until no row is left; begins behind `after` (the
- * binary form of an id; NULL: with the first). `with` reads; pg writes, in a
- * pipeline unless it is the one that reads. *ret_rows: how many. */
+ * binary form of an id; NULL: with the first). `with` reads, one batch ahead; pg
+ * writes, without being waited for. When both are one connection, each waits
+ * for the other, and nothing is copied. *ret_rows: how many. */
 enum tn_code batch_run(struct run *run, struct postgres *with, const struct batch_sql *sql,
                        const struct tn_buf *after, uint64_t done, uint64_t *ret_rows,
                        struct tn_error *err) TN_CHECKED;

@@ -63,6 +63,12 @@ static const char *insert_sql(struct run *run)
                            run->leftover.relation, target->id_type, target->new_base);
 }
 
+static const char *copy_sql(struct run *run)
+{
+    return tn_arena_printf(run->arena, "COPY %s (id, embedding, text_hash) FROM STDIN (FORMAT binary)",
+                           run->leftover.relation);
+}
+
 /* Behind what earlier runs staged: ids ascend. */
 static enum tn_code look_how_far(struct run *run, struct tn_buf *ret_last, uint64_t *ret_rows, struct tn_error *err)
 {
@@ -84,7 +90,8 @@ static enum tn_code fill(struct run *run, struct tn_error *err)
     const char *behind = tn_arena_printf(run->arena, " WHERE t.%s > $1", run->target.id);
     put_select(run, "", "", &first);
     put_select(run, behind, "", &next);
-    const struct batch_sql sql = {.first = first.data, .next = next.data, .write = insert_sql(run), .hashes = true};
+    /* Ids ascend, and none behind the last one that was staged is there: no row is in the way. */
+    const struct batch_sql sql = {.first = first.data, .next = next.data, .copy = copy_sql(run), .hashes = true};
     uint64_t rows = 0;
     TN_TRY(look_how_far(run, &last, &run->report->rows_resumed, err));
     if (run->report->rows_resumed)
