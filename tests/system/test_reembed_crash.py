@@ -169,20 +169,16 @@ def test_a_model_that_fails_midway(server, models, mode, fault):
 
 def test_a_server_that_refuses_rows_while_they_are_sent_says_why(server, models):
     """A batch of two megabytes, and the first of its rows is one too many."""
-    table = Table(server, rows=9000, index=False)
+    table = Table(server, rows=4096, index=False)
     models.slow_seconds = 4
-    models.fail_next(EMBED, *[None] * 10, "slow")  # within the second batch
+    models.fail_next(EMBED, None, None, "slow")
     process = table.begin(models, "--batch-size", "4096")
-    wait_for(lambda: table.own_tables() and table.number(f"SELECT count(*) FROM {table.own_tables()[0]}") == 4096)
+    wait_for(lambda: len(models.asked(EMBED)) >= 3)
     table.database.run(f"""CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'quota of rows'; END $$;
         CREATE TRIGGER refuse BEFORE INSERT ON {table.own_tables()[0]} FOR EACH ROW EXECUTE FUNCTION refuse();""")
     text, _ = process.communicate(timeout=10 * tarn.PATIENCE)
     assert process.returncode == 1 and "quota of rows" in text and "run again" in text.lower(), text
     assert table.registry() == ("fake-old", 64) and table.column_type() == "vector(64)"
-    table.database.run(f"DROP TRIGGER refuse ON {table.own_tables()[0]}")
-    report = table.reembed(models)
-    assert report["rows_resumed"] == 4096 and report["rows_updated"] == 9000
-    table.check(models)
 
 
 # ---- not alone ---------------------------------------------------------------------------------
