@@ -196,6 +196,11 @@ void rows_do(struct lake *lake, const char *name, struct rows_call *const *calls
     struct tn_error error = {0};
     size_t taken = take_group(calls, count);
     enum tn_code code = attempt_newest(lake, name, calls, taken, &error);
+    while (code == TN_ETOOLARGE && taken > 1) { /* of partitions; each request may have few */
+        taken /= 2;
+        error = (struct tn_error){0};
+        code = attempt_newest(lake, name, calls, taken, &error);
+    }
     if (code != TN_OK)
         fail_all(calls, taken, code, &error);
     *ret_done = taken;
