@@ -49,7 +49,7 @@ struct embed_attention {
 
 enum {
     EMBED_OUTLIERS = 8,
-    EMBED_QUERY_ROWS = 4,
+    EMBED_QUERY_ROWS = 12,
     EMBED_ROW_PAD = 32, /* rows are padded to a multiple of it in scratch */
 };
 

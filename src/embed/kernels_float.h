@@ -5,6 +5,13 @@
  * Compilers lower these vectors to the instruction set that EMBED_ISA names,
  * so there is one text for 128, 256 and 512 bits. Every function here carries
  * EMBED_ISA: code of another set would be correct but slow.
+ *
+ * A set whose compilers do badly at one of these says its own before that:
+ * EMBED_LARGER and EMBED_SMALLER (two vectors in, the second where one of them
+ * is no number), EMBED_INVERSE (1 / x to the last bit or two),
+ * EMBED_ADD_PRODUCT (sum += a * b), and with more registers EMBED_QUERIES, how
+ * many queries attention looks at together. EMBED_OWN_SET_APART: the file has
+ * its own of that name.
  */
 #include "embed/kernels.h"
 
@@ -17,6 +24,9 @@ typedef uint32_t lanes_u __attribute__((vector_size(4 * EMBED_LANES), aligned(4)
 typedef int64_t lanes_l __attribute__((vector_size(4 * EMBED_LANES), aligned(4), may_alias));
 typedef uint8_t lanes_b __attribute__((vector_size(EMBED_LANES), aligned(1), may_alias));
 
+/* For what is to stay in registers: aligned as they are. */
+typedef float lanes_r __attribute__((vector_size(4 * EMBED_LANES)));
+
 #define INLINE      EMBED_ISA static inline __attribute__((always_inline))
 #define LOAD(p)     (*(const lanes_f *)(p))
 #define STORE(p, v) (*(lanes_f *)(p) = (v))
@@ -26,13 +36,27 @@ INLINE lanes_f pick(lanes_i mask, lanes_f a, lanes_f b)
 {
     return (lanes_f)(((lanes_i)a & mask) | ((lanes_i)b & ~mask));
 }
+#ifndef EMBED_LARGER
+#define EMBED_LARGER(a, b)  pick((a) > (b), (a), (b))
+#define EMBED_SMALLER(a, b) pick((a) < (b), (a), (b))
+#endif
+#ifndef EMBED_INVERSE
+#define EMBED_INVERSE(x) (1.0F / (x))
+#endif
+#ifndef EMBED_ADD_PRODUCT
+#define EMBED_ADD_PRODUCT(sum, a, b) ((sum) += (a) * (b))
+#endif
+#ifndef EMBED_QUERIES
+#define EMBED_QUERIES 4
+#endif
+
 INLINE lanes_f larger(lanes_f a, lanes_f b)
 {
-    return pick(a > b, a, b);
+    return EMBED_LARGER(a, b);
 }
 INLINE lanes_f smaller(lanes_f a, lanes_f b)
 {
-    return pick(a < b, a, b);
+    return EMBED_SMALLER(a, b);
 }
 
 INLINE float sum_lanes(lanes_f v)
@@ -41,6 +65,22 @@ INLINE float sum_lanes(lanes_f v)
     for (int i = 0; i < EMBED_LANES; i++)
         sum += v[i];
     return sum;
+}
+
+INLINE float least_lane(lanes_f v)
+{
+    float least = v[0];
+    for (int i = 1; i < EMBED_LANES; i++)
+        least = v[i] < least ? v[i] : least;
+    return least;
+}
+
+INLINE float largest_lane(lanes_f v)
+{
+    float most = v[0];
+    for (int i = 1; i < EMBED_LANES; i++)
+        most = v[i] > most ? v[i] : most;
+    return most;
 }
 
 /* e^x for x <= 0, relative error 2e-7: 2^k times a polynomial (Cephes expf). */
@@ -68,7 +108,7 @@ EMBED_ISA static void gelu(float *x, size_t n)
         lanes_f z = v * 0.70710678F;
         lanes_i sign = (lanes_i)z & INT32_MIN;
         lanes_f a = smaller((lanes_f)((lanes_i)z & INT32_MAX), SPLAT(16.0F));
-        lanes_f t = 1.0F / (1.0F + 0.3275911F * a);
+        lanes_f t = EMBED_INVERSE(1.0F + 0.3275911F * a);
         lanes_f y = 1.061405429F * t - 1.453152027F;
         y = y * t + 1.421413741F;
         y = y * t - 0.284496736F;
@@ -113,27 +153,34 @@ struct row_range {
 
 INLINE struct row_range measure_row(const float *x, size_t n)
 {
+    /* Two of each: a sum waits for the one before. */
     lanes_f low = LOAD(x), high = low, sum = {0}, squares = {0};
-    for (size_t i = 0; i < n; i += EMBED_LANES) {
-        lanes_f v = LOAD(x + i);
+    lanes_f low1 = low, high1 = low, sum1 = sum, squares1 = sum;
+    for (size_t i = 0; i < n; i += 2 * EMBED_LANES) {
+        lanes_f v = LOAD(x + i), v1 = LOAD(x + i + EMBED_LANES);
         low = smaller(v, low);
         high = larger(v, high);
         sum += v;
         squares += v * v;
+        low1 = smaller(v1, low1);
+        high1 = larger(v1, high1);
+        sum1 += v1;
+        squares1 += v1 * v1;
     }
-    struct row_range range = {.least = low[0], .most = high[0]};
-    for (int i = 1; i < EMBED_LANES; i++) {
-        range.least = low[i] < range.least ? low[i] : range.least;
-        range.most = high[i] > range.most ? high[i] : range.most;
-    }
-    float mean = sum_lanes(sum) / (float)n;
-    float variance = sum_lanes(squares) / (float)n - mean * mean;
+    struct row_range range = {.least = least_lane(smaller(low1, low)), .most = largest_lane(larger(high1, high))};
+    float mean = sum_lanes(sum + sum1) / (float)n;
+    float variance = sum_lanes(squares + squares1) / (float)n - mean * mean;
     float reach = OUTLIER_DEVIATIONS * sqrtf(variance > 0 ? variance : 0);
     range.below = mean - reach;
     range.above = mean + reach;
     return range;
 }
 
+/* Finds the outliers and narrows the range to the rest. Returns how many; none
+ * where there are too many to be worth it. */
+INLINE size_t set_apart(const float *x, size_t n, struct row_range *range, uint32_t row, struct embed_outlier *out);
+
+#ifndef EMBED_OWN_SET_APART
 INLINE bool any_lane(lanes_i mask)
 {
     const lanes_l pairs = (lanes_l)mask;
@@ -157,7 +204,6 @@ INLINE bool take_outliers(const float *x, size_t first, const struct row_range *
     return true;
 }
 
-/* Finds the outliers and narrows the range to the rest. Returns how many. */
 INLINE size_t set_apart(const float *x, size_t n, struct row_range *range, uint32_t row, struct embed_outlier *out)
 {
     size_t count = 0;
@@ -175,11 +221,7 @@ INLINE size_t set_apart(const float *x, size_t n, struct row_range *range, uint3
         if (any_lane(outside) && !take_outliers(x, at, range, row, out, &count))
             return 0;
     }
-    float least = low[0], most = high[0];
-    for (int i = 1; i < EMBED_LANES; i++) {
-        least = low[i] < least ? low[i] : least;
-        most = high[i] > most ? high[i] : most;
-    }
+    float least = least_lane(low), most = largest_lane(high);
     if (!(least < most))
         return 0;
     range->least = least;
@@ -188,9 +230,25 @@ INLINE size_t set_apart(const float *x, size_t n, struct row_range *range, uint3
         out[i].rest -= out[i].rest < least ? least : most;
     return count;
 }
+#endif
 
 /* Codes 0 to `steps` between a row's least and largest value. Comparisons are
  * written so that a number that is none becomes code 0, not undefined. */
+INLINE void code_row(const float *x, size_t n, const struct row_range *range, float steps, uint8_t *codes,
+                     float *ret_step, float *ret_low)
+{
+    float step = (range->most - range->least) / steps;
+    float inverse = step > 0 ? 1.0F / step : 0;
+    for (size_t i = 0; i < n; i += EMBED_LANES) {
+        lanes_f code = (LOAD(x + i) - range->least) * inverse + 0.5F;
+        code = smaller(larger(code, (lanes_f){0}), SPLAT(steps));
+        lanes_i whole = __builtin_convertvector(code, lanes_i);
+        *(lanes_b *)(codes + i) = __builtin_convertvector(whole, lanes_b);
+    }
+    *ret_step = step;
+    *ret_low = range->least;
+}
+
 INLINE size_t quantise_row(const float *x, size_t n, float steps, uint8_t *codes, float *ret_step, float *ret_low,
                            uint32_t row, struct embed_outlier *outliers)
 {
@@ -198,16 +256,7 @@ INLINE size_t quantise_row(const float *x, size_t n, float steps, uint8_t *codes
     size_t apart = 0;
     if (range.least < range.below || range.most > range.above)
         apart = set_apart(x, n, &range, row, outliers);
-    float step = (range.most - range.least) / steps;
-    float inverse = step > 0 ? 1.0F / step : 0;
-    for (size_t i = 0; i < n; i += EMBED_LANES) {
-        lanes_f code = (LOAD(x + i) - range.least) * inverse + 0.5F;
-        code = smaller(larger(code, (lanes_f){0}), SPLAT(steps));
-        lanes_i whole = __builtin_convertvector(code, lanes_i);
-        *(lanes_b *)(codes + i) = __builtin_convertvector(whole, lanes_b);
-    }
-    *ret_step = step;
-    *ret_low = range.least;
+    code_row(x, n, &range, steps, codes, ret_step, ret_low);
     return apart;
 }
 
@@ -241,31 +290,95 @@ EMBED_ISA static void correct(const struct embed_matrix *m, const struct embed_o
 
 /* --- Attention ------------------------------------------------------------ */
 
-/* scores[r][j] = query r . key j. Keys lie across (one dimension after the
- * other), so that a step serves 2 * EMBED_LANES keys and `count` queries. */
-INLINE void score(const struct embed_attention *a, size_t first, size_t count, size_t padded)
+enum { KEYS = 2 * EMBED_LANES }; /* that a step serves */
+_Static_assert(EMBED_QUERIES <= EMBED_QUERY_ROWS && EMBED_ROW_PAD % KEYS == 0, "room in the scratch");
+
+/* 2^x for x <= 0, relative error 3e-6: a whole power times a polynomial for
+ * what is left, which is within half a unit. Adding 1.5 * 2^23 rounds. */
+INLINE lanes_f exp2_negative(lanes_f x)
 {
-    const float *queries = a->queries + first * a->stride;
-    for (size_t j = 0; j < padded; j += 2 * EMBED_LANES) {
-        lanes_f left[EMBED_QUERY_ROWS] = {{0}};
-        lanes_f right[EMBED_QUERY_ROWS] = {{0}};
-        for (size_t d = 0; d < a->dims; d++) {
-            lanes_f k0 = LOAD(a->keys_across + d * padded + j);
-            lanes_f k1 = LOAD(a->keys_across + d * padded + j + EMBED_LANES);
-#pragma GCC unroll 4
-            for (size_t r = 0; r < count; r++) {
-                float q = queries[r * a->stride + d];
-                left[r] += q * k0;
-                right[r] += q * k1;
-            }
-        }
-#pragma GCC unroll 4
-        for (size_t r = 0; r < count; r++) {
-            STORE(a->scores + r * padded + j, left[r]);
-            STORE(a->scores + r * padded + j + EMBED_LANES, right[r]);
-        }
+    x = larger(x, SPLAT(-126.0F));
+    lanes_f shifted = x + 12582912.0F;
+    lanes_f r = x - (shifted - 12582912.0F);
+    lanes_f p = SPLAT(9.57010143e-3F);
+    p = p * r + 5.59178603e-2F;
+    p = p * r + 2.40247448e-1F;
+    p = p * r + 6.93121815e-1F;
+    p = p * r + 9.99999261e-1F;
+    return (lanes_f)((lanes_i)p + ((lanes_i)shifted << 23));
+}
+
+/* Keys lie across: of KEYS at a time one dimension after the other. */
+INLINE void lay_keys_across(const struct embed_attention *a, size_t padded)
+{
+    for (size_t first = 0; first < padded; first += KEYS) {
+        float *across = a->keys_across + first * a->dims;
+        size_t count = a->rows > first ? a->rows - first : 0;
+        count = count < KEYS ? count : KEYS;
+        if (count < KEYS)
+            memset(across, 0, KEYS * a->dims * sizeof(float));
+        for (size_t j = 0; j < count; j++)
+            for (size_t d = 0; d < a->dims; d++)
+                across[d * KEYS + j] = a->keys[(first + j) * a->stride + d];
     }
 }
+
+/* out[r][0..KEYS) = factor[r] * (sum over k of x[r][k] * y[k][0..KEYS)), for
+ * `count` rows: scores of queries with KEYS keys, and blends of values. */
+struct float_tile {
+    const float *x, *y, *factor;
+    float *out;
+    size_t x_stride, y_stride, out_stride, steps;
+};
+
+INLINE void add_product(lanes_r *sum, lanes_r a, lanes_r b)
+{
+    EMBED_ADD_PRODUCT(*sum, a, b);
+}
+
+INLINE void multiply_some(const struct float_tile *t, size_t count)
+{
+    const float *x = t->x, *y = t->y;
+    const size_t stride = t->x_stride;
+    lanes_r left[EMBED_QUERIES], right[EMBED_QUERIES];
+#pragma GCC unroll 12
+    for (size_t r = 0; r < count; r++)
+        left[r] = right[r] = (lanes_r){0};
+    for (size_t k = 0; k < t->steps; k++, x++, y += t->y_stride) {
+        const lanes_r y0 = (lanes_r)LOAD(y);
+        const lanes_r y1 = (lanes_r)LOAD(y + EMBED_LANES);
+#pragma GCC unroll 12
+        for (size_t r = 0; r < count; r++) {
+            const lanes_r one = x[r * stride] - (lanes_r){0};
+            add_product(&left[r], one, y0);
+            add_product(&right[r], one, y1);
+        }
+    }
+    float *out = t->out;
+#pragma GCC unroll 12
+    for (size_t r = 0; r < count; r++) {
+        STORE(out + r * t->out_stride, (lanes_f)(left[r] * t->factor[r]));
+        STORE(out + r * t->out_stride + EMBED_LANES, (lanes_f)(right[r] * t->factor[r]));
+    }
+}
+
+/* Inlined into its callers, gcc 12 keeps the sums in memory. */
+#define ALONE EMBED_ISA static __attribute__((noinline)) void
+ALONE multiply_many(const struct float_tile *t)
+{
+    multiply_some(t, EMBED_QUERIES);
+}
+#if EMBED_QUERIES > 4
+ALONE multiply_four(const struct float_tile *t)
+{
+    multiply_some(t, 4);
+}
+#endif
+ALONE multiply_one(const struct float_tile *t)
+{
+    multiply_some(t, 1);
+}
+typedef void multiply_fn(const struct float_tile *t);
 
 /* Scores become weights; returns one over their sum. */
 INLINE float soften(const struct embed_attention *a, float *scores, size_t padded)
@@ -275,65 +388,60 @@ INLINE float soften(const struct embed_attention *a, float *scores, size_t padde
     lanes_f most = LOAD(scores);
     for (size_t j = EMBED_LANES; j < padded; j += EMBED_LANES)
         most = larger(LOAD(scores + j), most);
-    float top = most[0];
-    for (int i = 1; i < EMBED_LANES; i++)
-        top = most[i] > top ? most[i] : top;
+    const float top = largest_lane(most);
     lanes_f sum = {0};
     for (size_t j = 0; j < padded; j += EMBED_LANES) {
-        lanes_f e = exp_negative((LOAD(scores + j) - top) * a->scale);
+        lanes_f e = exp2_negative(LOAD(scores + j) - top);
         STORE(scores + j, e);
         sum += e;
     }
     return 1.0F / sum_lanes(sum);
 }
 
-INLINE void blend(const struct embed_attention *a, size_t first, size_t count, size_t padded, const float *inverse)
+INLINE void attend_rows(const struct embed_attention *a, size_t first, size_t count, size_t padded,
+                        multiply_fn *multiply)
 {
-    for (size_t d = 0; d < a->dims; d += 2 * EMBED_LANES) {
-        lanes_f left[EMBED_QUERY_ROWS] = {{0}};
-        lanes_f right[EMBED_QUERY_ROWS] = {{0}};
-        const float *value = a->values_dense + d;
-        for (size_t j = 0; j < a->rows; j++, value += a->dims) {
-            lanes_f v0 = LOAD(value);
-            lanes_f v1 = LOAD(value + EMBED_LANES);
-#pragma GCC unroll 4
-            for (size_t r = 0; r < count; r++) {
-                float weight = a->scores[r * padded + j];
-                left[r] += weight * v0;
-                right[r] += weight * v1;
-            }
-        }
-#pragma GCC unroll 4
-        for (size_t r = 0; r < count; r++) {
-            float *out = a->out + (first + r) * a->out_stride + d;
-            STORE(out, left[r] * inverse[r]);
-            STORE(out + EMBED_LANES, right[r] * inverse[r]);
-        }
-    }
-}
-
-INLINE void attend_rows(const struct embed_attention *a, size_t first, size_t count, size_t padded)
-{
-    float inverse[EMBED_QUERY_ROWS];
-    score(a, first, count, padded);
+    float factor[EMBED_QUERIES];
+    struct float_tile tile = {.x = a->queries + first * a->stride,
+                              .x_stride = a->stride,
+                              .factor = factor,
+                              .y_stride = KEYS,
+                              .out_stride = padded,
+                              .steps = a->dims};
     for (size_t r = 0; r < count; r++)
-        inverse[r] = soften(a, a->scores + r * padded, padded);
-    blend(a, first, count, padded, inverse);
+        factor[r] = a->scale * 1.44269504F;
+    for (size_t j = 0; j < padded; j += KEYS) {
+        tile.y = a->keys_across + j * a->dims;
+        tile.out = a->scores + j;
+        multiply(&tile);
+    }
+    for (size_t r = 0; r < count; r++)
+        factor[r] = soften(a, a->scores + r * padded, padded);
+    tile.x = a->scores;
+    tile.x_stride = padded;
+    tile.y_stride = a->dims;
+    tile.out_stride = a->out_stride;
+    tile.steps = a->rows;
+    for (size_t d = 0; d < a->dims; d += KEYS) {
+        tile.y = a->values_dense + d;
+        tile.out = a->out + first * a->out_stride + d;
+        multiply(&tile);
+    }
 }
 
 EMBED_ISA static void attend(const struct embed_attention *a)
 {
     size_t padded = (a->rows + EMBED_ROW_PAD - 1) / EMBED_ROW_PAD * EMBED_ROW_PAD;
-    for (size_t j = 0; j < a->rows; j++)
-        for (size_t d = 0; d < a->dims; d++)
-            a->keys_across[d * padded + j] = a->keys[j * a->stride + d];
-    for (size_t d = 0; d < a->dims; d++)
-        memset(a->keys_across + d * padded + a->rows, 0, (padded - a->rows) * sizeof(float));
+    lay_keys_across(a, padded);
     for (size_t j = 0; j < a->rows; j++)
         memcpy(a->values_dense + j * a->dims, a->values + j * a->stride, a->dims * sizeof(float));
     size_t row = 0;
-    for (; row + EMBED_QUERY_ROWS <= a->rows; row += EMBED_QUERY_ROWS)
-        attend_rows(a, row, EMBED_QUERY_ROWS, padded);
+    for (; row + EMBED_QUERIES <= a->rows; row += EMBED_QUERIES)
+        attend_rows(a, row, EMBED_QUERIES, padded, multiply_many);
+#if EMBED_QUERIES > 4
+    for (; row + 4 <= a->rows; row += 4)
+        attend_rows(a, row, 4, padded, multiply_four);
+#endif
     for (; row < a->rows; row++)
-        attend_rows(a, row, 1, padded);
+        attend_rows(a, row, 1, padded, multiply_one);
 }

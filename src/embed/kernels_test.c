@@ -198,7 +198,8 @@ static void test_norms_agree(void **state)
 static void check_attention(const struct embed_kernels *k, size_t rows, size_t dims)
 {
     enum { ROWS = 70, DIMS = 64, PADDED = 96 };
-    static float qkv[ROWS * 3 * DIMS], out[ROWS * DIMS], keys[DIMS * PADDED], values[ROWS * DIMS], scores[4 * PADDED];
+    static float qkv[ROWS * 3 * DIMS], out[ROWS * DIMS], keys[DIMS * PADDED], values[ROWS * DIMS];
+    static float scores[EMBED_QUERY_ROWS * PADDED];
     struct embed_attention a = {qkv,  qkv + dims, qkv + 2 * dims, 3 * dims, rows,   dims,
                                 0.2F, out,        dims,           keys,     values, scores};
     for (size_t i = 0; i < rows * 3 * dims; i++)
