@@ -137,6 +137,14 @@ char *tn_arena_strndup(struct tn_arena *arena, const char *text, size_t length)
     return memcpy(copy, text, length);
 }
 
+char *tn_arena_memdup(struct tn_arena *arena, const void *bytes, size_t length)
+{
+    char *copy = tn_arena_alloc(arena, length + 1);
+    if (length > 0)
+        memcpy(copy, bytes, length);
+    return copy;
+}
+
 char *tn_arena_strdup(struct tn_arena *arena, const char *text)
 {
     return tn_arena_strndup(arena, text, strlen(text));

@@ -84,7 +84,10 @@ void tn_arena_reset(struct tn_arena *arena);
 /* 16-byte aligned and zeroed; valid until the arena is reset or freed. */
 void *tn_arena_alloc(struct tn_arena *arena, size_t size) __attribute__((returns_nonnull, alloc_size(2)));
 char *tn_arena_strdup(struct tn_arena *arena, const char *text) __attribute__((returns_nonnull));
+/* At most `length` bytes, and none behind a zero byte. */
 char *tn_arena_strndup(struct tn_arena *arena, const char *text, size_t length) __attribute__((returns_nonnull));
+/* All of `length` bytes, zero bytes among them, and a zero byte behind. */
+char *tn_arena_memdup(struct tn_arena *arena, const void *bytes, size_t length) __attribute__((returns_nonnull));
 char *tn_arena_printf(struct tn_arena *arena, const char *format, ...) TN_PRINTF(2, 3)
     __attribute__((returns_nonnull));
 /* Bytes handed out since the last reset. */

@@ -109,6 +109,8 @@ static void arena_texts(void **state)
     assert_string_equal(tn_arena_strdup(arena, ""), "");
     assert_string_equal(tn_arena_strndup(arena, "abcdef", 2), "ab");
     assert_string_equal(tn_arena_strndup(arena, "ab", 200), "ab");
+    assert_memory_equal(tn_arena_memdup(arena, "a\0bc", 3), "a\0b", 4);
+    assert_string_equal(tn_arena_memdup(arena, NULL, 0), "");
     assert_string_equal(tn_arena_printf(arena, "%05d", 42), "00042");
     char longer[3000];
     memset(longer, 'x', sizeof longer);

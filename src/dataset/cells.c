@@ -40,7 +40,7 @@ struct engine_cell *cells_copy(const struct cells_shape *shape, struct tn_arena 
     memcpy(copy, row, shape->width * sizeof *copy);
     for (size_t i = 0; i < shape->width; i++)
         if (!copy[i].null && holds_text(shape->columns[i].type.kind))
-            copy[i].text.data = tn_arena_strndup(arena, copy[i].text.data, copy[i].text.length);
+            copy[i].text.data = tn_arena_memdup(arena, copy[i].text.data, copy[i].text.length);
     return copy;
 }
 
@@ -52,7 +52,7 @@ struct engine_cell *cells_copy_keys(const struct cells_shape *shape, struct tn_a
     for (size_t i = 0; i < total; i++) {
         copy[i] = keys[i];
         if (!copy[i].null && holds_text(shape->columns[shape->key[i % shape->key_count]].type.kind))
-            copy[i].text.data = tn_arena_strndup(arena, copy[i].text.data, copy[i].text.length);
+            copy[i].text.data = tn_arena_memdup(arena, copy[i].text.data, copy[i].text.length);
     }
     return copy;
 }
@@ -122,6 +122,16 @@ void cells_put_entity(const struct cells_shape *shape, const struct engine_cell 
         engine_cell_json(&shape->columns[shape->key[i]], &key[i], out);
     }
     tn_buf_putc(out, ']');
+}
+
+enum tn_code dataset_put_entity(const struct iceberg_schema *schema, const struct engine_cell *key,
+                                struct tn_buf *out, struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    struct cells_shape shape = {0};
+    TN_TRY(cells_shape_init(&shape, arena, schema, err));
+    cells_put_entity(&shape, key, out);
+    return TN_OK;
 }
 
 void cells_put_object(const struct cells_shape *shape, const struct engine_cell *row, struct tn_buf *out)

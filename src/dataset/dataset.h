@@ -180,6 +180,9 @@ struct dataset_rows {
     const char *reason, *workspace, *request_id; /* may be NULL */
 };
 
+/* The record with this key (cells in the key's order) as the journal's `entity` names it, behind `out`. */
+enum tn_code dataset_put_entity(const struct iceberg_schema *schema, const struct engine_cell *key,
+                                struct tn_buf *out, struct tn_error *err) TN_CHECKED;
 /* How a column of that kind stands in a cell. */
 enum engine_kind dataset_cell_kind(enum iceberg_kind kind);
 

@@ -54,7 +54,7 @@ static enum tn_code take_key(void *context, const struct engine_cell *cells, str
         enum engine_kind kind = missing->types[i].type.kind;
         bool text = kind == ENGINE_VARCHAR || kind == ENGINE_BLOB || kind == ENGINE_OTHER;
         if (text && !cells[i].null)
-            row[i].text.data = tn_arena_strndup(missing->arena, cells[i].text.data, cells[i].text.length);
+            row[i].text.data = tn_arena_memdup(missing->arena, cells[i].text.data, cells[i].text.length);
     }
     missing->rows++;
     return missing->rows == BATCH_ROWS ? delete_batch(missing, err) : TN_OK;

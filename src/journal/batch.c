@@ -47,7 +47,7 @@ static struct iceberg_bytes text_n(struct tn_arena *arena, const char *text, siz
 {
     if (!text)
         return (struct iceberg_bytes){0};
-    return (struct iceberg_bytes){(const uint8_t *)tn_arena_strndup(arena, text, length), length};
+    return (struct iceberg_bytes){(const uint8_t *)tn_arena_memdup(arena, text, length), length};
 }
 
 static struct iceberg_bytes text(struct tn_arena *arena, const char *value)
