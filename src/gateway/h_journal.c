@@ -1,6 +1,7 @@
 /* The journal: events, newest first; the life of one record, oldest first.
  * Both are queries of the SQL table `journal`, under the guard like any. */
 #include "gateway/gateway_internal.h"
+#include "ingest/ingest.h"
 
 #include <inttypes.h>
 
@@ -195,6 +196,21 @@ static enum tn_code history_of(struct request *request, struct iceberg_metadata 
     return code;
 }
 
+/* The record as the journal names it: a key of several columns may be written
+ * in the path as its parts, with commas, or as JSON with spaces. What is no key
+ * of today's columns is looked for as it stands: the key was another one once. */
+static const char *entity_of(struct request *request, const struct iceberg_metadata *metadata)
+{
+    const char *text = request->match.captures[1];
+    struct engine_cell *key = NULL;
+    TN_AUTO_BUF out = {0};
+    if (!metadata || metadata->schema->identifier_count < 2 ||
+        ingest_rows_key(request->arena, metadata->schema, text, &key, NULL) != TN_OK ||
+        dataset_put_entity(metadata->schema, key, &out, NULL) != TN_OK)
+        return text;
+    return tn_arena_strdup(request->arena, out.data);
+}
+
 enum tn_code h_history(struct request *request, struct tn_error *err)
 {
     ICEBERG_AUTO_METADATA *metadata = NULL;
@@ -206,7 +222,7 @@ enum tn_code h_history(struct request *request, struct tn_error *err)
         where_add(&where, "table_uuid =", metadata->uuid);
     else
         where_add(&where, "dataset =", exact);
-    where_add(&where, "entity =", request->match.captures[1]);
+    where_add(&where, "entity =", entity_of(request, metadata));
     enum tn_code code = answer_events(request, &where, "\"sequence\", \"ordinal\"", HISTORY_MAX, err);
     tn_buf_release(&where.sql);
     json_decref(where.params);
