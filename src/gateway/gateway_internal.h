@@ -187,6 +187,7 @@ struct request {
     void (*upload_free)(void *upload);
     bool upload_started;
     struct tn_buf upload_work;
+    struct tn_hash *upload_hash; /* of what was fed, for kept_key; the arena's. NULL: not wanted */
 
     route_handler *parked; /* what makes the answer once the job of `event` has ended; NULL: not parked */
     struct event *event;

@@ -123,8 +123,16 @@ static enum tn_code keep_begin(struct request *request, bool *ret_go, struct tn_
     if (!request->idempotency_header || request->keep_answer)
         return TN_OK;
     struct idempotency_answer answer;
+    const void *body = request->body.data;
+    size_t length = request->body.len;
+    unsigned char digest[TN_HASH_BYTES];
+    if (request->upload_hash) {
+        tn_hash_final(request->upload_hash, digest);
+        body = digest;
+        length = sizeof digest;
+    }
     request->kept_key = idempotency_key_of(request->actor.id, request->match.route->id, request->idempotency_header,
-                                           request->raw_target, request->body.data, request->body.len);
+                                           request->raw_target, body, length);
     enum tn_code code = idempotency_begin(request->gateway->kept, &request->kept_key, request->arena, &answer, err);
     if (code == TN_OK) {
         request->keep_answer = true;

@@ -69,10 +69,17 @@ static enum tn_code feed(struct request *request, struct tn_error *err)
 {
     if (!request->upload_started) {
         request->upload_started = true;
+        /* A form's boundary is another one each time, so that a repetition would look different. */
+        if (request->idempotency_header && !http_media_is(request->content_type, "multipart/form-data")) {
+            request->upload_hash = tn_arena_alloc(request->arena, sizeof *request->upload_hash);
+            tn_hash_init(request->upload_hash);
+        }
         TN_TRY(request->match.route->start(request, err));
     }
     if (request->upload_work.len == 0 || !request->upload_feed)
         return TN_OK;
+    if (request->upload_hash)
+        tn_hash_update(request->upload_hash, request->upload_work.data, request->upload_work.len);
     return request->upload_feed(request, request->upload_work.data, request->upload_work.len, err);
 }
 
