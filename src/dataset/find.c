@@ -330,7 +330,8 @@ enum tn_code dataset_find_where(struct lake *lake, const char *name, struct iceb
     TN_AUTO_BUF sql = {0};
     tn_buf_puts(&sql, "SELECT * FROM (");
     TN_TRY(dataset_placed_sql(lake, name, metadata, metadata->current, &sql, err));
-    tn_buf_putc(&sql, ')');
+    tn_buf_puts(&sql, ") AS ");
+    tn_buf_put_sql_name(&sql, name); /* a condition may say people.city */
     if (predicate)
         tn_buf_printf(&sql, " WHERE (%s\n)", predicate);
     return run(&search, sql.data, NULL, err);

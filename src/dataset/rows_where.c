@@ -18,7 +18,9 @@ static enum tn_code list_places(struct lake *lake, const char *name, const struc
     TN_AUTO_BUF sql = {0};
     tn_buf_puts(&sql, "SELECT tarn_path, tarn_pos FROM (");
     TN_TRY(dataset_placed_sql(lake, name, newest, newest->current, &sql, err));
-    tn_buf_printf(&sql, ") WHERE (%s) ORDER BY tarn_path, tarn_pos", predicate);
+    tn_buf_puts(&sql, ") AS ");
+    tn_buf_put_sql_name(&sql, name);
+    tn_buf_printf(&sql, " WHERE (%s) ORDER BY tarn_path, tarn_pos", predicate);
     const struct engine_copy copy = {.select = sql.data, .local_path = local_path};
     struct engine_file_stats written;
     return engine_copy_parquet(lake->engine, &copy, arena, &written, err);

@@ -105,8 +105,9 @@ static enum tn_code mark_passing(struct logical *logical, const struct relation 
     const char *safe;
     TN_AUTO_BUF sql = {0};
     TN_TRY(engine_guard_predicate(logical->service->lake->engine, predicate, strlen(predicate), arena, &safe, err));
-    tn_buf_printf(&sql, "SELECT %s FROM (SELECT * FROM (%s) WHERE (%s))", relation->doc_id, relation->made.definition,
-                  safe);
+    tn_buf_printf(&sql, "SELECT %s FROM (SELECT * FROM (%s) AS ", relation->doc_id, relation->made.definition);
+    tn_buf_put_sql_name(&sql, logical->definition.dataset);
+    tn_buf_printf(&sql, " WHERE (%s))", safe);
     marking->set = true;
     /* What the engine says against this text, it says against the predicate. */
     struct tn_error why = {0};
