@@ -115,7 +115,7 @@ static void suggest(struct tn_error *err, const struct engine_exception *excepti
     if (best)
         tn_error_hint(err, "Did you mean \"%s\"?", best);
     else if (count)
-        tn_error_hint(err, "There are: %s.", exception->candidates);
+        tn_error_hint(err, "The nearest names are: %s.", exception->candidates);
 }
 
 static enum tn_code code_of(const struct engine_exception *exception, bool trusted)

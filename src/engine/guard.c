@@ -175,6 +175,11 @@ enum tn_code engine_guard_predicate(struct engine *engine, const char *predicate
                                     struct tn_arena *arena, const char **ret, struct tn_error *err)
 {
     TN_CLEANUP(engine_session_give_p) struct engine_session *session = NULL;
+    if (strspn(predicate, " \t\r\n") >= length) {
+        (void)tn_fail(err, TN_ESQL, "the condition is empty");
+        tn_error_hint(err, "Write what a row must meet, such as city = 'Chicago'.");
+        return TN_ESQL;
+    }
     TN_TRY(engine_session_take(engine, &session, err));
     TN_TRY(judge_condition(session, "SELECT ", predicate, length, "", err));
     /* The line break ends a comment that the predicate may end in. */

@@ -28,7 +28,7 @@ enum tn_code index_with_model(struct index_service *service, const char *dataset
         if (dataset && !tn_str_equal_nocase(definition->dataset, dataset))
             continue;
         if (!is_model(definition->model, model)) {
-            if (models.len < 200)
+            if (models.len < 200 && (!models.data || !strstr(models.data, definition->model)))
                 tn_buf_printf(&models, "%s%s", models.len ? ", " : "", definition->model);
         } else if (!newest || definition->created_us > newest->created_us) {
             newest = definition;

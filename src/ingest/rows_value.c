@@ -171,6 +171,10 @@ static bool take_string(struct tn_arena *arena, const struct iceberg_type *type,
 {
     const char *inner = string_text(arena, text, &length);
     double ignored;
+    if (length > 0 && memchr(inner, '\0', length)) {
+        *ret_why = "a text with the character U+0000, which many readers of tables take for its end";
+        return false;
+    }
     if (type->kind == ICEBERG_BOOLEAN) {
         *ret_why = "a string where true or false is wanted";
         return false;
