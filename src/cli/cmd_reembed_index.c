@@ -2,17 +2,18 @@
  * is built beside the old one, compared with it, switched to, and back. */
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "cli/reembed_queries.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 
-enum { WAIT_SECONDS = 3600, K_MOST = 100, QUERIES_MOST = 10000, QUERIES_MADE = 20, WORDS_MADE = 8, SHOWN = 3 };
-#define FILE_MAX ((size_t)16 << 20)
+enum { WAIT_SECONDS = 3600, K_MOST = 100, SHOWN = 3 };
 
 struct comparison {
     struct cli *cli;
     struct client *client;
+    const char *base;      /* the index's name, of all its versions */
     const char *old, *new; /* names that searches take exactly */
     size_t k;
     json_t *queries; /* [{"query", "relevant": [...]}] */
@@ -94,58 +95,6 @@ static enum tn_code switch_to(struct cli *cli, const char *index, const char *ve
         return TN_ENOTFOUND;
     }
     return serve(cli, index, version ? version : text_of(newest(now), "name"), err);
-}
-
-/* ---- queries --------------------------------------------------------------------------- */
-
-static enum tn_code take_line(struct comparison *comparison, const char *line, size_t length, struct tn_error *err)
-{
-    TN_AUTO_JSON *object = NULL;
-    if (length == 0)
-        return TN_OK;
-    if (line[0] != '{') {
-        (void)json_array_append_new(comparison->queries, json_pack("{s:s%}", "query", line, length));
-        return TN_OK;
-    }
-    TN_TRY(tn_json_parse(line, length, FILE_MAX, "a line of the queries", &object, err));
-    if (!json_is_string(json_object_get(object, "query")))
-        return tn_fail(err, TN_EUSAGE, "a line of the queries has no \"query\"");
-    (void)json_array_append(comparison->queries, object);
-    return TN_OK;
-}
-
-static enum tn_code read_queries(struct comparison *comparison, const char *path, struct tn_error *err)
-{
-    TN_AUTO_BUF text = {0};
-    TN_TRY(tn_file_read(path, FILE_MAX, &text, err));
-    for (size_t at = 0; at < text.len && json_array_size(comparison->queries) < QUERIES_MOST;) {
-        size_t length = strcspn(text.data + at, "\n");
-        TN_TRY(take_line(comparison, text.data + at, length, err));
-        at += length + 1;
-    }
-    return TN_OK;
-}
-
-/* The first words of some chunks: better than nothing, and said to be so. */
-static enum tn_code make_queries(struct comparison *comparison, struct tn_error *err)
-{
-    TN_AUTO_BUF sql = {0};
-    TN_AUTO_JSON *body = NULL, *answer = NULL;
-    TN_AUTO_FREE char *table = tn_asprintf("%s__vectors", comparison->new);
-    tn_buf_printf(&sql, "SELECT array_to_string(string_split(min_by(text, chunk_id), ' ')[1:%d], ' ') AS query FROM ",
-                  WORDS_MADE);
-    tn_buf_put_sql_name(&sql, table);
-    tn_buf_printf(&sql, " GROUP BY doc_id ORDER BY hash(doc_id) LIMIT %d", QUERIES_MADE);
-    body = json_pack("{s:s}", "sql", sql.data);
-    TN_TRY(client_json(comparison->client, "POST", "/query/sql", body, &answer, err));
-    const json_t *rows = json_object_get(answer, "rows");
-    for (size_t i = 0; i < json_array_size(rows); i++) {
-        const json_t *row = json_array_get(rows, i);
-        json_t *text = json_is_array(row) ? json_array_get(row, 0) : json_object_get(row, "query");
-        if (json_is_string(text))
-            (void)json_array_append_new(comparison->queries, json_pack("{s:O}", "query", text));
-    }
-    return TN_OK;
 }
 
 /* ---- two answers -------------------------------------------------------------------------- */
@@ -241,13 +190,13 @@ static enum tn_code compare_one(struct comparison *comparison, const json_t *ite
 
 /* ---- the comparison ------------------------------------------------------------------------- */
 
-static json_t *result_of(const struct comparison *comparison, bool made)
+static json_t *result_of(const struct comparison *comparison, const char *from)
 {
     double count = (double)TN_MAX(comparison->compared, (size_t)1), judged = (double)comparison->judged;
-    json_t *result = json_pack("{s:s,s:s,s:I,s:I,s:s,s:f,s:f}", "old", comparison->old, "new", comparison->new, "k",
-                               (json_int_t)comparison->k, "queries", (json_int_t)comparison->compared, "queries_from",
-                               made ? "first words of documents" : "the file", "overlap", comparison->overlap / count,
-                               "same_first", (double)comparison->same_first / count);
+    json_t *result =
+        json_pack("{s:s,s:s,s:I,s:I,s:s,s:f,s:f}", "old", comparison->old, "new", comparison->new, "k",
+                  (json_int_t)comparison->k, "queries", (json_int_t)comparison->compared, "queries_from", from,
+                  "overlap", comparison->overlap / count, "same_first", (double)comparison->same_first / count);
     if (comparison->correlated > 0)
         (void)json_object_set_new(result, "rank_correlation",
                                   json_real(comparison->correlation / (double)comparison->correlated));
@@ -311,6 +260,7 @@ static enum tn_code choose_sides(struct comparison *comparison, const char *inde
         return TN_ENOTFOUND;
     }
     const char *first = tn_arena_printf(comparison->cli->arena, "%s__v1", base);
+    comparison->base = tn_arena_strdup(comparison->cli->arena, base);
     comparison->old = tn_streq(serving, base) ? first : tn_arena_strdup(comparison->cli->arena, serving);
     comparison->new = tn_streq(other, base) ? first : tn_arena_strdup(comparison->cli->arena, other);
     return TN_OK;
@@ -321,13 +271,14 @@ static enum tn_code run_comparison(struct comparison *comparison, const char *in
 {
     size_t i;
     const json_t *item;
+    const char *from = NULL;
     TN_TRY(choose_sides(comparison, index, err));
     TN_TRY(cli_connect(comparison->cli, false, &comparison->client, err));
-    TN_TRY(file ? read_queries(comparison, file, err) : make_queries(comparison, err));
-    if (json_array_size(comparison->queries) == 0)
-        return tn_fail(err, TN_EUSAGE, "there are no queries to compare with");
+    const struct reembed_queries queries = {
+        .client = comparison->client, .index = comparison->base, .version = comparison->new, .file = file};
+    TN_TRY(reembed_queries_find(&queries, comparison->queries, &from, err));
     json_array_foreach(comparison->queries, i, item) TN_TRY(compare_one(comparison, item, err));
-    TN_AUTO_JSON *result = result_of(comparison, !file);
+    TN_AUTO_JSON *result = result_of(comparison, from);
     return comparison->cli->json ? cli_print_json(comparison->cli, result, err)
                                  : print_result(comparison->cli, result, err);
 }

@@ -87,6 +87,44 @@ def test_judged_questions(notes, models, tmp_path):
     assert "nDCG" in shown and "overlap" in shown and "note number 0" in shown
 
 
+def ask(server, question, status=200):
+    """The answer to a question, from texts."""
+    answer = server.post("/rag", json={"question": question, "index": "notes"})
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+def test_recorded_questions(notes, models):
+    """What was asked is what is compared by; what was called good is judged."""
+    asked = [f"note number {number} is about subject {number % 7}" for number in range(6)]
+    answers = [ask(notes, question) for question in [*asked, asked[0]]]
+    judged = next(answer for answer in answers if answer["citations"])
+    notes.cli("answer", judged["answer_id"], "--good")
+    bad = next(answer for answer in answers if answer["answer_id"] != judged["answer_id"])
+    notes.cli("answer", bad["answer_id"], "--bad")
+    notes.cli("ask", "How many notes are there?", check=False)  # of tables: no index is asked
+    models.salt = "worse"
+    notes.cli("reembed", "--index", "notes", "--model", "ollama/other-embed")
+    models.salt = ""
+    told = json.loads(notes.cli("--json", "reembed", "--index", "notes", "--compare").stdout)
+    assert told["queries_from"] == "recorded questions" and told["queries"] == 6 and told["judged"] == 1
+    assert {side["query"] for side in told["hits"]} == set(asked)
+    assert told["ndcg_old"] > 0.5 and told["overlap"] < 1
+    shown = notes.cli("reembed", "--index", "notes", "--compare").stdout
+    assert "6 queries (recorded questions)" in shown and "nDCG" in shown
+
+
+def test_questions_to_other_indexes_are_not_ours(notes):
+    notes.ingest("papers", as_csv([[1, "a paper about boats"]]), key="id")
+    made = notes.post("/vectors/indexes", json={"dataset": "papers", "text_columns": ["body"],
+                                                "model": "ollama/plain-embed"}, params={"wait": 120})
+    assert made.status_code == 200, made.text
+    notes.post("/rag", json={"question": "a paper about boats", "index": "papers"})
+    notes.cli("reembed", "--index", "notes", "--model", "ollama/other-embed")
+    told = json.loads(notes.cli("--json", "reembed", "--index", "notes", "--compare").stdout)
+    assert told["queries_from"] == "first words of documents" and told["queries"] == 20
+
+
 def test_the_pointer_outlives_the_server(notes, lake, models):
     notes.cli("reembed", "--index", "notes", "--model", "ollama/other-embed")
     notes.cli("reembed", "--index", "notes", "--switch")
