@@ -104,6 +104,8 @@ struct document_sink {
     void *context;
     /* Once at most; borrowed. */
     enum tn_code (*document)(void *context, const struct document *document, struct tn_error *err);
+    /* Instead of it, when not NULL: the document is the function's, also when it fails. */
+    enum tn_code (*keep)(void *context, struct document *document, struct tn_error *err);
     /* Files inside: begin, data ..., end. The name is a relative path without
      * "..", valid UTF-8. */
     enum tn_code (*file_begin)(void *context, const char *name, struct tn_error *err);

@@ -229,6 +229,8 @@ static enum tn_code deliver_document(struct extraction *extraction, struct tn_er
     TN_CLEANUP(document_free_p) struct document *document = TN_TAKE(extraction->document);
     if (!wire_document_is_sound(document))
         return tn_fail(err, TN_ECORRUPT, "the text is not what it says");
+    if (extraction->sink->keep)
+        return extraction->sink->keep(extraction->sink->context, TN_TAKE(document), err);
     return extraction->sink->document ? extraction->sink->document(extraction->sink->context, document, err) : TN_OK;
 }
 

@@ -3,6 +3,7 @@
 #include "gateway/gateway_internal.h"
 
 #define FORM_FIELD_MAX ((size_t)4 << 10)
+#define READERS_MAX    16
 
 struct upload {
     struct request *request;
@@ -41,6 +42,13 @@ struct document_limits document_limits_of(const struct tn_config *config)
     limits.archive_files = (uint32_t)tn_config_int(config, "documents.max_archive_files");
     limits.archive_bytes = tn_config_size(config, "documents.max_archive");
     return limits;
+}
+
+/* Reading documents is long work, whoever waits for it: on the CPUs that jobs may have. */
+static size_t readers_of(const struct gateway *gateway)
+{
+    size_t cpus = tn_cpu_count(), most = (size_t)tn_config_int(gateway->lake.config, "jobs.cpus");
+    return TN_MIN(most ? TN_MIN(cpus, most) : cpus, (size_t)READERS_MAX);
 }
 
 static enum tn_code set_option(struct upload *upload, const char *name, const char *value, struct tn_error *err)
@@ -124,6 +132,7 @@ enum tn_code h_documents_start(struct request *request, struct tn_error *err)
     upload->options = (struct ingest_documents_options){.actor = request->actor.name,
                                                         .request_id = request->id,
                                                         .limits = document_limits_of(request->gateway->lake.config)};
+    upload->options.readers = readers_of(request->gateway);
     upload->options.keep_scans = !tn_streq(tn_config_string(request->gateway->lake.config, "documents.ocr"), "off");
     TN_TRY(ingests_count_in(request->gateway, &upload->counted, err));
     for (size_t i = 0; i < request->target.param_count; i++)

@@ -1,89 +1,11 @@
 /* Documents on their way in (see documents.h). */
-#include "ingest/documents.h"
-
-#include "ingest/documents_table.h"
-#include "ingest/scans.h"
+#include "ingest/documents_internal.h"
 #include "store/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
-
-#define DEPTH_MAX      3 /* a mail in an archive in an archive */
-#define ERRORS_SHOWN   1000
-#define COMMIT_FILES   4000
-#define COMMIT_BYTES   ((uint64_t)256 << 20)
-#define STALE_PER_CALL 200
-
-static const struct table_column document_columns[] = {
-    {"doc_id", "VARCHAR", ENGINE_VARCHAR},    {"path", "VARCHAR", ENGINE_VARCHAR},
-    {"title", "VARCHAR", ENGINE_VARCHAR},     {"type", "VARCHAR", ENGINE_VARCHAR},
-    {"hash", "VARCHAR", ENGINE_VARCHAR},      {"bytes", "BIGINT", ENGINE_BIGINT},
-    {"pages", "BIGINT", ENGINE_BIGINT},       {"sections", "BIGINT", ENGINE_BIGINT},
-    {"author", "VARCHAR", ENGINE_VARCHAR},    {"created", "TIMESTAMP WITH TIME ZONE", ENGINE_TIMESTAMPTZ},
-    {"metadata", "VARCHAR", ENGINE_VARCHAR},  {"text", "VARCHAR", ENGINE_VARCHAR},
-    {"needs_ocr", "BOOLEAN", ENGINE_BOOLEAN}, {"error", "VARCHAR", ENGINE_VARCHAR},
-    {"warnings", "VARCHAR", ENGINE_VARCHAR},
-};
-static const struct table_column page_columns[] = {
-    {"doc_id", "VARCHAR", ENGINE_VARCHAR},       {"page", "BIGINT", ENGINE_BIGINT},
-    {"path", "VARCHAR", ENGINE_VARCHAR},         {"title", "VARCHAR", ENGINE_VARCHAR},
-    {"heading", "VARCHAR", ENGINE_VARCHAR},      {"text", "VARCHAR", ENGINE_VARCHAR},
-    {"needs_ocr", "BOOLEAN", ENGINE_BOOLEAN},    {"ocr", "VARCHAR", ENGINE_VARCHAR},
-    {"ocr_confidence", "BIGINT", ENGINE_BIGINT}, {"ocr_error", "VARCHAR", ENGINE_VARCHAR},
-};
-
-#define DOC_ID_TEXT 33
-
-/* One file that is being received or read; those found inside it are one deeper. */
-struct level {
-    struct document_extractor *extractor;
-    int fd; /* of a file without a name, used again and again */
-    char *path;
-    uint64_t size;
-    struct tn_hash hash;
-    char content[TN_HASH_HEX], doc_id[DOC_ID_TEXT];
-    bool written; /* it has its row */
-};
-
-struct failure {
-    char *path;
-    struct tn_error error;
-};
-
-/* Rows that a document had and has no more. */
-struct stale {
-    char doc_id[DOC_ID_TEXT];
-    uint32_t above; /* pages with a higher number */
-    bool document;  /* the document's row too */
-};
-
-struct ingest_documents {
-    struct lake *lake;
-    struct tn_arena *arena;
-    const char *dataset, *pages_dataset, *actor, *reason, *request_id;
-    struct document_limits limits;
-    bool keep_scans;
-    char id[TN_UUID_TEXT];
-    int64_t started_us;
-    struct level levels[DEPTH_MAX + 1];
-    size_t depth;      /* of the file that is open: levels[depth - 1] */
-    size_t extracting; /* of the file that is being read */
-    bool too_deep;     /* the file that comes in is left out */
-    struct known_documents known;
-    struct table documents, pages;
-    struct stale *stale;
-    size_t stale_count, stale_capacity;
-    uint32_t batch;
-    struct failure *failures;
-    size_t failure_count, failure_capacity;
-    uint64_t ingested, unchanged, failed, page_rows, needs_ocr, scans;
-    int64_t snapshot_id, pages_snapshot_id;
-    atomic_bool cancelled;
-    _Atomic uint64_t bytes_in, rows;
-};
 
 /* ---- begin and end ------------------------------------------------------------------------ */
 
@@ -108,8 +30,7 @@ enum tn_code ingest_documents_new(struct lake *lake, const struct ingest_documen
     documents->arena = tn_arena_new();
     documents->limits = options->limits;
     documents->keep_scans = options->keep_scans;
-    table_init(&documents->documents, document_columns, TN_COUNT(document_columns), "doc_id", lake->store);
-    table_init(&documents->pages, page_columns, TN_COUNT(page_columns), "doc_id,page", lake->store);
+    rows_init(documents);
     documents->dataset = tn_arena_strdup(documents->arena, options->dataset);
     documents->pages_dataset = tn_arena_printf(documents->arena, "%s" INGEST_PAGES_SUFFIX, options->dataset);
     TN_TRY(catalog_check_name(documents->pages_dataset, err));
@@ -120,20 +41,42 @@ enum tn_code ingest_documents_new(struct lake *lake, const struct ingest_documen
     documents->batch = 1;
     (void)tn_uuid7(documents->id);
     TN_TRY(known_load(&documents->known, lake, documents->dataset, err));
+    documents->readers = readers_new(&documents->limits, TN_MAX(options->readers, (size_t)1));
+    documents->window = tn_calloc(readers_room(documents->readers), sizeof *documents->window);
+    for (size_t i = 0; i < readers_room(documents->readers); i++)
+        documents->window[i].level.fd = -1;
     *ret = TN_TAKE(documents);
     return TN_OK;
+}
+
+static void level_release(struct level *level)
+{
+    document_extractor_free(level->extractor);
+    if (level->fd >= 0)
+        (void)close(level->fd);
+    free(level->path);
+}
+
+static void window_free(struct ingest_documents *documents)
+{
+    if (!documents->readers)
+        return;
+    size_t room = readers_room(documents->readers);
+    readers_free(documents->readers); /* from here on nobody writes to the window */
+    for (size_t i = 0; i < room; i++) {
+        level_release(&documents->window[i].level);
+        document_free(documents->window[i].reading.document);
+    }
+    free(documents->window);
 }
 
 void ingest_documents_free(struct ingest_documents *documents)
 {
     if (!documents)
         return;
-    for (size_t i = 0; i <= DEPTH_MAX; i++) {
-        document_extractor_free(documents->levels[i].extractor);
-        if (documents->levels[i].fd >= 0)
-            (void)close(documents->levels[i].fd);
-        free(documents->levels[i].path);
-    }
+    window_free(documents);
+    for (size_t i = 0; i <= DEPTH_MAX; i++)
+        level_release(&documents->levels[i]);
     for (size_t i = 0; i < documents->failure_count; i++)
         free(documents->failures[i].path);
     free(documents->failures);
@@ -148,269 +91,13 @@ void ingest_documents_free(struct ingest_documents *documents)
 void ingest_documents_cancel(struct ingest_documents *documents)
 {
     atomic_store(&documents->cancelled, true);
+    readers_cancel(documents->readers);
 }
 
 void ingest_documents_progress(const struct ingest_documents *documents, uint64_t *ret_bytes, uint64_t *ret_rows)
 {
     *ret_bytes = atomic_load(&documents->bytes_in);
     *ret_rows = atomic_load(&documents->rows);
-}
-
-/* ---- commits -------------------------------------------------------------------------------- */
-
-/* Deletes by a predicate, some hundred documents at a time. */
-static enum tn_code delete_stale(struct ingest_documents *documents, bool of_documents, struct tn_error *err)
-{
-    for (size_t at = 0; at < documents->stale_count;) {
-        TN_AUTO_BUF where = {0};
-        for (size_t n = 0; at < documents->stale_count && n < STALE_PER_CALL; at++) {
-            const struct stale *stale = &documents->stale[at];
-            if (of_documents && !stale->document)
-                continue;
-            tn_buf_printf(&where, "%s(doc_id = '%s'", where.len ? " OR " : "", stale->doc_id);
-            if (!of_documents)
-                tn_buf_printf(&where, " AND page > %u", stale->above);
-            tn_buf_putc(&where, ')');
-            n++;
-        }
-        if (!where.len)
-            return TN_OK;
-        struct dataset_commit commit;
-        const struct dataset_rows rows = {.op = DATASET_ROWS_WHERE,
-                                          .predicate = where.data,
-                                          .actor = documents->actor ? documents->actor : "ingest",
-                                          .source = "documents",
-                                          .reason = documents->reason,
-                                          .request_id = documents->request_id};
-        enum tn_code code = dataset_rows_write(
-            documents->lake, of_documents ? documents->dataset : documents->pages_dataset, &rows, &commit, err);
-        if (code != TN_OK && code != TN_EDATASET)
-            return code;
-    }
-    return TN_OK;
-}
-
-static enum tn_code flush(struct ingest_documents *documents, struct tn_error *err)
-{
-    const struct dataset_lineage lineage = {.ingest_id = documents->id,
-                                            .source = "documents",
-                                            .actor = documents->actor,
-                                            .reason = documents->reason,
-                                            .request_id = documents->request_id,
-                                            .source_bytes = atomic_load(&documents->bytes_in),
-                                            .started_us = documents->started_us};
-    struct dataset_commit commit = {0};
-    if (documents->pages.rows) {
-        TN_TRY(table_commit(&documents->pages, documents->lake, documents->pages_dataset, &lineage, &commit, err));
-        documents->pages_snapshot_id = commit.snapshot_id;
-    }
-    TN_FAULT("documents.after_pages");
-    TN_TRY(delete_stale(documents, false, err));
-    TN_FAULT("documents.after_stale_pages");
-    if (documents->documents.rows) {
-        TN_TRY(table_commit(&documents->documents, documents->lake, documents->dataset, &lineage, &commit, err));
-        documents->snapshot_id = commit.snapshot_id;
-    }
-    TN_FAULT("documents.after_documents");
-    TN_TRY(delete_stale(documents, true, err));
-    documents->stale_count = 0;
-    documents->batch++;
-    return TN_OK;
-}
-
-static enum tn_code flush_when_large(struct ingest_documents *documents, struct tn_error *err)
-{
-    if (documents->documents.rows < COMMIT_FILES &&
-        documents->documents.spool.size + documents->pages.spool.size < COMMIT_BYTES)
-        return TN_OK;
-    return flush(documents, err);
-}
-
-/* ---- rows ----------------------------------------------------------------------------------- */
-
-static uint64_t key_of(const struct level *level)
-{
-    char head[17];
-    memcpy(head, level->doc_id, 16);
-    head[16] = '\0';
-    return strtoull(head, NULL, 16) | 1;
-}
-
-static uint64_t content_of(const struct level *level)
-{
-    char head[17];
-    memcpy(head, level->content, 16);
-    head[16] = '\0';
-    return strtoull(head, NULL, 16) | 1;
-}
-
-/* Notes what the row will be, and which older pages go. */
-static enum tn_code enter_known(struct ingest_documents *documents, const struct level *level, uint64_t content,
-                                uint32_t sections, bool row, struct tn_error *err)
-{
-    struct known_document *known = known_find(&documents->known, key_of(level));
-    /* The same path twice in one call: the later one replaces, by a later commit. */
-    if (known && known->batch == documents->batch)
-        TN_TRY(flush(documents, err));
-    if (known && (known->sections > sections || !row)) {
-        TN_GROW(documents->stale, documents->stale_count, documents->stale_capacity);
-        struct stale *stale = &documents->stale[documents->stale_count++];
-        *stale = (struct stale){.above = sections, .document = !row};
-        memcpy(stale->doc_id, level->doc_id, sizeof stale->doc_id);
-    }
-    if (!row && !known)
-        return TN_OK;
-    known = known_add(&documents->known, key_of(level));
-    known->content = content;
-    known->sections = sections;
-    known->batch = documents->batch;
-    return TN_OK;
-}
-
-static void put_string(struct table *table, const char *text)
-{
-    table_put_text(table, text, text ? strlen(text) : 0);
-}
-
-static enum tn_code put_pages(struct ingest_documents *documents, const struct level *level,
-                              const struct document *document, struct tn_error *err)
-{
-    struct table *pages = &documents->pages;
-    const char *text = document->text.data ? document->text.data : "";
-    for (size_t i = 0; i < document->section_count; i++) {
-        const struct document_section *section = &document->sections[i];
-        put_string(pages, level->doc_id);
-        table_put_number(pages, (int64_t)i + 1);
-        put_string(pages, level->path);
-        put_string(pages, document->title);
-        put_string(pages, *section->heading ? section->heading : NULL);
-        table_put_text(pages, text + section->start, section->length);
-        table_put_number(pages, section->needs_ocr);
-        for (int n = 0; n < 3; n++)
-            table_put_null(pages); /* ocr.c fills them */
-        TN_TRY(table_end_row(pages, err));
-    }
-    documents->page_rows += document->section_count;
-    return TN_OK;
-}
-
-static void put_metadata(struct table *table, const struct document *document)
-{
-    TN_AUTO_BUF text = {0};
-    struct tn_json json = tn_json_writer(&text);
-    tn_json_open(&json, '{');
-    for (size_t i = 0; i < document->field_count; i++)
-        tn_json_kstr(&json, document->fields[i].name, document->fields[i].value);
-    tn_json_close(&json, '}');
-    table_put_text(table, text.data, text.len);
-}
-
-static void put_warnings(struct table *table, const struct document *document)
-{
-    TN_AUTO_BUF text = {0};
-    for (size_t i = 0; i < document->warning_count; i++)
-        tn_buf_printf(&text, "%s%s", i ? "\n" : "", document->warnings[i]);
-    table_put_text(table, text.data, text.len);
-}
-
-/* The lake keeps no files, but those that have pages to be read from their image. */
-static enum tn_code keep_scan(struct ingest_documents *documents, const struct level *level, bool needs_ocr,
-                              struct tn_error *err)
-{
-    struct known_document *known = known_find(&documents->known, key_of(level));
-    if (needs_ocr && documents->keep_scans) {
-        documents->scans++;
-        TN_TRY(scans_keep(documents->lake, documents->dataset, level->doc_id, level->fd, level->size, err));
-    } else if (known && known->needs_ocr) {
-        TN_TRY(scans_drop(documents->lake, documents->dataset, level->doc_id, err));
-    }
-    return TN_OK;
-}
-
-/* One that was ingested when scans were not kept. */
-static enum tn_code keep_unchanged(struct ingest_documents *documents, const struct level *level,
-                                   struct tn_error *err)
-{
-    bool kept;
-    documents->unchanged++;
-    if (!documents->keep_scans || !known_find(&documents->known, key_of(level))->needs_ocr)
-        return TN_OK;
-    TN_TRY(scans_has(documents->lake, documents->dataset, level->doc_id, &kept, err));
-    return kept ? TN_OK : keep_scan(documents, level, true, err);
-}
-
-static enum tn_code put_document(void *context, const struct document *document, struct tn_error *err)
-{
-    struct ingest_documents *documents = context;
-    struct level *level = &documents->levels[documents->depth - 1];
-    struct table *table = &documents->documents;
-    int64_t created;
-    TN_TRY(keep_scan(documents, level, document->needs_ocr, err));
-    TN_TRY(enter_known(documents, level, content_of(level), (uint32_t)document->section_count, true, err));
-    known_find(&documents->known, key_of(level))->needs_ocr = document->needs_ocr;
-    TN_TRY(put_pages(documents, level, document, err));
-    put_string(table, level->doc_id);
-    put_string(table, level->path);
-    put_string(table, document->title);
-    put_string(table, document_type_name(document->type));
-    put_string(table, level->content);
-    table_put_number(table, (int64_t)level->size);
-    if (document->pages)
-        table_put_number(table, document->pages);
-    else
-        table_put_null(table);
-    table_put_number(table, (int64_t)document->section_count);
-    put_string(table, document->author);
-    if (document->created && tn_time_parse(document->created, &created))
-        table_put_number(table, created);
-    else
-        table_put_null(table);
-    put_metadata(table, document);
-    table_put_text(table, document->text.data ? document->text.data : "", document->text.len);
-    table_put_number(table, document->needs_ocr);
-    table_put_null(table);
-    put_warnings(table, document);
-    level->written = true;
-    documents->ingested++;
-    documents->needs_ocr += document->needs_ocr;
-    atomic_fetch_add(&documents->rows, 1);
-    return table_end_row(table, err);
-}
-
-static void note_failure(struct ingest_documents *documents, const char *path, const struct tn_error *error)
-{
-    documents->failed++;
-    if (documents->failure_count == ERRORS_SHOWN)
-        return;
-    TN_GROW(documents->failures, documents->failure_count, documents->failure_capacity);
-    documents->failures[documents->failure_count++] = (struct failure){tn_strdup(path), *error};
-}
-
-/* The row of a file that cannot be read. */
-static enum tn_code put_failure(struct ingest_documents *documents, struct level *level, const struct tn_error *error,
-                                struct tn_error *err)
-{
-    struct table *table = &documents->documents;
-    note_failure(documents, level->path, error);
-    if (level->written) /* a mail whose text is in, but not all that is attached to it */
-        return TN_OK;
-    TN_TRY(keep_scan(documents, level, false, err));
-    TN_TRY(enter_known(documents, level, 0, 0, true, err));
-    put_string(table, level->doc_id);
-    put_string(table, level->path);
-    table_put_null(table);
-    table_put_null(table);
-    put_string(table, level->content);
-    table_put_number(table, (int64_t)level->size);
-    table_put_null(table);
-    table_put_number(table, 0);
-    for (int i = 0; i < 4; i++)
-        table_put_null(table);
-    table_put_number(table, 0);
-    put_string(table, error->detail);
-    table_put_null(table);
-    atomic_fetch_add(&documents->rows, 1);
-    return table_end_row(table, err);
 }
 
 /* ---- files ------------------------------------------------------------------------------------ */
@@ -480,6 +167,9 @@ static enum tn_code level_data(struct ingest_documents *documents, const void *b
     return tn_write_all(level->fd, bytes, count, "the staging file of documents", err);
 }
 
+static enum tn_code end_level(struct ingest_documents *documents, struct tn_error *err);
+static enum tn_code drain(struct ingest_documents *documents, struct tn_error *err);
+
 static enum tn_code inner_begin(void *context, const char *name, struct tn_error *err)
 {
     struct ingest_documents *documents = context;
@@ -487,9 +177,10 @@ static enum tn_code inner_begin(void *context, const char *name, struct tn_error
     if (!documents->too_deep)
         return begin_level(documents, name, err);
     struct tn_error error = {0};
+    TN_TRY(drain(documents, err));
     TN_AUTO_FREE char *path = tn_asprintf("%s/%s", documents->levels[documents->depth - 1].path, name);
     (void)tn_fail(&error, TN_EUNSUPPORTED, "it lies deeper than %d archives or mails in each other", DEPTH_MAX);
-    note_failure(documents, path, &error);
+    rows_note_failure(documents, path, &error);
     return TN_OK;
 }
 
@@ -498,8 +189,6 @@ static enum tn_code inner_data(void *context, const void *bytes, size_t count, s
     struct ingest_documents *documents = context;
     return documents->too_deep ? TN_OK : level_data(documents, bytes, count, err);
 }
-
-static enum tn_code end_level(struct ingest_documents *documents, struct tn_error *err);
 
 static enum tn_code inner_end(void *context, struct tn_error *err)
 {
@@ -515,18 +204,20 @@ static enum tn_code inner_failed(void *context, const char *name, const struct t
         return inner_begin(documents, name, err);
     if (documents->depth == documents->extracting)
         TN_TRY(begin_level(documents, name, err));
+    TN_TRY(drain(documents, err));
     struct level *level = &documents->levels[documents->depth - 1];
     tn_hash_final_hex(&level->hash, level->content);
-    enum tn_code code = put_failure(documents, level, why, err);
+    enum tn_code code = rows_put_failure(documents, level, why, err);
     documents->depth--;
     return code;
 }
 
+/* Reads it now; files inside come one after another. */
 static enum tn_code extract(struct ingest_documents *documents, struct level *level, struct tn_error *err)
 {
     size_t depth = documents->depth, outer = documents->extracting;
     const struct document_sink sink = {.context = documents,
-                                       .document = put_document,
+                                       .document = rows_put_document,
                                        .file_begin = inner_begin,
                                        .file_data = inner_data,
                                        .file_end = inner_end,
@@ -539,15 +230,102 @@ static enum tn_code extract(struct ingest_documents *documents, struct level *le
     documents->extracting = outer;
     documents->depth = depth; /* a file inside that broke off is no more */
     documents->too_deep = false;
+    TN_TRY(drain(documents, err));
     if (document_error_is_of_file(code))
-        return put_failure(documents, level, &error, err);
+        return rows_put_failure(documents, level, &error, err);
     if (code != TN_OK) {
         if (err)
             *err = error;
         return code;
     }
     /* An archive is no document: it is what it holds. */
-    return level->written ? TN_OK : enter_known(documents, level, 0, 0, false, err);
+    return level->written ? TN_OK : rows_enter(documents, level, 0, 0, false, err);
+}
+
+/* ---- several at once --------------------------------------------------------------------------- */
+
+static enum tn_code take_reading(struct ingest_documents *documents, struct level *level,
+                                 const struct reading *reading, struct tn_error *err)
+{
+    if (reading->has_files) {
+        documents->in_order = true;
+        enum tn_code code = extract(documents, level, err);
+        documents->in_order = false;
+        return code;
+    }
+    if (reading->code == TN_OK)
+        return reading->document ? rows_put_document(documents, reading->document, err)
+                                 : rows_enter(documents, level, 0, 0, false, err);
+    if (document_error_is_of_file(reading->code))
+        return rows_put_failure(documents, level, &reading->error, err);
+    if (err)
+        *err = reading->error;
+    return reading->code;
+}
+
+/* The rows of the oldest file that was put aside, as if it came now. */
+static enum tn_code finish_oldest(struct ingest_documents *documents, struct tn_error *err)
+{
+    struct pending *pending = &documents->window[documents->window_first];
+    struct level *level = &documents->levels[pending->depth - 1], before = *level;
+    size_t depth = documents->depth;
+    (void)readers_take(documents->readers);
+    documents->window_first = (documents->window_first + 1) % readers_room(documents->readers);
+    documents->window_count--;
+    *level = pending->level;
+    level->extractor = before.extractor;
+    documents->depth = pending->depth;
+    enum tn_code code = take_reading(documents, level, &pending->reading, err);
+    documents->depth = depth;
+    before.extractor = level->extractor;
+    level->extractor = NULL;
+    pending->level = *level;
+    *level = before;
+    document_free(pending->reading.document);
+    pending->reading.document = NULL;
+    return code;
+}
+
+/* While one of them is redone for the files inside, the others wait behind it. */
+static enum tn_code drain(struct ingest_documents *documents, struct tn_error *err)
+{
+    while (documents->window_count && !documents->in_order)
+        TN_TRY(finish_oldest(documents, err));
+    return TN_OK;
+}
+
+static bool is_put_aside(const struct ingest_documents *documents, const char *doc_id)
+{
+    size_t room = readers_room(documents->readers);
+    for (size_t i = 0; i < documents->window_count; i++)
+        if (tn_streq(documents->window[(documents->window_first + i) % room].level.doc_id, doc_id))
+            return true;
+    return false;
+}
+
+/* Archives are read in order, their members beside each other; what else holds files says so when it is read. */
+static bool is_archive(const struct level *level)
+{
+    char head[4];
+    ssize_t got = pread(level->fd, head, sizeof head, 0);
+    return got == 4 && memcmp(head, "PK", 2) == 0 && !tn_str_ends_with(level->path, ".docx");
+}
+
+static enum tn_code put_aside(struct ingest_documents *documents, struct level *level, struct tn_error *err)
+{
+    size_t room = readers_room(documents->readers);
+    if (documents->window_count == room)
+        TN_TRY(finish_oldest(documents, err));
+    struct pending *pending = &documents->window[(documents->window_first + documents->window_count++) % room];
+    struct level reuse = pending->level;
+    pending->level = *level;
+    pending->level.extractor = NULL;
+    pending->depth = documents->depth;
+    pending->reading = (struct reading){.fd = level->fd, .name = pending->level.path};
+    level->fd = reuse.fd;
+    level->path = reuse.path;
+    readers_put(documents->readers, &pending->reading);
+    return TN_OK;
 }
 
 static enum tn_code end_level(struct ingest_documents *documents, struct tn_error *err)
@@ -555,13 +333,18 @@ static enum tn_code end_level(struct ingest_documents *documents, struct tn_erro
     struct level *level = &documents->levels[documents->depth - 1];
     enum tn_code code = TN_OK;
     tn_hash_final_hex(&level->hash, level->content);
-    const struct known_document *known = known_find(&documents->known, key_of(level));
-    if (known && known->content == content_of(level))
-        code = keep_unchanged(documents, level, err);
-    else
+    if (is_put_aside(documents, level->doc_id)) /* what is known of it is about to change */
+        TN_TRY(drain(documents, err));
+    if (rows_is_known(documents, level))
+        code = rows_put_unchanged(documents, level, err);
+    else if (documents->in_order)
+        code = extract(documents, level, err);
+    else if (!is_archive(level))
+        code = put_aside(documents, level, err);
+    else if ((code = drain(documents, err)) == TN_OK)
         code = extract(documents, level, err);
     documents->depth--;
-    return code == TN_OK ? flush_when_large(documents, err) : code;
+    return code == TN_OK ? rows_flush_when_large(documents, err) : code;
 }
 
 enum tn_code ingest_documents_begin(struct ingest_documents *documents, const char *path, struct tn_error *err)
@@ -617,7 +400,8 @@ static void put_snapshot(struct tn_json *out, const char *key, int64_t id)
 enum tn_code ingest_documents_finish(struct ingest_documents *documents, struct tn_json *out, struct tn_error *err)
 {
     TN_TRY(check_cancelled(documents, err));
-    TN_TRY(flush(documents, err));
+    TN_TRY(drain(documents, err));
+    TN_TRY(rows_flush(documents, err));
     tn_json_open(out, '{');
     tn_json_kstr(out, "dataset", documents->dataset);
     tn_json_kstr(out, "pages_dataset", documents->pages_dataset);

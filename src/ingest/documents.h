@@ -19,8 +19,13 @@
  * call again completes: what has no row is read anew, and pages that are there
  * already stay as they are.
  *
- * Memory: 32 bytes for each document of the dataset, one document's text, and
- * blocks. Threads: one at a time, except ingest_documents_cancel.
+ * Several files are read at once, each by a caged child; their rows are made in
+ * the order in which the files came. An archive's members are read beside each
+ * other, and an archive after what came before it.
+ *
+ * Memory: 32 bytes for each document of the dataset, the texts of documents
+ * that were read (64 MB and one for each reader), and blocks. Threads: one at a
+ * time, except ingest_documents_cancel, which kills what is being read.
  */
 #ifndef TARN_INGEST_DOCUMENTS_H
 #define TARN_INGEST_DOCUMENTS_H
@@ -35,6 +40,7 @@ struct ingest_documents_options {
     const char *dataset;
     const char *actor, *reason, *request_id;
     struct document_limits limits;
+    size_t readers;  /* files read at once; 0: 1 */
     bool keep_scans; /* files with pages to be read from their image, for ocr.h */
 };
 
@@ -55,7 +61,7 @@ enum tn_code ingest_documents_end(struct ingest_documents *documents, struct tn_
  * /ingest/documents. */
 enum tn_code ingest_documents_finish(struct ingest_documents *documents, struct tn_json *out,
                                      struct tn_error *err) TN_CHECKED;
-/* At the next file: TN_ECANCELLED. What is committed stays. */
+/* Soon: TN_ECANCELLED. What is committed stays. */
 void ingest_documents_cancel(struct ingest_documents *documents);
 
 /* How many files were kept for ocr.h that were not before. */
