@@ -21,7 +21,7 @@ void build_advise(struct run *run)
     TN_CLEANUP(postgres_result_free_p) struct postgres_result *found = NULL;
     char needed[32], has[32];
     uint64_t bytes = graph_bytes(run->rows, run->signature.dimension, run->target.new_half);
-    if (run->target.index_count == 0 || run->plan->maintenance_work_mem ||
+    if (run->target.index_count == 0 ||
         postgres_query(run->eye, "SELECT pg_size_bytes(current_setting('maintenance_work_mem'))", NULL, 0,
                        POSTGRES_TEXT, &found, NULL) != TN_OK)
         return;
@@ -30,7 +30,7 @@ void build_advise(struct run *run)
         run_note(
             run, REEMBED_WARNING,
             "the index's graph takes about %s and maintenance_work_mem is %s: building will be several times slower"
-            " than with --maintenance-work-mem, if the server has the memory",
+            " than with as much (--maintenance-work-mem), if the server has the memory",
             tn_format_size(bytes, needed), tn_format_size(memory, has));
 }
 
@@ -78,9 +78,6 @@ static enum tn_code build_one(struct run *run, struct vector_index *index, bool 
 
 enum tn_code build_indexes(struct run *run, bool concurrently, struct tn_error *err)
 {
-    if (run->plan->maintenance_work_mem)
-        TN_TRY(postgres_runf(run->pg, err, "SET maintenance_work_mem = %s",
-                             postgres_quote_text(run->arena, run->plan->maintenance_work_mem)));
     for (size_t i = 0; i < run->target.index_count; i++) {
         struct vector_index *index = &run->target.indexes[i];
         if (index->there)

@@ -105,6 +105,12 @@ static enum tn_code open_one(const struct reembed_plan *plan, bool (*stop)(void 
     TN_TRY(postgres_run(
         pg, "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET row_security = off", err));
     TN_TRY(postgres_run(pg, settings, err));
+    /* Now, so that what is no size is refused before hours of encoding. */
+    if (plan->maintenance_work_mem) {
+        TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+        TN_TRY(postgres_runf(pg, err, "SET maintenance_work_mem = %s",
+                             postgres_quote_text(arena, plan->maintenance_work_mem)));
+    }
     *ret = TN_TAKE(pg);
     return TN_OK;
 }
