@@ -44,11 +44,14 @@ struct document_limits document_limits_of(const struct tn_config *config)
     return limits;
 }
 
-/* Reading documents is long work, whoever waits for it: on the CPUs that jobs may have. */
+/* Reading documents is long work, whoever waits for it: within what jobs may have. */
 static size_t readers_of(const struct gateway *gateway)
 {
-    size_t cpus = tn_cpu_count(), most = (size_t)tn_config_int(gateway->lake.config, "jobs.cpus");
-    return TN_MIN(most ? TN_MIN(cpus, most) : cpus, (size_t)READERS_MAX);
+    const struct tn_config *config = gateway->lake.config;
+    size_t cpus = tn_cpu_count(), most = (size_t)tn_config_int(config, "jobs.cpus");
+    uint64_t memory = tn_config_size(config, "jobs.memory") / tn_config_size(config, "documents.memory");
+    most = TN_MIN(most ? most : cpus, (size_t)TN_MIN(memory, (uint64_t)READERS_MAX));
+    return TN_MAX(TN_MIN(cpus, most), (size_t)1);
 }
 
 static enum tn_code set_option(struct upload *upload, const char *name, const char *value, struct tn_error *err)

@@ -190,6 +190,8 @@ static void write_jobs(struct gateway *gateway, struct tn_json *json)
     tn_json_ki64(json, "cpus", (int64_t)jobs.cpus);
     tn_json_ki64(json, "memory_bytes", (int64_t)jobs.memory_bytes);
     tn_json_ki64(json, "memory_reserved_bytes", (int64_t)jobs.reserved_bytes);
+    tn_json_key(json, "running_jobs");
+    job_running(gateway->jobs, json);
     tn_json_close(json, '}');
 }
 

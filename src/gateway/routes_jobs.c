@@ -11,7 +11,8 @@
     "\"paused\",\"done\",\"failed\",\"cancelled\"]},\"reason\":" TEXT ",\"priority\":{\"type\":\"integer\"},"        \
     "\"progress\":{\"type\":\"object\",\"properties\":{\"done\":" NUMBER ",\"total\":" NUMBER ",\"unit\":" TEXT      \
     ",\"rate\":" NUMBER ",\"seconds_left\":" NUMBER "}},\"created\":" TEXT ",\"started\":" TEXT ",\"ended\":" TEXT   \
-    ",\"tries_again\":" TEXT ",\"attempts\":" NUMBER ",\"result\":{},\"error\":{\"type\":[\"object\",\"null\"]},"    \
+    ",\"tries_again\":" TEXT ",\"attempts\":" NUMBER ",\"memory_reserved_bytes\":" NUMBER                            \
+    ",\"result\":{},\"error\":{\"type\":[\"object\",\"null\"]},"                                                     \
     "\"actor\":" TEXT ",\"request_id\":" TEXT "}}"
 #define LIST_OF(item)                                                                                                \
     "{\"type\":\"object\",\"required\":[\"items\",\"next_cursor\"],\"properties\":{\"items\":{\"type\":\"array\","   \

@@ -257,6 +257,7 @@ enum tn_code trial_run_job(struct job_run *run, void *context, struct tn_error *
     const char *name = word_of(&trying, "index");
     TN_TRY(logical_find(context, name, &logical, err));
     trying.logical = logical;
+    TN_TRY(job_run_reserve(run, job_run_memory(run), err)); /* what fill_in gives to the build */
     TN_TRY(users_enter(logical, &trying.vectors, err));
     enum tn_code code = try_once(&trying, err);
     users_leave(logical);

@@ -143,7 +143,7 @@ enum tn_code job_resume(struct job_service *service, const char *id, struct tn_e
 
 /* {"id","kind","subject","state","reason","priority","progress":{"done","total",
  * "unit","rate","seconds_left"},"created","started","ended","attempts",
- * "result","error":{"code","detail","hint"},"actor","request_id"}; what is not
+ * "memory_reserved_bytes","result","error":{"code","detail","hint"},"actor","request_id"}; what is not
  * known is null. */
 enum tn_code job_get(struct job_service *service, const char *id, struct tn_json *out,
                      struct tn_error *err) TN_CHECKED;
@@ -177,6 +177,8 @@ struct job_totals {
     uint64_t memory_bytes, reserved_bytes; /* the budget; taken of it now */
 };
 void job_totals(struct job_service *service, struct job_totals *ret);
+/* The array of {"id","kind","subject","memory_reserved_bytes"} of those that run. */
+void job_running(struct job_service *service, struct tn_json *out);
 const char *job_state_word(enum job_state state);
 bool job_state_parse(const char *word, enum job_state *ret);
 static inline bool job_state_ended(enum job_state state)

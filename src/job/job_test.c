@@ -269,6 +269,30 @@ static uint64_t reserved(const struct stage *stage)
     return totals.reserved_bytes;
 }
 
+/* Of this job, as everybody may see it. */
+static int64_t reserved_by(const struct stage *stage, const char *id)
+{
+    TN_AUTO_BUF text = {0};
+    TN_AUTO_JSON *job = NULL;
+    struct tn_json json = tn_json_writer(&text);
+    assert_ok(job_get(stage->service, id, &json, &test_err));
+    assert_ok(tn_json_parse(text.data, text.len, text.len, "job", &job, &test_err));
+    return json_integer_value(json_object_get(job, "memory_reserved_bytes"));
+}
+
+static void sees_running(const struct stage *stage, const char *id, int64_t bytes)
+{
+    TN_AUTO_BUF text = {0};
+    TN_AUTO_JSON *jobs = NULL;
+    struct tn_json json = tn_json_writer(&text);
+    job_running(stage->service, &json);
+    assert_ok(tn_json_parse(text.data, text.len, text.len, "jobs", &jobs, &test_err));
+    assert_int_equal(json_array_size(jobs), 1);
+    const json_t *one = json_array_get(jobs, 0);
+    assert_string_equal(json_string_value(json_object_get(one, "id")), id);
+    assert_int_equal(json_integer_value(json_object_get(one, "memory_reserved_bytes")), bytes);
+}
+
 static void test_memory_is_reserved(void **state)
 {
     struct stage *stage = stage_new(*state, 2);
@@ -280,6 +304,8 @@ static void test_memory_is_reserved(void **state)
     assert_ok(job_service_start(stage->service, &test_err));
     struct job_name first = submit(stage, "hungry", "one", 0);
     await(reserved(stage) == 600);
+    assert_int_equal(reserved_by(stage, first.id), 600);
+    sees_running(stage, first.id, 600);
     struct job_name second = submit(stage, "hungry", "two", 0);
     await(tn_streq(state_of(stage, second.id), "waiting"));
     assert_int_equal(reserved(stage), 600);
@@ -289,6 +315,7 @@ static void test_memory_is_reserved(void **state)
     assert_int_equal(wait_end(stage, first.id), JOB_DONE);
     assert_int_equal(wait_end(stage, second.id), JOB_DONE);
     assert_int_equal(reserved(stage), 0);
+    assert_int_equal(reserved_by(stage, first.id), 0);
     assert_int_equal(atomic_load(&stage->most), 1);
     stage_end(stage);
 }

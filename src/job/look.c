@@ -87,6 +87,7 @@ void job_write(const struct job *job, struct tn_json *out)
     write_time(out, "tries_again", job->state == JOB_WAITING ? job->not_before_ms * 1000 : 0);
     tn_json_key(out, "attempts");
     tn_json_u64(out, job->attempts);
+    tn_json_ki64(out, "memory_reserved_bytes", job->run ? (int64_t)job->run->reserved : 0);
     write_raw(out, "result", job->result);
     write_raw(out, "error", job->error);
     tn_json_kstr(out, "actor", job->actor);
@@ -284,4 +285,22 @@ void job_totals(struct job_service *service, struct job_totals *ret)
     totals.cancelled = service->cancelled;
     (void)pthread_mutex_unlock(&service->lock);
     *ret = totals;
+}
+
+void job_running(struct job_service *service, struct tn_json *out)
+{
+    tn_json_open(out, '[');
+    (void)pthread_mutex_lock(&service->lock);
+    for (const struct job *job = service->active; job; job = job->next) {
+        if (!job->run)
+            continue;
+        tn_json_open(out, '{');
+        tn_json_kstr(out, "id", job->id);
+        tn_json_kstr(out, "kind", job->kind);
+        tn_json_kstr(out, "subject", job->subject);
+        tn_json_ki64(out, "memory_reserved_bytes", (int64_t)job->run->reserved);
+        tn_json_close(out, '}');
+    }
+    (void)pthread_mutex_unlock(&service->lock);
+    tn_json_close(out, ']');
 }

@@ -172,8 +172,14 @@ def test_cancelled(lake):
         send_one(server, "scan.pdf", papers.scan(["one"] * 20, dpi=60))
         id = server.post("/datasets/papers/ocr").json()["job_id"]
         eventually(lambda: job(server, id, 0)["progress"]["done"] >= 1, 60)
+        budget = server.get("/system").json()["jobs"]
+        (running,) = budget["running_jobs"]
+        assert (running["id"], running["kind"], running["subject"]) == (id, "ocr", "papers")
+        assert 0 < running["memory_reserved_bytes"] == budget["memory_reserved_bytes"] <= budget["memory_bytes"]
+        assert job(server, id, 0)["memory_reserved_bytes"] == running["memory_reserved_bytes"]
         server.delete(f"/jobs/{id}")
         assert job(server, id)["state"] == "cancelled"
+        assert server.get("/system").json()["jobs"]["memory_reserved_bytes"] == 0
         left = sum(p["needs_ocr"] for p in pages(server, "scan.pdf"))
         assert 0 < left < 20
         time.sleep(0.5)
