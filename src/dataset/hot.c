@@ -64,6 +64,7 @@ void hot_table_unref(struct hot_table *table)
     tn_arena_free(table->arena);
     free(table->files);
     free(table->slots);
+    free(table->runs);
     free(table);
 }
 
@@ -100,7 +101,8 @@ size_t hot_table_add_file(struct hot_table *table, const char *path, int64_t off
             *find_slot(table, table->files[i].path) = (uint32_t)i + 1;
     }
     TN_GROW(table->files, table->file_count, table->file_capacity);
-    table->files[table->file_count] = (struct hot_file){tn_arena_strdup(table->arena, path), offset, dense, delta};
+    table->files[table->file_count] = (struct hot_file){
+        .path = tn_arena_strdup(table->arena, path), .offset = offset, .dense = dense, .delta = delta};
     *find_slot(table, path) = (uint32_t)table->file_count + 1;
     return table->file_count++;
 }

@@ -9,6 +9,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define EARLY_ROUNDS 2
+
 struct filling {
     struct lake *lake;
     const char *name;
@@ -68,31 +70,17 @@ static enum tn_code create_tables(struct filling *filling, struct tn_error *err)
     return engine_run(filling->lake->engine, sql.data, NULL, NULL, err);
 }
 
-/* (file, rows, least and greatest difference of row and position) */
-static enum tn_code take_file(void *context, const struct engine_cell *cells, struct tn_error *err)
-{
-    struct hot_table *table = context;
-    int64_t file = cells[0].integer;
-    if (cells[0].null || file < 0 || (size_t)file >= table->file_count)
-        return tn_fail(err, TN_EINTERNAL, "a hot copy has rows of file %" PRId64, file);
-    table->files[file].offset = cells[2].integer;
-    table->files[file].dense = cells[2].integer == cells[3].integer;
-    table->rows += (uint64_t)cells[1].integer;
-    return TN_OK;
-}
-
 static enum tn_code read_files(struct filling *filling, struct tn_error *err)
 {
     struct hot_table *table = filling->table;
     for (size_t i = 0; i < filling->plan->file_count; i++)
         hot_table_add_file(table, filling->plan->files[i].file->path, 0, false, false);
-    TN_AUTO_BUF sql = {0};
-    tn_buf_printf(&sql,
-                  "SELECT tarn_file, count(*), min(rowid - tarn_pos), max(rowid - tarn_pos) FROM " HOT_BASE
-                  " GROUP BY tarn_file",
-                  (unsigned long long)table->serial);
-    const struct engine_select select = {.sql = sql.data};
-    return engine_select(filling->lake->engine, &select, NULL, NULL, NULL, take_file, table, err);
+    TN_TRY(hot_places_read(table, err));
+    pthread_mutex_lock(&table->hot->mutex);
+    table->bytes += hot_places_bytes(table);
+    table->hot->state.bytes += hot_places_bytes(table);
+    pthread_mutex_unlock(&table->hot->mutex);
+    return TN_OK;
 }
 
 /* ---- keys ------------------------------------------------------------------------------ */
@@ -205,32 +193,56 @@ static enum tn_code fill_table(struct filling *filling, struct tn_error *err)
     return TN_OK;
 }
 
-/* Does to the table what was done to the dataset meanwhile. */
-static enum tn_code catch_up(struct filling *filling, struct tn_error *err)
+static const struct hot_pending *last_recorded(const struct filling *filling)
 {
-    const struct hot_pending *first = filling->copy->pending.first, *last = filling->copy->pending.last;
-    struct hot_version *versions[HOT_VERSIONS];
-    struct hot_table *table = filling->table;
-    size_t count;
-    while (first && first->before_id != filling->version->snapshot_id)
-        first = first->next;
-    if (!first)
-        return TN_OK;
-    for (const struct hot_pending *at = first; at; at = at->next) {
-        if (!at->followable || (at->next && at->next->before_id != at->after_id))
+    struct dataset_hot *hot = filling->lake->hot;
+    pthread_mutex_lock(&hot->mutex);
+    const struct hot_pending *last = filling->copy->pending.last;
+    pthread_mutex_unlock(&hot->mutex);
+    return last;
+}
+
+/* The first change behind the table's version; NULL: there is none up to `last`. */
+static const struct hot_pending *first_behind(const struct filling *filling, const struct hot_pending *last)
+{
+    const struct hot_pending *at = last ? filling->copy->pending.first : NULL;
+    while (at && at->before_id != filling->version->snapshot_id)
+        at = at == last ? NULL : at->next;
+    return at;
+}
+
+static enum tn_code move_keys(struct hot_table *table, const struct hot_pending *first,
+                              const struct hot_pending *last, struct tn_error *err)
+{
+    for (const struct hot_pending *at = first;; at = at->next) {
+        if (!at->followable || (at != last && at->next->before_id != at->after_id))
             return tn_fail(err, TN_ECONFLICT, "the dataset changed in another way meanwhile");
         if (table->keys && !hot_keys_apply(table->keys, &at->change)) {
             hot_keys_free(table->keys);
             table->keys = NULL;
         }
+        if (at == last)
+            break;
     }
+    table->keys_snapshot = last->after_id;
+    return TN_OK;
+}
+
+/* Does to the table what was done to the dataset meanwhile. More may be recorded while it works, behind `last`. */
+static enum tn_code catch_up(struct filling *filling, struct tn_error *err)
+{
+    const struct hot_pending *last = last_recorded(filling), *first = first_behind(filling, last);
+    struct hot_version *versions[HOT_VERSIONS];
+    size_t count;
+    if (!first)
+        return TN_OK;
+    TN_TRY(move_keys(filling->table, first, last, err));
     TN_TRY(hot_apply(filling->lake, filling->name, filling->metadata, filling->version, first, last, versions, &count,
                      err));
     engine_hold_unref(&filling->version->hold);
     filling->version = versions[count - 1];
     for (size_t i = 0; i + 1 < count; i++)
         engine_hold_unref(&versions[i]->hold);
-    table->keys_snapshot = last->after_id;
     return TN_OK;
 }
 
@@ -284,6 +296,9 @@ enum tn_code hot_fill(struct lake *lake, const char *name, struct tn_error *err)
     enum tn_code code = begin(&filling, err);
     if (code == TN_OK)
         code = fill_table(&filling, err);
+    /* Most of it without the dataset's lock, so that writers wait for little in the end. */
+    for (int n = 0; code == TN_OK && n < EARLY_ROUNDS; n++)
+        code = catch_up(&filling, err);
     if (code == TN_OK)
         code = end(&filling, err);
     filling_release(&filling);

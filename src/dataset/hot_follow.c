@@ -8,10 +8,7 @@
  */
 #include "dataset/hot_internal.h"
 
-#include <inttypes.h>
 #include <string.h>
-
-#define SEARCHES_MAX 200
 
 bool hot_is_worn(const struct hot_table *table)
 {
@@ -29,27 +26,6 @@ void hot_publish(struct hot_copy *copy, struct hot_version *version)
 }
 
 /* ---- rows that are gone ------------------------------------------------------------------ */
-
-static enum tn_code take_row(void *context, const struct engine_cell *cells, struct tn_error *err)
-{
-    (void)err;
-    *(int64_t *)context = cells[0].integer;
-    return TN_OK;
-}
-
-/* The row of a file that had lost rows before it was read. */
-static enum tn_code search_row(const struct hot_table *table, size_t file, int64_t pos, int64_t *ret,
-                               struct tn_error *err)
-{
-    TN_AUTO_BUF sql = {0};
-    tn_buf_printf(&sql, "SELECT rowid FROM " HOT_BASE " WHERE tarn_file = %zu AND tarn_pos = %" PRId64,
-                  (unsigned long long)table->serial, file, pos);
-    const struct engine_select select = {.sql = sql.data};
-    int64_t row = -1;
-    TN_TRY(engine_select(table->engine, &select, NULL, NULL, NULL, take_row, &row, err));
-    *ret = row;
-    return row >= 0 ? TN_OK : tn_fail(err, TN_EINTERNAL, "a removed row is not in the hot copy");
-}
 
 static struct engine_bitmap *copy_bitmap(const struct engine_bitmap *from, uint64_t bits, uint64_t limit)
 {
@@ -71,7 +47,6 @@ struct applying {
     uint64_t delta_rows, delta_end;          /* so far; when all is done */
     uint64_t gone_rows;
     size_t first_file; /* number of the first file that comes */
-    size_t searched;   /* rows that had to be looked for */
 };
 
 static enum tn_code remove_row(struct applying *applying, const struct dataset_place *place, struct tn_error *err)
@@ -81,13 +56,9 @@ static enum tn_code remove_row(struct applying *applying, const struct dataset_p
     if (at == SIZE_MAX)
         return tn_fail(err, TN_EINTERNAL, "the hot copy does not know the file of a removed row");
     const struct hot_file *file = &table->files[at];
-    int64_t row = place->pos + file->offset;
-    if (!file->dense) {
-        /* Each is a query, under the dataset's lock: filling the copy anew takes less, and nobody waits for it. */
-        if (++applying->searched > SEARCHES_MAX)
-            return tn_fail(err, TN_ECONFLICT, "too many rows of files with gaps are gone");
-        TN_TRY(search_row(table, at, place->pos, &row, err));
-    }
+    int64_t row = -1;
+    if (!hot_places_find(table, file, place->pos, &row))
+        return tn_fail(err, TN_EINTERNAL, "a removed row is not in the hot copy");
     uint64_t count = file->delta ? applying->delta_rows : table->rows;
     if (row < 0 || (uint64_t)row >= count)
         return tn_fail(err, TN_EINTERNAL, "a removed row lies outside of the hot copy");

@@ -2,6 +2,7 @@
  *
  *   hot.c        which copies there are, who reads them, how much they take
  *   hot_fill.c   from files to tables
+ *   hot_places.c where the rows of files lie in a table
  *   hot_queue.c  commits wait, until a reader wants their version
  *   hot_follow.c changes become rows of the delta and bits
  *   hot_keys.c   rows by key, for writers
@@ -25,11 +26,13 @@
 #define HOT_VERSIONS 16
 
 /* A data file whose rows are in a table: row `pos` of it is row pos + offset
- * of the table, unless rows were deleted from it before it was read. */
+ * of the table, unless rows were deleted from it before it was read: then it has
+ * runs (hot_places.c). */
 struct hot_file {
     const char *path;
     int64_t offset;
     bool dense, delta;
+    size_t first_run, run_count;
 };
 
 /* Two tables of the engine, "hot:N" and "hot:N+", counted. */
@@ -45,6 +48,8 @@ struct hot_table {
     size_t file_count, file_capacity;
     uint32_t *slots; /* of files by path; file + 1, 0: free */
     size_t slot_count;
+    struct hot_run *runs; /* of files with gaps, file by file */
+    size_t run_count, run_capacity;
     pthread_mutex_t growing;
     struct hot_keys *keys; /* NULL: none */
     int64_t keys_snapshot; /* whose rows they are */
@@ -150,6 +155,14 @@ struct hot_version *hot_hold(struct lake *lake, const char *name, const struct i
                              const struct iceberg_snapshot *snapshot, const struct iceberg_schema *schema);
 /* hot_fill.c: fills now, on this thread. */
 enum tn_code hot_fill(struct lake *lake, const char *name, struct tn_error *err) TN_CHECKED;
+
+/* hot_places.c: reads from the filled table where the rows of its files lie, and how many there are. */
+enum tn_code hot_places_read(struct hot_table *table, struct tn_error *err) TN_CHECKED;
+/* What that takes in memory. */
+uint64_t hot_places_bytes(const struct hot_table *table);
+/* The row of the table that holds row `pos` of a file; false: it had been deleted before the table was filled. */
+bool hot_places_find(const struct hot_table *table, const struct hot_file *file, int64_t pos,
+                     int64_t *ret_row) TN_CHECKED;
 
 /* hot_follow.c: does the changes from `first` to `last` to the table of `from`; the
  * versions behind the newest of them, at most HOT_VERSIONS, oldest first. Alone

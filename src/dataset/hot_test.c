@@ -65,20 +65,25 @@ static struct engine_cell text(const char *value)
     return cell;
 }
 
-static void erase(struct fixture *f, int64_t id)
+static void erase_all(struct fixture *f, const struct engine_cell *keys, size_t count)
 {
     struct tn_error err = {0};
     struct dataset_commit commit;
-    const struct engine_cell cell = {.integer = id};
     const struct dataset_rows rows = {.op = DATASET_ROWS_DELETE,
                                       .field_ids = ids,
                                       .column_count = 1,
-                                      .cells = &cell,
-                                      .row_count = 1,
+                                      .cells = keys,
+                                      .row_count = count,
                                       .ignore_missing = true,
                                       .actor = "ann",
                                       .source = "api"};
     must(dataset_rows_write(&f->lake, "t", &rows, &commit, &err), &err);
+}
+
+static void erase(struct fixture *f, int64_t id)
+{
+    const struct engine_cell cell = {.integer = id};
+    erase_all(f, &cell, 1);
 }
 
 static struct dataset_compacted compact(struct fixture *f, bool debt_only)
@@ -183,6 +188,37 @@ static void test_writes_move_a_copy_on(void **state)
     char at[32];
     snprintf(at, sizeof at, "%" PRId64, first);
     same_both_ways(f, ALL, at);
+}
+
+/* A file that had lost rows before it was read is followed like any other,
+ * however many of its rows go: at its ends, beside gaps, between them. */
+static void test_files_with_gaps_are_followed(void **state)
+{
+    enum { ROWS = 1000, GONE = 400 };
+    static const int64_t gaps[] = {0, 1, 5, 499, 501, 502, 503, 998, 999};
+    struct fixture *f = *state;
+    struct engine_cell keys[GONE] = {0};
+    make_table(f, "t", "SELECT i::BIGINT AS id, 'n' || i AS name FROM range(1000) t(i)", "id", false);
+    for (size_t i = 0; i < TN_COUNT(gaps); i++)
+        erase(f, gaps[i]);
+    pin(f, "t");
+    const struct engine_cell beside[] = {
+        {.integer = 2}, {.integer = 4}, {.integer = 6}, {.integer = 500}, {.integer = 997}};
+    for (size_t i = 0; i < TN_COUNT(beside); i++) {
+        erase_all(f, &beside[i], 1);
+        assert_true(is_hot(f, "t", 0));
+        same_both_ways(f, ALL, NULL);
+    }
+    for (size_t i = 0; i < GONE; i++)
+        keys[i].integer = (int64_t)(i * 7 % ROWS);
+    erase_all(f, keys, GONE);
+    assert_true(is_hot(f, "t", 0));
+    same_both_ways(f, ALL, NULL);
+    for (int64_t id = 0; id < 20; id++)
+        (void)upsert_name(f, id * 50, "back");
+    assert_true(is_hot(f, "t", 0));
+    same_both_ways(f, ALL, NULL);
+    assert_int_equal(dataset_hot_state(f->lake.hot).fills, 1);
 }
 
 static void test_nested_values_are_followed(void **state)
@@ -458,6 +494,7 @@ int main(void)
         TEST(test_a_copy_is_filled_and_let_go),
         TEST(test_repeated_use_fills),
         TEST(test_writes_move_a_copy_on),
+        TEST(test_files_with_gaps_are_followed),
         TEST(test_nested_values_are_followed),
         TEST(test_a_compaction_by_debt_is_followed),
         TEST(test_a_large_compaction_leaves_readers_their_copy),
