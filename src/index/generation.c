@@ -13,8 +13,14 @@ static bool goes_on(void *context, enum vector_phase phase, uint64_t done, uint6
 
 static enum tn_code fold(struct logical *logical, struct vector_index *vectors, struct tn_error *err)
 {
-    const struct vector_build_options options = {
-        .low_priority = true, .threads = 1, .progress = goes_on, .progress_context = logical};
+    TN_CLEANUP(samples_release) struct samples samples;
+    samples_choose(logical, NULL, &samples);
+    const struct vector_build_options options = {.low_priority = true,
+                                                 .threads = 1,
+                                                 .progress = goes_on,
+                                                 .progress_context = logical,
+                                                 .samples = samples.rows,
+                                                 .sample_count = samples.count};
     struct vector_build_report report;
     TN_TRY(vector_index_fold(vectors, &options, &report, err));
     return generations_keep(logical, err);

@@ -395,6 +395,30 @@ static void test_a_stop_ends_what_runs(void **state)
     assert_ok(index_fold(f->service, "people", &test_err));
 }
 
+/* With questions made of the chunks' words while nobody has asked, with what was asked then. */
+static void test_a_fold_is_calibrated_with_questions(void **state)
+{
+    struct fixture *f = *state;
+    struct index_report report;
+    write_people(f, "id", 0, 2500);
+    build(f, &report);
+    assert_true(report.folded);
+    uint64_t made = f->questions;
+    assert_true(made >= 64 && made <= 256);
+    f->broken = TN_EUNAVAILABLE; /* no reason not to fold */
+    assert_ok(index_fold(f->service, "people", &test_err));
+    f->broken = TN_OK;
+    for (unsigned i = 0; i < 30; i++) {
+        TN_CLEANUP(index_answer_free_p) struct index_answer *answer = NULL;
+        TN_AUTO_FREE char *text = tn_asprintf("who knows subject%u and thing%u", i % 10, i);
+        answer = ask(f, &(struct index_query){.index = "people", .text = text, .mode = INDEX_VECTOR});
+        assert_int_equal(answer->hit_count, 10);
+    }
+    uint64_t asked = f->questions;
+    assert_ok(index_fold(f->service, "people", &test_err));
+    assert_true(f->questions > asked && f->questions - asked < made);
+}
+
 static void test_a_model_that_is_away(void **state)
 {
     struct fixture *f = *state;
@@ -596,6 +620,7 @@ int main(void)
         LAKE_TEST(test_without_a_key),
         LAKE_TEST(test_remade_from_the_table),
         LAKE_TEST(test_a_stop_ends_what_runs),
+        LAKE_TEST(test_a_fold_is_calibrated_with_questions),
         LAKE_TEST(test_a_model_that_is_away),
         LAKE_TEST(test_a_second_index_embeds_nothing),
         LAKE_TEST(test_a_question_is_embedded_once),

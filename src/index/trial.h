@@ -1,5 +1,6 @@
 /* trial.h: how an index is tuned. Private to index.
  *
+ *   samples.c      queries that a generation is calibrated with
  *   tuning.c       what is chosen for the active generation; generations listed, kept, removed
  *   evaluate.c     recall and latency on made and on recorded queries
  *   trial_log.c    the records of an index, in the lake's store
@@ -97,6 +98,16 @@ enum tn_code measure(struct logical *logical, struct vector_index *subject, stru
                      const struct queries *queries, uint32_t k, uint32_t ef, double recall, struct measured *ret,
                      struct tn_error *err) TN_CHECKED;
 void truth_release(struct truth *truth);
+
+/* ---- samples.c ------------------------------------------------------------------------ */
+
+struct samples {
+    float *rows; /* NULL: there are too few, the builder makes some up */
+    uint32_t count;
+};
+/* Whoever calls keeps the files where they are. The job may be NULL. */
+void samples_choose(struct logical *logical, const struct job_run *run, struct samples *ret);
+void samples_release(struct samples *samples);
 
 /* ---- trial_log.c -------------------------------------------------------------------- */
 

@@ -210,6 +210,7 @@ static enum tn_code fold_if_due(struct walk *walk, bool at_end, struct tn_error 
     uint64_t changed = info.delta_rows + info.deleted;
     if (!is_due(&info, at_end))
         return TN_OK;
+    TN_CLEANUP(samples_release) struct samples samples = {0};
     struct vector_build_options options = {
         .low_priority = true, .threads = 1, .progress = fold_goes_on, .progress_context = walk};
     struct vector_build_report report;
@@ -217,6 +218,9 @@ static enum tn_code fold_if_due(struct walk *walk, bool at_end, struct tn_error 
         return TN_OK;
     if (walk->batch.run)
         job_run_log(walk->batch.run, "folding %" PRIu64 " changed chunks into a new generation", changed);
+    samples_choose(walk->logical, walk->batch.run, &samples);
+    options.samples = samples.rows;
+    options.sample_count = samples.count;
     enum tn_code code = vector_index_fold(vectors, &options, &report, err);
     if (walk->batch.run)
         TN_TRY(job_run_reserve(walk->batch.run, BATCH_MEMORY, err));

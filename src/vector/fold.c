@@ -78,7 +78,9 @@ static void fill_options(struct vector_build_options *o, const struct vector_bui
     o->seed = h->seed;
     if (!o->ef_construction)
         o->ef_construction = h->ef_construction;
-    if (!o->samples && h->samples) {
+    /* Made-up queries lie between neighbours: those of fewer rows lie too far
+     * from all of the rows that there are now, and are made again. */
+    if (!o->samples && h->samples && h->flags & GENERATION_SAMPLES_GIVEN) {
         o->samples = state->generation->samples;
         o->sample_count = h->samples;
     }

@@ -36,6 +36,9 @@ struct section_entry {
     uint64_t reserved;
 };
 
+#define GENERATION_LIFTED        1U
+#define GENERATION_SAMPLES_GIVEN 2U /* the builder's caller gave them; else they were made up from the rows */
+
 struct generation_header {
     char magic[8];
     uint32_t version;
@@ -48,7 +51,7 @@ struct generation_header {
     uint32_t code_bits;
     uint32_t degree;
     uint32_t ef_construction;
-    uint32_t flags; /* bit 0: lifted */
+    uint32_t flags; /* GENERATION_LIFTED, GENERATION_SAMPLES_GIVEN */
     uint64_t seed;
     uint64_t nodes;
     uint64_t rows;

@@ -29,14 +29,15 @@ static void want_pages(const void *start, size_t bytes)
 
 static enum tn_code check_numbers(const struct generation_header *h, struct tn_error *err)
 {
-    uint32_t lifted = h->flags & 1;
+    uint32_t lifted = h->flags & GENERATION_LIFTED;
     if (memcmp(h->magic, GENERATION_MAGIC, 8) != 0)
         return CORRUPT("not a generation file");
     if (h->version != GENERATION_VERSION)
         return tn_fail(err, TN_EUNSUPPORTED, "generation format %u; this program reads %u", h->version,
                        GENERATION_VERSION);
-    if (h->header_bytes != GENERATION_HEADER || h->section_count != SECTION_COUNT || h->flags > 1 ||
-        h->metric > VECTOR_L2 || h->raw_type > VECTOR_F16)
+    if (h->header_bytes != GENERATION_HEADER || h->section_count != SECTION_COUNT ||
+        h->flags > (GENERATION_LIFTED | GENERATION_SAMPLES_GIVEN) || h->metric > VECTOR_L2 ||
+        h->raw_type > VECTOR_F16)
         return CORRUPT("the header's kinds are out of range");
     if (h->dims < VECTOR_DIMENSIONS_MIN || h->dims > VECTOR_DIMENSIONS_MAX ||
         h->padded != (h->dims + lifted + 63) / 64 * 64 || (h->code_bits != 4 && h->code_bits != 8))
@@ -197,7 +198,8 @@ static void point_sections(struct generation *g)
         upper += (size_t)h->level_nodes[l] * h->degree;
     }
     atomic_store(&g->hot, &g->cold);
-    space_init(&g->space, (enum vector_metric)h->metric, h->dims, h->code_bits, h->flags & 1, h->seed);
+    space_init(&g->space, (enum vector_metric)h->metric, h->dims, h->code_bits, h->flags & GENERATION_LIFTED,
+               h->seed);
     g->space.lift = h->lift;
     g->space.noise = h->noise;
     g->space.radius = h->radius;

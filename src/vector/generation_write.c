@@ -77,7 +77,7 @@ static void fill_header(struct writer *w, uint32_t samples)
     h->code_bits = s->code_bits;
     h->degree = b->degree;
     h->ef_construction = b->ef;
-    h->flags = s->lifted ? 1 : 0;
+    h->flags = (s->lifted ? GENERATION_LIFTED : 0) | (b->options->samples ? GENERATION_SAMPLES_GIVEN : 0);
     h->seed = s->seed;
     h->nodes = b->nodes;
     h->rows = b->rows->count;

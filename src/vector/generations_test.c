@@ -2,6 +2,8 @@
  * removed; and searched while one takes the other's place. */
 #include "vector/test_support.h"
 
+#include "vector/generation.h"
+
 #include <pthread.h>
 
 enum { DIMS = 16, IDS = 600, K = 10 };
@@ -251,6 +253,40 @@ static void churn(struct lake *lake, int round)
         must(vector_index_rollback(lake->index, &test_error));
 }
 
+/* Made-up queries of few rows say nothing about many: they are made anew. Given ones stay. */
+static void test_a_fold_and_its_sample_queries(void **state)
+{
+    (void)state;
+    for (int given = 0; given < 2; given++) {
+        struct lake lake;
+        begin(&lake, 100);
+        float *queries = random_rows(64, DIMS, 0.7F), *first = NULL;
+        const struct vector_build_options options = {.threads = 1, .samples = queries, .sample_count = 64};
+        must(vector_index_fold(lake.index, given ? &options : NULL, NULL, &test_error));
+        for (int fold = 0; fold < 2; fold++) {
+            TN_CLEANUP(generation_close_p) struct generation *g = NULL;
+            struct vector_index_info info;
+            vector_index_info(lake.index, &info);
+            TN_AUTO_FREE char *path = vector_index_generation_path(lake.index, info.generation);
+            must(generation_open(path, false, &g, &test_error));
+            assert_int_equal(g->header.samples, given ? 64 : 200);
+            assert_int_equal(g->header.flags & GENERATION_SAMPLES_GIVEN, given ? GENERATION_SAMPLES_GIVEN : 0);
+            size_t bytes = (size_t)g->header.samples * DIMS * sizeof *first;
+            if (fold == 0) {
+                first = tn_malloc(bytes);
+                memcpy(first, g->samples, bytes);
+                change(&lake, 500);
+                must(vector_index_fold(lake.index, NULL, NULL, &test_error));
+            } else {
+                assert_int_equal(memcmp(first, g->samples, bytes) == 0, given);
+            }
+        }
+        free(first);
+        free(queries);
+        end(&lake);
+    }
+}
+
 /* Swaps of every kind while four threads search and one folds. */
 static void test_searches_go_on_through_swaps(void **state)
 {
@@ -285,9 +321,8 @@ static void test_searches_go_on_through_swaps(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_promoted_after_folds_and_changes),
-        cmocka_unit_test(test_without_its_log_it_is_refused),
-        cmocka_unit_test(test_what_nobody_keeps_goes),
+        cmocka_unit_test(test_promoted_after_folds_and_changes), cmocka_unit_test(test_without_its_log_it_is_refused),
+        cmocka_unit_test(test_what_nobody_keeps_goes),           cmocka_unit_test(test_a_fold_and_its_sample_queries),
         cmocka_unit_test(test_searches_go_on_through_swaps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
