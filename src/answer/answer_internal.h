@@ -10,6 +10,7 @@
  *   prompt.c    the prompt
  *   cite.c      what a model said, held against the passages
  *   extract.c   the answer without a model
+ *   near.c      how near its sentences are to the question
  *   rag.c       from question to record; replay.c: again, and what changed
  *   ask*.c      questions to SQL
  */
@@ -27,11 +28,27 @@ struct answer_service {
     struct tn_arena *arena;
     struct ask_cache *asks; /* what columns hold */
     struct answer_log *log;
+    struct near_cache *near;     /* vectors of sentences */
     pthread_mutex_t models_lock; /* the candidates that are offered, asked for again after a while */
     char **offered;
     size_t offered_count;
     uint64_t offered_ns; /* when; 0: never */
 };
+
+/* ---- near.c ---------------------------------------------------------------------- */
+
+/* Vectors of the sentences that were looked at last, a few thousand of them, by
+ * the model's version and the text. Any thread. */
+struct near_cache;
+struct near_cache *near_cache_new(void) __attribute__((returns_nonnull));
+void near_cache_free(struct near_cache *cache);
+TN_DEFINE_CLEANUP(struct near_cache, near_cache_free)
+struct near_key {
+    uint64_t hash[2];
+};
+struct near_key near_key_of(const char *version, const char *text, size_t length);
+bool near_cache_get(struct near_cache *cache, const struct near_key *key, size_t dimension, float *out);
+void near_cache_put(struct near_cache *cache, const struct near_key *key, size_t dimension, const float *vector);
 
 /* ---- call.c: models ----------------------------------------------------------- */
 

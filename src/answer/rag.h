@@ -18,6 +18,8 @@ struct rag_run {
     struct sources sources;
     const char **warnings;
     size_t warning_count;
+    const float *question; /* its vector, `question_size` numbers; NULL: the search made none */
+    size_t question_size;
     bool told; /* words went to the listener: nothing can be begun again */
 };
 
@@ -29,6 +31,10 @@ void rag_refuse(struct rag_run *run, const char *format, ...) TN_PRINTF(2, 3);
 /* rag_find.c: the passages, by a search or out of a record. */
 enum tn_code rag_find(struct rag_run *run, struct tn_error *err) TN_CHECKED;
 enum tn_code rag_find_again(struct rag_run *run, const struct answer_record *then, struct tn_error *err) TN_CHECKED;
+
+/* near.c: how near sentences are to the question, for struct nearness; the context is the run. */
+enum tn_code rag_nearness(void *context, const struct model_text *texts, size_t count, double *ret,
+                          struct tn_error *err) TN_CHECKED;
 
 /* rag_write.c: the answer from the sources, by the model or without one. */
 enum tn_code rag_write(struct rag_run *run, struct tn_error *err) TN_CHECKED;

@@ -50,6 +50,12 @@ static void take_origin(struct rag_run *run, const struct index_answer *answer)
     record->embedding_model = tn_arena_strdup(run->arena, answer->model);
     record->embedding_version = tn_arena_strdup(run->arena, answer->model_version);
     record->search_us = answer->total_us;
+    if (answer->vector) {
+        float *vector = TN_ARENA_ARRAY(run->arena, float, answer->dimension);
+        memcpy(vector, answer->vector, answer->dimension * sizeof *vector);
+        run->question = vector;
+        run->question_size = answer->dimension;
+    }
     if (answer->behind)
         rag_warn(run, "rows of the last commits are not searchable yet");
 }

@@ -1,8 +1,6 @@
 /* The answer from the sources: by a language model, or without one. */
 #include "answer/rag.h"
 
-#include <math.h>
-
 /* ---- reranking -------------------------------------------------------------------- */
 
 enum { RERANK_MOST = 20 };
@@ -127,38 +125,10 @@ static enum tn_code by_model(struct rag_run *run, struct tn_error *err)
 /* ---- without a model --------------------------------------------------------------------- */
 
 /* How near sentences are to the question, by the index's own model. */
-static enum tn_code nearness_of(void *context, const struct model_text *texts, size_t count, double *ret,
-                                struct tn_error *err)
-{
-    const struct rag_run *run = context;
-    const char *name = run->record->embedding_model;
-    struct model_service *models = run->service->options.models;
-    struct model_info info;
-    const struct model_text question = {run->rag->question, strlen(run->rag->question)};
-    const struct model_call asked = {.use = MODEL_QUERY, .version = run->record->embedding_version},
-                            said = {.use = MODEL_DOCUMENT, .version = run->record->embedding_version};
-    TN_TRY(model_find(models, name, &info, err));
-    float *query = TN_ARENA_ARRAY(run->arena, float, info.dimension);
-    float *vectors = TN_ARENA_ARRAY(run->arena, float, tn_size_mul(info.dimension, count));
-    TN_TRY(model_embed(models, name, &asked, &question, 1, query, NULL, err));
-    TN_TRY(model_embed(models, name, &said, texts, count, vectors, NULL, err));
-    for (size_t i = 0; i < count; i++) {
-        double product = 0, a = 0, b = 0;
-        for (size_t d = 0; d < info.dimension; d++) {
-            double x = query[d], y = vectors[i * info.dimension + d];
-            product += x * y;
-            a += x * x;
-            b += y * y;
-        }
-        ret[i] = a > 0 && b > 0 ? product / sqrt(a * b) : 0;
-    }
-    return TN_OK;
-}
-
 static enum tn_code extract(struct rag_run *run, struct tn_error *err)
 {
     struct checked checked;
-    const struct nearness nearness = {.of = nearness_of, .context = run};
+    const struct nearness nearness = {.of = rag_nearness, .context = run};
     bool known = run->service->options.models && run->record->embedding_model && run->record->embedding_model[0];
     struct tn_error why = {0};
     enum tn_code code =

@@ -29,6 +29,7 @@ enum tn_code answer_service_open(const struct answer_options *options, struct an
     settings->keep_bytes = settings->keep_bytes ? settings->keep_bytes : KEEP_BYTES;
     (void)pthread_mutex_init(&service->models_lock, NULL);
     service->asks = ask_cache_new();
+    service->near = near_cache_new();
     service->log = answer_log_new(service->options.folder, settings->keep_bytes);
     *ret = service;
     return TN_OK;
@@ -40,6 +41,7 @@ void answer_service_close(struct answer_service *service)
         return;
     answer_log_free(service->log);
     ask_cache_free(service->asks);
+    near_cache_free(service->near);
     for (size_t i = 0; i < service->offered_count; i++)
         free(service->offered[i]);
     free(service->offered);

@@ -302,6 +302,8 @@ struct index_answer {
     const char *model, *model_version; /* "" for given vectors */
     int64_t snapshot_id;               /* of the dataset, that the answer holds for */
     bool behind;                       /* rows of that snapshot are not searchable yet */
+    const float *vector;               /* of the query's text, `dimension` numbers; NULL: none was embedded */
+    uint32_t dimension;
     /* the plan */
     const char *strategy; /* of the vector leg; "none" */
     uint32_t distances, hops, window, reranked;

@@ -63,10 +63,13 @@ static enum tn_code prepare(struct search *search, uint64_t *clock, struct tn_er
     const struct index_query *query = search->query;
     struct index_answer *answer = search->answer;
     if (query->mode != INDEX_KEYWORD) {
-        if (query->vector)
+        if (query->vector) {
             search->vector = query->vector;
-        else
+        } else {
             TN_TRY(query_vector(search->logical, query->text, answer->arena, &search->vector, err));
+            answer->vector = search->vector;
+            answer->dimension = search->logical->definition.dimension;
+        }
         answer->embed_us = lap_us(clock);
     }
     if (query->mode != INDEX_VECTOR) {
