@@ -164,7 +164,7 @@ static enum tn_code mark_key(struct logical *logical, const struct allowed_entry
                              const struct iceberg_metadata *metadata, struct marking *marking, struct tn_error *err)
 {
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
-    bool behind = key->applied != key->current && key->applied != 0;
+    bool behind = key->applied != key->current;
     AUTO_RECENT recent = {0};
     AUTO_RELATION relation = {0};
     bool known = behind && recent_open(logical, metadata, key->applied, key->current, &recent);
@@ -203,14 +203,16 @@ enum tn_code allow(struct logical *logical, const char *predicate, struct allowe
                    bool *ret_behind, struct tn_error *err)
 {
     /* The epoch first: what changes behind this line makes another entry. */
-    struct allowed_entry key = {.epoch = atomic_load(&logical->epoch),
-                                .applied = atomic_load(&logical->applied),
+    uint64_t epoch = atomic_load(&logical->epoch);
+    int64_t applied = atomic_load(&logical->applied);
+    struct allowed_entry key = {.epoch = epoch,
+                                .applied = applied ? applied : atomic_load(&logical->begun),
                                 .predicate = (char *)(uintptr_t)(predicate ? predicate : "")};
     ICEBERG_AUTO_METADATA *metadata = NULL;
     TN_TRY(catalog_load(logical->service->lake->catalog, logical->definition.dataset, &metadata, err));
     key.current = metadata->current ? metadata->current->id : 0;
     *ret_current = key.current;
-    *ret_behind = key.applied != key.current;
+    *ret_behind = applied != key.current;
     *ret = NULL;
     if (!key.predicate[0] && key.applied == key.current)
         return TN_OK;

@@ -34,12 +34,13 @@ static char *asked_path(const struct logical *logical)
 static enum tn_code open_all(struct logical *logical, bool fresh, struct tn_error *err)
 {
     TN_AUTO_FREE char *words = tn_asprintf("%s/words.db", logical->folder);
-    int64_t length = 0, applied = 0, next = 0;
+    int64_t length = 0, applied = 0, begun = 0, next = 0;
     TN_TRY(tn_mkdirs(logical->folder, 0700, err));
     TN_TRY(keyword_writer_open(words, fresh, &logical->words, err));
     logical->lists = keyword_lists_new(LISTS_BYTES);
     TN_TRY(keyword_get(logical->words, "log_length", &length, err));
     TN_TRY(keyword_get(logical->words, "snapshot", &applied, err));
+    TN_TRY(keyword_get(logical->words, "begun", &begun, err));
     TN_TRY(keyword_get(logical->words, "next_chunk", &next, err));
     TN_TRY(chunk_file_open(logical->folder, (uint64_t)length, &logical->chunks, err));
     TN_TRY(open_vectors(logical, err));
@@ -48,6 +49,7 @@ static enum tn_code open_all(struct logical *logical, bool fresh, struct tn_erro
     if (!atomic_load(&logical->vectors) && next > 0)
         return tn_fail(err, TN_ECORRUPT, "%s/vectors is missing", logical->folder);
     atomic_store(&logical->applied, applied);
+    atomic_store(&logical->begun, begun);
     atomic_store(&logical->next_chunk, next);
     return TN_OK;
 }

@@ -126,6 +126,7 @@ struct logical {
     struct docs *_Atomic docs;            /* filled when first needed */
     pthread_mutex_t docs_lock;            /* of that filling */
     _Atomic int64_t applied;              /* the dataset's snapshot that the index shows; 0: none */
+    _Atomic int64_t begun; /* the dataset's snapshot when the first walk of an empty index began; 0: not known */
     _Atomic int64_t next_chunk;
     _Atomic uint64_t epoch; /* grows with every change */
     atomic_bool working;

@@ -489,6 +489,17 @@ static enum tn_code walk_recent(struct walk *walk, const struct recent *recent, 
     return end_walk(walk, current, ret_more, err);
 }
 
+/* Searches are answered before the first walk has ended, and leave out what has
+ * changed since it began. */
+static enum tn_code note_begin(struct logical *logical, int64_t current, struct tn_error *err)
+{
+    if (atomic_load(&logical->begun) != 0 || atomic_load(&logical->next_chunk) != 0)
+        return TN_OK;
+    TN_TRY(keyword_set(logical->words, "begun", current, err));
+    atomic_store(&logical->begun, current);
+    return TN_OK;
+}
+
 enum tn_code walk_changes(struct logical *logical, struct job_run *run, uint64_t most, struct index_report *ret,
                           bool *ret_more, struct tn_error *err)
 {
@@ -502,6 +513,8 @@ enum tn_code walk_changes(struct logical *logical, struct job_run *run, uint64_t
     atomic_store(&logical->walked_to, current);
     if (current == 0 || (current == applied && !run))
         return TN_OK;
+    if (applied == 0)
+        TN_TRY(note_begin(logical, current, err));
     if (run)
         TN_TRY(job_run_reserve(run, BATCH_MEMORY, err));
     TN_CLEANUP(walk_release)

@@ -1,0 +1,51 @@
+"""Searches of an index whose first walk has not ended: what was deleted or changed meanwhile is not found."""
+import time
+
+import pytest
+
+
+def wait_for(condition, what):
+    end = time.monotonic() + 240
+    while time.monotonic() < end:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"waited in vain for {what}")
+
+
+@pytest.fixture
+def half_built(server):
+    """1,200 texts, and an index job that is held when it has some of them."""
+    lines = [f"{i},Number {i} of the pages about the lakes of the mountains" for i in range(1200)]
+    server.ingest("pages", "id,body\n" + "\n".join(lines) + "\n", key="id")
+    job = server.post("/vectors/indexes", json={"dataset": "pages", "text_columns": ["body"]}).json()["job_id"]
+    wait_for(lambda: server.get("/vectors/indexes/pages").json()["documents"] > 0, "the first documents")
+    server.post(f"/jobs/{job}/pause")
+    state = wait_for(lambda: (found := server.get(f"/jobs/{job}").json())["state"] in ("paused", "done") and found,
+                     "the job to rest")
+    assert state["state"] == "paused", "the index was built before it could be held: take more texts"
+    return server, job
+
+
+def ids(server, mode, **more):
+    answer = server.post("/search", json={"query": "lakes of the mountains", "index": "pages", "k": 1000, "mode": mode,
+                                          **more})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["behind"]
+    return {hit["doc_id"] for hit in answer.json()["hits"]}
+
+
+def test_what_went_or_changed_since_the_first_walk_began_is_not_found(half_built):
+    server, job = half_built
+    gone, changed, kept = sorted(ids(server, "vector"))[:3]
+    assert server.request("DELETE", f"/datasets/pages/rows/{gone}").json()["deleted"] == 1
+    assert server.request("PATCH", f"/datasets/pages/rows/{changed}", json={"body": "Tax law"}).json()["updated"] == 1
+    for mode in ("vector", "keyword", "hybrid"):
+        for filtered in ({}, {"filter": "id >= 0"}):
+            found = ids(server, mode, **filtered)
+            assert gone not in found and changed not in found and kept in found, (mode, filtered)
+    server.post(f"/jobs/{job}/resume")
+    wait_for(lambda: server.get("/vectors/indexes/pages").json()["state"] == "ready", "the index")
+    hits = server.post("/search", json={"query": "Tax law", "index": "pages", "k": 1}).json()["hits"]
+    assert [hit["doc_id"] for hit in hits] == [changed]
