@@ -17,12 +17,9 @@ static void put(struct tn_buf *out, const json_t *value)
         tn_json_dump(value, out);
 }
 
-static void write_events(struct request *request, const char *dataset, const struct iceberg_metadata *metadata,
-                         const char *operation, const char *source, const struct said *said, size_t count,
-                         const char *reason)
+static void fill_events(struct request *request, const char *operation, const char *source, const struct said *said,
+                        size_t count, const char *reason, struct journal_event *events)
 {
-    struct journal_event events[FIELDS_MAX];
-    struct tn_error error = {0};
     for (size_t i = 0; i < count; i++)
         events[i] = (struct journal_event){
             .operation = operation,
@@ -36,8 +33,21 @@ static void write_events(struct request *request, const char *dataset, const str
             .reason = reason,
             .request_id = request->id,
         };
-    if (journal_note(request->gateway->lake.journal, dataset, metadata ? metadata->uuid : NULL,
-                     metadata ? metadata->last_sequence_number : 0, events, count, &error) != TN_OK)
+}
+
+/* intent: NULL for what was not announced. */
+static void write_events(struct request *request, const char *dataset, const struct iceberg_metadata *metadata,
+                         const char *operation, const char *source, const struct said *said, size_t count,
+                         const char *reason, const struct journal_intent *intent)
+{
+    struct journal_event events[FIELDS_MAX];
+    struct tn_error error = {0};
+    struct journal *journal = request->gateway->lake.journal;
+    fill_events(request, operation, source, said, count, reason, events);
+    enum tn_code code = intent ? journal_note_intended(journal, dataset, intent, events, count, &error)
+                               : journal_note(journal, dataset, metadata ? metadata->uuid : NULL,
+                                              metadata ? metadata->last_sequence_number : 0, events, count, &error);
+    if (code != TN_OK)
         TN_LOG(TN_LOG_ERROR, "journal.note_lost", TN_FS("dataset", dataset), TN_FS("operation", operation),
                TN_FS("error", error.detail));
 }
@@ -49,7 +59,7 @@ static void note_one(struct request *request, const char *dataset, const struct 
     struct said said = {0};
     put(&said.old_value, old_value);
     put(&said.new_value, new_value);
-    write_events(request, dataset, metadata, operation, source, &said, 1, reason);
+    write_events(request, dataset, metadata, operation, source, &said, 1, reason, NULL);
     tn_buf_release(&said.old_value);
     tn_buf_release(&said.new_value);
 }
@@ -62,21 +72,9 @@ void evidence_note(struct request *request, const char *dataset, const struct ic
 
 /* ---- notes of people ------------------------------------------------------------ */
 
-static void put_property(struct tn_buf *out, const struct iceberg_metadata *metadata, const char *member)
-{
-    TN_AUTO_FREE char *key = tn_asprintf("tarn.%s", member);
-    const char *text = iceberg_metadata_property(metadata, key);
-    bool json = tn_streq(key, CATALOG_P_TAGS) || tn_streq(key, CATALOG_P_COLUMNS);
-    if (!text)
-        tn_buf_puts(out, "null");
-    else if (json)
-        tn_buf_puts(out, text);
-    else
-        tn_json_quote(out, text, strlen(text));
-}
-
 void evidence_describe(struct request *request, const char *dataset, const struct iceberg_metadata *before,
-                       const struct iceberg_metadata *after, const json_t *patch, const char *reason)
+                       const struct iceberg_metadata *after, const json_t *patch, const char *reason,
+                       const struct journal_intent *intent)
 {
     struct said said[FIELDS_MAX] = {0};
     size_t count = 0;
@@ -88,8 +86,8 @@ void evidence_describe(struct request *request, const char *dataset, const struc
             break;
         struct said *one = &said[count];
         one->field = member;
-        put_property(&one->old_value, before, member);
-        put_property(&one->new_value, after, member);
+        journal_put_described(&one->old_value, before, member);
+        journal_put_described(&one->new_value, after, member);
         if (!tn_streq(one->old_value.data, one->new_value.data)) {
             count++;
             continue;
@@ -97,12 +95,92 @@ void evidence_describe(struct request *request, const char *dataset, const struc
         tn_buf_release(&one->old_value);
         tn_buf_release(&one->new_value);
     }
-    if (count > 0)
-        write_events(request, dataset, after, "describe", "api", said, count, reason);
+    write_events(request, dataset, after, "describe", "api", said, count, reason, intent);
     for (size_t i = 0; i < count; i++) {
         tn_buf_release(&said[i].old_value);
         tn_buf_release(&said[i].new_value);
     }
+}
+
+/* ---- what is about to be done ------------------------------------------------------ */
+
+static enum tn_code intend(struct request *request, const char *dataset, const struct iceberg_metadata *now,
+                           const char *operation, const struct said *said, size_t count, const char *reason,
+                           struct journal_intent *ret, struct tn_error *err)
+{
+    struct journal_event events[FIELDS_MAX];
+    fill_events(request, operation, "api", said, count, reason, events);
+    return journal_intend(request->gateway->lake.journal, dataset, now->uuid, now->last_sequence_number, events,
+                          count, ret, err);
+}
+
+enum tn_code evidence_intend_drop(struct request *request, const char *dataset, const struct iceberg_metadata *now,
+                                  const char *reason, struct journal_intent *ret, struct tn_error *err)
+{
+    const struct said said = {0};
+    return intend(request, dataset, now, "drop", &said, 1, reason, ret, err);
+}
+
+enum tn_code evidence_intend_rename(struct request *request, const char *dataset, const struct iceberg_metadata *now,
+                                    const json_t *old_name, const json_t *new_name, struct journal_intent *ret,
+                                    struct tn_error *err)
+{
+    struct said said = {0};
+    put(&said.old_value, old_name);
+    put(&said.new_value, new_name);
+    enum tn_code code = intend(request, dataset, now, "rename", &said, 1, NULL, ret, err);
+    tn_buf_release(&said.old_value);
+    tn_buf_release(&said.new_value);
+    return code;
+}
+
+enum tn_code evidence_intend_describe(struct request *request, const char *dataset,
+                                      const struct iceberg_metadata *now, const json_t *patch, const char *reason,
+                                      struct journal_intent *ret, struct tn_error *err)
+{
+    struct said said[FIELDS_MAX] = {0};
+    size_t count = 0;
+    const char *member;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)patch, member, value)
+    {
+        if (count == FIELDS_MAX)
+            break;
+        said[count].field = member;
+        journal_put_described(&said[count++].old_value, now, member);
+    }
+    enum tn_code code = intend(request, dataset, now, "describe", said, count, reason, ret, err);
+    for (size_t i = 0; i < count; i++)
+        tn_buf_release(&said[i].old_value);
+    return code;
+}
+
+void evidence_renamed(struct request *request, const char *dataset, const struct journal_intent *intent,
+                      const json_t *old_name, const json_t *new_name)
+{
+    struct said said = {0};
+    put(&said.old_value, old_name);
+    put(&said.new_value, new_name);
+    write_events(request, dataset, NULL, "rename", "api", &said, 1, NULL, intent);
+    tn_buf_release(&said.old_value);
+    tn_buf_release(&said.new_value);
+}
+
+void evidence_dropped(struct request *request, const char *dataset, const struct journal_intent *intent,
+                      const char *reason)
+{
+    const struct said said = {0};
+    write_events(request, dataset, NULL, "drop", "api", &said, 1, reason, intent);
+}
+
+void evidence_take_back(struct request *request, const char *dataset, const struct journal_intent *intent,
+                        enum tn_code why)
+{
+    struct tn_error error = {0};
+    if (why == TN_EIO) /* it may have been done: who opens the lake next sees */
+        return;
+    if (journal_note_intended(request->gateway->lake.journal, dataset, intent, NULL, 0, &error) != TN_OK)
+        TN_LOG(TN_LOG_WARN, "journal.intent_stays", TN_FS("dataset", dataset), TN_FS("error", error.detail));
 }
 
 enum tn_code evidence_settle(struct request *request, const char *dataset, struct tn_error *err)

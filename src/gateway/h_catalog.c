@@ -113,10 +113,16 @@ enum tn_code h_dataset_patch(struct request *request, struct tn_error *err)
         return h_dataset_get(request, err);
     ICEBERG_AUTO_METADATA *before = NULL;
     ICEBERG_AUTO_METADATA *after = NULL;
+    struct journal_intent intent;
     TN_TRY(catalog_load(request->gateway->lake.catalog, name, &before, err));
-    TN_TRY(catalog_patch(request->gateway->lake.catalog, name, body, err));
+    TN_TRY(evidence_intend_describe(request, exact_name(request, name), before, body, reason, &intent, err));
+    enum tn_code code = catalog_patch(request->gateway->lake.catalog, name, body, err);
+    if (code != TN_OK)
+        evidence_take_back(request, exact_name(request, name), &intent, code);
+    TN_TRY(code);
+    TN_FAULT("catalog.described");
     if (catalog_load(request->gateway->lake.catalog, name, &after, NULL) == TN_OK)
-        evidence_describe(request, exact_name(request, name), before, after, body, reason);
+        evidence_describe(request, exact_name(request, name), before, after, body, reason, &intent);
     if (json_is_true(json_object_get(body, "auto_embed"))) {
         char *index = NULL;
         TN_TRY(index_embed_now(request->gateway->indexes, name, request->actor.name, &index, err));
@@ -129,10 +135,16 @@ enum tn_code h_dataset_delete(struct request *request, struct tn_error *err)
 {
     const char *name = request->match.captures[0], *reason = http_param(&request->target, "reason");
     ICEBERG_AUTO_METADATA *was = NULL;
+    struct journal_intent intent;
     TN_TRY(catalog_load(request->gateway->lake.catalog, name, &was, err));
     TN_TRY(evidence_settle(request, name, err));
-    TN_TRY(catalog_drop(request->gateway->lake.catalog, name, err));
-    evidence_note(request, exact_name(request, name), was, "drop", NULL, NULL, reason);
+    TN_TRY(evidence_intend_drop(request, exact_name(request, name), was, reason, &intent, err));
+    enum tn_code code = catalog_drop(request->gateway->lake.catalog, name, err);
+    if (code != TN_OK)
+        evidence_take_back(request, exact_name(request, name), &intent, code);
+    TN_TRY(code);
+    TN_FAULT("catalog.dropped");
+    evidence_dropped(request, exact_name(request, name), &intent, reason);
     TN_LOG(TN_LOG_INFO, "dataset.drop", TN_FS("dataset", name), TN_FS("actor", request->actor.name),
            TN_FS("reason", reason));
     struct tn_json json = reply_json(request);

@@ -154,14 +154,19 @@ enum tn_code h_iceberg_table_drop(struct request *request, struct tn_error *err)
 {
     const char *purge = http_param(&request->target, "purgeRequested"), *dataset = NULL;
     ICEBERG_AUTO_METADATA *was = NULL;
+    struct journal_intent intent;
     TN_TRY(rest_dataset(request, &dataset, err));
     TN_TRY(catalog_load(catalog_of(request), dataset, &was, err));
     TN_TRY(evidence_settle(request, dataset, err));
-    if (purge && tn_str_equal_nocase(purge, "true"))
-        TN_TRY(catalog_purge(catalog_of(request), dataset, err));
-    else
-        TN_TRY(catalog_drop(catalog_of(request), dataset, err));
-    evidence_note(request, dataset, was, "drop", NULL, NULL, NULL);
+    TN_TRY(evidence_intend_drop(request, dataset, was, NULL, &intent, err));
+    bool purges = purge && tn_str_equal_nocase(purge, "true");
+    enum tn_code code =
+        purges ? catalog_purge(catalog_of(request), dataset, err) : catalog_drop(catalog_of(request), dataset, err);
+    if (code != TN_OK)
+        evidence_take_back(request, dataset, &intent, code);
+    TN_TRY(code);
+    TN_FAULT("catalog.dropped");
+    evidence_dropped(request, dataset, &intent, NULL);
     reply_status(request, 204, NULL);
     return TN_OK;
 }
@@ -181,14 +186,24 @@ static json_t *identifier_json(struct request *request, struct catalog_identifie
     return json_pack("{s:s, s:s}", "namespace", catalog_namespace_text(request->arena, id.space), "name", id.table);
 }
 
-static void note_rename(struct request *request, struct catalog_identifier from, struct catalog_identifier to)
+static enum tn_code rename_noted(struct request *request, struct catalog_identifier from,
+                                 struct catalog_identifier to, struct tn_error *err)
 {
     TN_AUTO_JSON *old_name = identifier_json(request, from), *new_name = identifier_json(request, to);
     ICEBERG_AUTO_METADATA *metadata = NULL;
     const char *dataset = NULL;
-    if (catalog_dataset_named(catalog_of(request), to.space, to.table, request->arena, &dataset, NULL) == TN_OK &&
+    struct journal_intent intent = {0};
+    if (catalog_dataset_named(catalog_of(request), from.space, from.table, request->arena, &dataset, NULL) == TN_OK &&
         catalog_load(catalog_of(request), dataset, &metadata, NULL) == TN_OK)
-        evidence_note(request, dataset, metadata, "rename", old_name, new_name, NULL);
+        TN_TRY(evidence_intend_rename(request, dataset, metadata, old_name, new_name, &intent, err));
+    enum tn_code code = catalog_rename(catalog_of(request), from.space, from.table, to.space, to.table, err);
+    if (code != TN_OK)
+        evidence_take_back(request, dataset ? dataset : "", &intent, code);
+    TN_TRY(code);
+    TN_FAULT("catalog.renamed");
+    if (catalog_dataset_named(catalog_of(request), to.space, to.table, request->arena, &dataset, NULL) == TN_OK)
+        evidence_renamed(request, dataset, &intent, old_name, new_name);
+    return TN_OK;
 }
 
 enum tn_code h_iceberg_rename(struct request *request, struct tn_error *err)
@@ -198,8 +213,7 @@ enum tn_code h_iceberg_rename(struct request *request, struct tn_error *err)
     TN_TRY(request_json(request, &body, err));
     TN_TRY(read_identifier(request, body, "source", &from, err));
     TN_TRY(read_identifier(request, body, "destination", &to, err));
-    TN_TRY(catalog_rename(catalog_of(request), from.space, from.table, to.space, to.table, err));
-    note_rename(request, from, to);
+    TN_TRY(rename_noted(request, from, to, err));
     reply_status(request, 204, NULL);
     return TN_OK;
 }

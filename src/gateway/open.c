@@ -112,6 +112,7 @@ static enum tn_code open_lake(struct gateway *gateway, const struct tn_config *c
     TN_TRY(open_engine(gateway, config, err));
     TN_TRY(
         journal_open(gateway->lake.store, gateway->lake.catalog, gateway->lake.engine, &gateway->lake.journal, err));
+    TN_TRY(journal_resume(gateway->lake.journal, err));
     journal_shorten_grace(gateway->lake.journal, (int64_t)tn_config_ms(config, "upkeep.orphan_grace"));
     gateway->lake.relations = dataset_relations_new();
     gateway->lake.replays = dataset_replays_new();

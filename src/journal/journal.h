@@ -125,6 +125,27 @@ enum tn_code journal_add_foreign(struct journal *journal, struct journal_batch *
  * a uuid. Durable on return. Without a journal nothing happens. */
 enum tn_code journal_note(struct journal *journal, const char *dataset, const char *table_uuid, int64_t sequence,
                           const struct journal_event *events, size_t count, struct tn_error *err) TN_CHECKED;
+/* The same for a change that a crash must not leave without its note: say it
+ * before (durable on return), then make the change, then note it. What a process
+ * that died between left behind is settled by journal_resume: the note is
+ * written when the state of the dataset shows that the change was made. For
+ * "drop", "rename" (then under the old name), and "describe", whose events
+ * have `field` and old_value, and get their new_value from the dataset. */
+struct journal_intent {
+    char uuid[TN_UUID_TEXT];
+    int64_t sequence, number; /* number 0: nothing is intended */
+};
+enum tn_code journal_intend(struct journal *journal, const char *dataset, const char *table_uuid, int64_t sequence,
+                            const struct journal_event *events, size_t count, struct journal_intent *ret,
+                            struct tn_error *err) TN_CHECKED;
+/* After the change, or, with count 0, when it was not made. Durable on return. */
+enum tn_code journal_note_intended(struct journal *journal, const char *dataset, const struct journal_intent *intent,
+                                   const struct journal_event *events, size_t count, struct tn_error *err) TN_CHECKED;
+/* Once, by the process that writes, before anybody changes anything. An intent that
+ * cannot be read is logged and stays. */
+enum tn_code journal_resume(struct journal *journal, struct tn_error *err) TN_CHECKED;
+/* A note of people's about a dataset (the property "tarn.<member>") as JSON. */
+void journal_put_described(struct tn_buf *out, const struct iceberg_metadata *metadata, const char *member);
 /* Whether a snapshot of a dataset has its events: its own batch, or journal_add_foreign's. */
 bool journal_has(struct journal *journal, const struct iceberg_metadata *metadata,
                  const struct iceberg_snapshot *snapshot);

@@ -34,10 +34,11 @@ void journal_put_columns(struct tn_buf *out, const char *prefix);
 /* The same as whoever asks the journal sees them. */
 void journal_put_answer(struct tn_buf *out);
 
-#define JOURNAL_BATCHES "journal/batches/" /* <dataset>/<snapshot id>-<uuid>.parquet */
-#define JOURNAL_FOREIGN "journal/foreign/" /* <table uuid>/<sequence>-<snapshot id>.parquet */
-#define JOURNAL_TABLE   "journal/events"
-#define TAIL_TABLE      "tarn_journal_tail"
+#define JOURNAL_BATCHES  "journal/batches/"  /* <dataset>/<snapshot id>-<uuid>.parquet */
+#define JOURNAL_FOREIGN  "journal/foreign/"  /* <table uuid>/<sequence>-<snapshot id>.parquet */
+#define JOURNAL_INTENDED "journal/intended/" /* the same, of notes to be */
+#define JOURNAL_TABLE    "journal/events"
+#define TAIL_TABLE       "tarn_journal_tail"
 
 /* batch.c: the events of a batch as a Parquet file. `sequence` is 0 in a batch
  * that commits with its snapshot, and its time is only nearly right: readers
@@ -101,6 +102,8 @@ struct journal {
 };
 
 /* tail.c */
+/* "<uuid>/<sequence>-<snapshot id>.parquet" */
+bool journal_parse_note(const char *name, struct tail_batch *ret);
 /* Takes the entry's key and events over; an entry that is there already is ignored. */
 void journal_tail_add(struct journal *journal, const struct tail_batch *entry);
 bool journal_tail_has(struct journal *journal, const char *uuid, int64_t snapshot_id);

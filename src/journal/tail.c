@@ -109,8 +109,7 @@ static enum tn_code scan_tables(struct journal *journal, struct tn_error *err)
     return TN_OK;
 }
 
-/* "<uuid>/<sequence>-<snapshot id>.parquet" */
-static bool parse_foreign(const char *name, struct tail_batch *ret)
+bool journal_parse_note(const char *name, struct tail_batch *ret)
 {
     int used = 0;
     if (strlen(name) <= TN_UUID_TEXT || name[TN_UUID_TEXT - 1] != '/')
@@ -129,7 +128,7 @@ static enum tn_code scan_foreign(void *context, const struct store_object *objec
     struct journal *journal = context;
     struct tail_batch entry = {0};
     bool told = false;
-    if (!parse_foreign(object->key + strlen(JOURNAL_FOREIGN), &entry))
+    if (!journal_parse_note(object->key + strlen(JOURNAL_FOREIGN), &entry))
         return TN_OK;
     TN_TRY(journal_events_tell(journal, entry.uuid, entry.snapshot_id, &told, err));
     if (told)

@@ -22,6 +22,7 @@ ELSEWHERE = {
     r"index\..*": "tests/system/test_search_restart.py",
     r"outcome\..*": "src/outcome/record_test.c and its neighbours",
     r"reembed\..*": "tests/system/test_reembed_crash.py",
+    r"catalog\.d.*|catalog\.renamed|journal\.note_put": "tests/system/test_journal_intent.py",
 }
 
 
