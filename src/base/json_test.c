@@ -1,6 +1,8 @@
 /* Strict parsing, dumping, and reading of request objects. */
+#include "base/json_floats.h"
 #include "base/test_support.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static enum tn_code parse(const char *text, json_t **ret, struct tn_error *err)
@@ -33,6 +35,65 @@ static void accepts_and_dumps(void **state)
         tn_json_dump(json, &out);
         assert_string_equal(out.data, cases[i].out);
     }
+}
+
+/* The same floats as the document has, and a text that is a document as before. */
+static void cuts_floats_out(void **state)
+{
+    (void)state;
+    static const char *const lists[] = {"0", "-0.0", "1, 2.5 ,-3e2,4E-2\n,5e+1",
+                                        "0.045213591307401657, -0.00012345678901234567",
+                                        "0.1,0.2,0.3,1e-20,123456789012345678"};
+    for (size_t i = 0; i < TN_COUNT(lists); i++) {
+        TN_AUTO_FREE char *text = tn_asprintf("{\"a\": {\"vector\":[9]}, \"vector\" : [%s], \"k\":3}", lists[i]);
+        TN_AUTO_JSON *whole = NULL;
+        TN_AUTO_JSON *rest = NULL;
+        struct tn_json_floats found;
+        float out[8];
+        assert_ok(parse(text, &whole, &test_err));
+        assert_true(tn_json_cut_floats(text, strlen(text), "vector", out, TN_COUNT(out), &found));
+        const json_t *list = json_object_get(whole, "vector");
+        assert_int_equal(found.count, json_array_size(list));
+        for (size_t n = 0; n < found.count; n++) {
+            float wanted = (float)json_number_value(json_array_get(list, n));
+            assert_memory_equal(&out[n], &wanted, sizeof wanted);
+        }
+        memmove(text + found.begin, text + found.end, strlen(text + found.end) + 1);
+        assert_ok(parse(text, &rest, &test_err));
+        assert_int_equal(json_array_size(json_object_get(rest, "vector")), 0);
+        assert_int_equal(json_integer_value(json_object_get(rest, "k")), 3);
+    }
+}
+
+static void leaves_other_lists_to_the_document(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"",
+                                        "[1]",
+                                        "{\"vector\":[]}",
+                                        "{\"vector\":[01]}",
+                                        "{\"vector\":[1,]}",
+                                        "{\"vector\":[1,null]}",
+                                        "{\"vector\":[.5]}",
+                                        "{\"vector\":[1.]}",
+                                        "{\"vector\":[+1]}",
+                                        "{\"vector\":[1e]}",
+                                        "{\"vector\":[1e39]}",
+                                        "{\"vector\":[1e99999999999]}",
+                                        "{\"vector\":[-]}",
+                                        "{\"vector\":[1",
+                                        "{\"vector\":[1 2]}",
+                                        "{\"vector\":[[1]]}",
+                                        "{\"vector\":\"[1]\"}",
+                                        "{\"a\":\"vector\",\"b\":[1]}",
+                                        "{\"a\":{\"vector\":[1]}}",
+                                        "{\"a\":\"\\\"vector\\\":[1]\"}",
+                                        "{\"vector\":[1,2,3,4,5]}",
+                                        "{\"vector\":[12345678901234567890]}"};
+    float out[4];
+    struct tn_json_floats found;
+    for (size_t i = 0; i < TN_COUNT(texts); i++)
+        assert_false(tn_json_cut_floats(texts[i], strlen(texts[i]), "vector", out, TN_COUNT(out), &found));
 }
 
 static void refuses(void **state)
@@ -191,8 +252,13 @@ static void refuses_fields(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(accepts_and_dumps), cmocka_unit_test(refuses),        cmocka_unit_test(bounds_depth),
-        cmocka_unit_test(reads_fields),      cmocka_unit_test(refuses_fields),
+        cmocka_unit_test(accepts_and_dumps),
+        cmocka_unit_test(cuts_floats_out),
+        cmocka_unit_test(leaves_other_lists_to_the_document),
+        cmocka_unit_test(refuses),
+        cmocka_unit_test(bounds_depth),
+        cmocka_unit_test(reads_fields),
+        cmocka_unit_test(refuses_fields),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,7 @@
 /* Indexes and searches. */
+#include "base/json_floats.h"
 #include "gateway/gateway_internal.h"
+#include "vector/vector.h"
 
 #include <math.h>
 
@@ -128,9 +130,35 @@ enum tn_code h_index_evaluate(struct request *request, struct tn_error *err)
 
 /* ---- searches --------------------------------------------------------------------- */
 
+/* The body with its vector taken out, which is most of it. What cannot be read
+ * so is read as any body, and so is what is wrong, for its place to be told. */
+static enum tn_code take_body(struct request *request, struct index_query *query, json_t **ret, struct tn_error *err)
+{
+    struct tn_buf *body = &request->body;
+    struct tn_json_floats found;
+    float *vector = TN_ARENA_ARRAY(request->arena, float, VECTOR_DIMENSIONS_MAX);
+    if (!body->data || !tn_json_cut_floats(body->data, body->len, "vector", vector, VECTOR_DIMENSIONS_MAX, &found))
+        return request_json(request, ret, err);
+    size_t cut = found.end - found.begin, whole = body->len;
+    char *kept = tn_arena_strndup(request->arena, body->data + found.begin, cut);
+    memmove(body->data + found.begin, body->data + found.end, whole - found.end);
+    body->len -= cut;
+    if (request_json(request, ret, NULL) == TN_OK) {
+        query->vector = vector;
+        query->dimension = found.count;
+        return TN_OK;
+    }
+    memmove(body->data + found.end, body->data + found.begin, whole - found.end);
+    memcpy(body->data + found.begin, kept, cut);
+    body->len = whole;
+    return request_json(request, ret, err);
+}
+
 static enum tn_code take_vector(struct request *request, const json_t *list, struct index_query *query,
                                 struct tn_error *err)
 {
+    if (query->vector)
+        return TN_OK;
     size_t count = json_array_size(list), i;
     const json_t *item;
     float *vector = TN_ARENA_ARRAY(request->arena, float, count + 1);
@@ -165,7 +193,7 @@ enum tn_code h_vector_search(struct request *request, struct tn_error *err)
     json_t *vector = NULL;
     int64_t k = 10;
     bool explain = false;
-    TN_TRY(request_json(request, &body, err));
+    TN_TRY(take_body(request, &query, &body, err));
     const struct tn_json_field fields[] = {
         {.name = "index", .kind = TN_JSON_STRING, .ret = &query.index, .required = true},
         {.name = "query", .kind = TN_JSON_STRING, .ret = &query.text},
