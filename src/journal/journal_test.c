@@ -323,6 +323,41 @@ static void test_moments(void **state)
     assert_string_equal(ask(f, sql), "[\"a\"]");
 }
 
+/* What a process that died had announced is noted when it was done, once, and forgotten when not. */
+static void test_announced(void **state)
+{
+    struct fixture *f = *state;
+    commit_insert(f, "people", "a");
+    commit_insert(f, "places", "b");
+    ICEBERG_AUTO_METADATA *people = NULL, *places = NULL;
+    must(catalog_load(f->catalog, "people", &people, &err));
+    must(catalog_load(f->catalog, "places", &places, &err));
+    const struct journal_event drop = {.operation = "drop", .actor = "ann", .reason = "old"};
+    const struct journal_event words[] = {
+        {.operation = "describe", .field = "owner", .old_value = "null", .old_length = 4, .actor = "ann"},
+        {.operation = "describe", .field = "description", .old_value = "null", .old_length = 4, .actor = "ann"}};
+    struct journal_intent done, undone, described, noted, taken;
+    must(journal_intend(f->journal, "people", people->uuid, 1, &drop, 1, &done, &err));
+    must(journal_intend(f->journal, "places", places->uuid, 1, &drop, 1, &undone, &err));
+    must(journal_intend(f->journal, "places", places->uuid, 1, words, 2, &described, &err));
+    must(journal_intend(f->journal, "places", places->uuid, 1, &drop, 1, &noted, &err));
+    must(journal_intend(f->journal, "places", places->uuid, 1, &drop, 1, &taken, &err));
+    must(journal_note_intended(f->journal, "places", &noted, &drop, 1, &err));
+    must(journal_note_intended(f->journal, "places", &taken, NULL, 0, &err));
+    must(catalog_drop(f->catalog, "people", &err));
+    TN_AUTO_JSON *patch = json_pack("{s:s}", "owner", "bob");
+    must(catalog_patch(f->catalog, "places", patch, &err));
+    for (int again = 0; again < 2; again++) {
+        reopen(f);
+        must(journal_resume(f->journal, &err));
+        assert_string_equal(ask(f, "SELECT dataset, operation, field, new_value, actor, reason FROM journal "
+                                   "WHERE operation IN ('drop', 'describe') ORDER BY dataset, operation"),
+                            "[\"people\",\"drop\",null,null,\"ann\",\"old\"],"
+                            "[\"places\",\"describe\",\"owner\",\"\\\"bob\\\"\",\"ann\",null],"
+                            "[\"places\",\"drop\",null,null,\"ann\",\"old\"]");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -334,6 +369,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_events_in_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_foreign_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_moments, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_announced, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
