@@ -115,7 +115,8 @@ struct logical {
 
     pthread_mutex_t work;
     struct keyword_writer *words; /* under work */
-    char last_error[400];         /* under work; of the follower's last try */
+    pthread_mutex_t problem_lock;
+    char problem[400]; /* under it: why the follower's last try failed; empty: it did not */
 
     pthread_rwlock_t gate;
     atomic_bool open;

@@ -42,6 +42,7 @@ static struct logical *logical_new(struct index_service *service, const struct d
     logical->tuning = tuning_new(definition);
     (void)pthread_mutex_init(&logical->work, NULL);
     (void)pthread_mutex_init(&logical->docs_lock, NULL);
+    (void)pthread_mutex_init(&logical->problem_lock, NULL);
     (void)pthread_mutex_init(&logical->readers_lock, NULL);
     (void)pthread_mutex_init(&logical->allowed_lock, NULL);
     /* Whoever replaces the files must not wait for a lull in the searches. */
@@ -65,6 +66,7 @@ void logical_unref(struct logical *logical)
     files_close(logical);
     (void)pthread_mutex_destroy(&logical->work);
     (void)pthread_mutex_destroy(&logical->docs_lock);
+    (void)pthread_mutex_destroy(&logical->problem_lock);
     (void)pthread_mutex_destroy(&logical->readers_lock);
     (void)pthread_mutex_destroy(&logical->allowed_lock);
     (void)pthread_rwlock_destroy(&logical->gate);
@@ -457,6 +459,15 @@ static const char *state_of(struct logical *logical, int64_t current)
     return applied == current ? "ready" : "behind";
 }
 
+static void put_problem(struct logical *logical, struct tn_json *out)
+{
+    char problem[sizeof logical->problem];
+    pthread_mutex_lock(&logical->problem_lock);
+    memcpy(problem, logical->problem, sizeof problem);
+    pthread_mutex_unlock(&logical->problem_lock);
+    tn_json_kstr(out, "problem", problem[0] ? problem : NULL);
+}
+
 static void put_files(struct logical *logical, struct tn_json *out)
 {
     struct vector_index *vectors = atomic_load(&logical->vectors);
@@ -501,6 +512,7 @@ static void describe(struct logical *logical, struct tn_json *out)
     tn_json_kstr(out, "backend", definition->backend);
     tn_json_kstr(out, "created", tn_time_format(definition->created_us, time));
     tn_json_kstr(out, "state", open ? state_of(logical, current) : "damaged");
+    put_problem(logical, out);
     tn_json_ki64(out, "snapshot_id", atomic_load(&logical->applied));
     pthread_rwlock_rdlock(&logical->gate);
     tuning_put(logical, out);
