@@ -30,6 +30,8 @@ static void group_forget_try(struct compact_work *group)
         (void)unlink(group->written);
     compact_rows_free(TN_TAKE(group->rows));
     tn_buf_release(&group->object);
+    free(group->early.items);
+    group->early = (struct compact_moved){0};
     group->placed = group->written = NULL;
     group->file = (struct iceberg_file){0};
     group->told = false;
@@ -300,6 +302,7 @@ static enum tn_code compact_group(struct compact_work *group, bool last_try, str
         TN_TRY(rewrite_rows(group, last_try, err));
     else
         TN_TRY(rewrite_files(group, last_try, err));
+    compact_find_moved(group);
     TN_TRY(commit_group(group, err));
     count_group(group, &group->run->result);
     return TN_OK;

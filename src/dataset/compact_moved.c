@@ -51,17 +51,16 @@ static enum tn_code gained_deletes(const struct compact_work *group, const struc
     return TN_OK;
 }
 
-struct positions {
-    int64_t *items;
-    size_t count, capacity;
-};
+static void put_position(struct compact_moved *moved, int64_t position)
+{
+    TN_GROW(moved->items, moved->count, moved->capacity);
+    moved->items[moved->count++] = position;
+}
 
 static bool take_position(void *context, size_t count, const char *const *values)
 {
-    struct positions *positions = context;
     (void)count;
-    TN_GROW(positions->items, positions->count, positions->capacity);
-    positions->items[positions->count++] = strtoll(values[0], NULL, 10);
+    put_position(context, strtoll(values[0], NULL, 10));
     return true;
 }
 
@@ -84,12 +83,10 @@ static size_t list_keys(struct tn_arena *arena, const struct gained *gained, con
     return count;
 }
 
-/* Where the rows that these delete files name lie in the new file. */
-static enum tn_code find_moved(const struct compact_work *group, const struct gained *gained, struct positions *ret,
-                               struct tn_error *err)
+/* Where the rows that these delete files name lie in the new file, behind those that `ret` has. */
+static enum tn_code search_moved(const struct compact_work *group, const char *const *keys, size_t count,
+                                 struct compact_moved *ret, struct tn_error *err)
 {
-    const char **keys = NULL;
-    size_t count = list_keys(group->run->arena, gained, &keys);
     TN_AUTO_BUF sql = {0};
     tn_buf_puts(&sql, "SELECT DISTINCT t.file_row_number FROM read_parquet(");
     tn_buf_put_sql_string(&sql, group->placed);
@@ -104,8 +101,8 @@ static enum tn_code find_moved(const struct compact_work *group, const struct ga
     return engine_run(group->run->lake->engine, sql.data, take_position, ret, err);
 }
 
-static enum tn_code find_in_rows(const struct compact_work *group, const struct gained *gained, struct positions *ret,
-                                 struct tn_error *err)
+static enum tn_code find_in_rows(const struct compact_work *group, const struct gained *gained,
+                                 struct compact_moved *ret, struct tn_error *err)
 {
     int64_t *found = NULL;
     size_t count = 0;
@@ -114,12 +111,85 @@ static enum tn_code find_in_rows(const struct compact_work *group, const struct 
         compact_rows_find(group->rows, gained->files, gained->count, group->run->arena, &found, &count, &done, err));
     if (!done)
         return tn_fail(err, TN_ECONFLICT, "more rows were deleted from the files meanwhile than are held in memory");
-    for (size_t i = 0; i < count; i++) {
-        TN_GROW(ret->items, ret->count, ret->capacity);
-        ret->items[ret->count++] = found[i];
-    }
+    for (size_t i = 0; i < count; i++)
+        put_position(ret, found[i]);
     return TN_OK;
 }
+
+/* ---- before the lock --------------------------------------------------------- */
+
+static enum tn_code look_early(struct compact_work *group, struct tn_error *err)
+{
+    struct compact_moved *early = &group->early;
+    struct gained gained;
+    const char **keys = NULL;
+    ICEBERG_AUTO_METADATA *newest = NULL;
+    ICEBERG_AUTO_PLAN *now = NULL;
+    TN_TRY(catalog_load(group->run->lake->catalog, group->run->name, &newest, err));
+    TN_TRY(iceberg_plan_new(&group->table, newest, NULL, NULL, 0, &now, err));
+    TN_TRY(gained_deletes(group, now, &gained, err));
+    size_t count = list_keys(group->run->arena, &gained, &keys);
+    if (count > 0)
+        TN_TRY(search_moved(group, keys, count, early, err));
+    for (size_t i = 0; i < count; i++) /* the names are the plan's, which goes */
+        keys[i] = tn_arena_strdup(group->run->arena, keys[i]);
+    early->keys = keys;
+    early->key_count = count;
+    return TN_OK;
+}
+
+void compact_find_moved(struct compact_work *group)
+{
+    struct tn_error ignored = {0};
+    if (group->rows || group->told || group->file.record_count == 0)
+        return;
+    if (look_early(group, &ignored) != TN_OK)
+        group->early.count = group->early.key_count = 0;
+}
+
+static bool has_key(const char *const *keys, size_t count, const char *key)
+{
+    for (size_t i = 0; i < count; i++)
+        if (tn_streq(keys[i], key))
+            return true;
+    return false;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* What was found early holds as long as all of its delete files are there still: a restore takes deletes back. */
+static enum tn_code find_in_file(const struct compact_work *group, const struct gained *gained,
+                                 struct compact_moved *ret, struct tn_error *err)
+{
+    const struct compact_moved *early = &group->early;
+    const char **keys = NULL;
+    size_t count = list_keys(group->run->arena, gained, &keys), kept = 0, left = 0;
+    for (size_t i = 0; i < early->key_count; i++)
+        kept += has_key(keys, count, early->keys[i]);
+    bool holds = kept == early->key_count;
+    for (size_t i = 0; holds && i < early->count; i++)
+        put_position(ret, early->items[i]);
+    for (size_t i = 0; i < count; i++)
+        if (!holds || !has_key(early->keys, early->key_count, keys[i]))
+            keys[left++] = keys[i];
+    if (left > 0)
+        TN_TRY(search_moved(group, keys, left, ret, err));
+    if (ret->count == 0)
+        return TN_OK;
+    size_t unique = 1;
+    qsort(ret->items, ret->count, sizeof *ret->items, by_number);
+    for (size_t i = 1; i < ret->count; i++)
+        if (ret->items[i] != ret->items[unique - 1])
+            ret->items[unique++] = ret->items[i];
+    ret->count = unique;
+    return TN_OK;
+}
+
+/* ---- under the lock ---------------------------------------------------------- */
 
 enum tn_code compact_add_moved(const struct compact_work *group, struct iceberg_tx *tx,
                                const struct iceberg_plan *now, struct tn_error *err)
@@ -130,9 +200,9 @@ enum tn_code compact_add_moved(const struct compact_work *group, struct iceberg_
         return TN_OK;
     if (group->told)
         return tn_fail(err, TN_EBUSY, "rows were deleted from the files meanwhile");
-    struct positions moved = {0};
+    struct compact_moved moved = {0};
     enum tn_code code =
-        group->rows ? find_in_rows(group, &gained, &moved, err) : find_moved(group, &gained, &moved, err);
+        group->rows ? find_in_rows(group, &gained, &moved, err) : find_in_file(group, &gained, &moved, err);
     if (code == TN_OK && moved.count > 0) {
         TN_AUTO_BUF object = {0};
         struct iceberg_file file;

@@ -13,6 +13,14 @@ struct compaction {
     struct dataset_compacted result;
 };
 
+/* Where rows that some delete files name lie in the new file. */
+struct compact_moved {
+    int64_t *items; /* ascending */
+    size_t count, capacity;
+    const char **keys; /* of the delete files; the run's arena's */
+    size_t key_count;
+};
+
 struct compact_work {
     struct compaction *run;
     struct iceberg_metadata *base;
@@ -24,12 +32,16 @@ struct compact_work {
     bool told;                    /* it has all rows */
     char *placed;                 /* staging file with the old places; NULL: not written */
     char *written;                /* the new file, until the commit's batch owns it */
+    struct compact_moved early;   /* found before the lock was taken */
     struct iceberg_file file;
     /* Instead of both files: the rows, and the new file's bytes. */
     struct compact_rows *rows;
     struct tn_buf object;
 };
 
+/* Before the dataset's lock is taken: looks for the rows that were deleted since the old files were read, so that
+ * writers wait for little afterwards. Without success all of it is done under the lock. */
+void compact_find_moved(struct compact_work *group);
 /* Under the dataset's lock, into the commit: deletes that the old files have gained since they were read move to the
  * new file. Small groups rather begin again (TN_EBUSY): then hot copies know what became of each row. TN_ECONFLICT
  * when one of the files is gone. */
