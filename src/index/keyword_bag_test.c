@@ -4,6 +4,7 @@
 #include "base/test_support.h"
 
 #include <math.h>
+#include <pthread.h>
 
 #define IDS  4000 /* ids below it */
 #define MOST 5000
@@ -278,6 +279,75 @@ static void test_lists_are_kept(void **state)
     corpus_close(&corpus);
 }
 
+struct asking {
+    pthread_t thread;
+    struct corpus *corpus;
+    struct keyword_reader *reader;
+    size_t asked;
+};
+
+struct tally {
+    double last;
+    uint64_t hits;
+};
+
+static bool rises(void *context, int64_t id, double score)
+{
+    struct tally *tally = context;
+    bool right = score <= tally->last;
+    tally->last = score;
+    tally->hits = tally->hits * 31 + (uint64_t)id;
+    return right;
+}
+
+static struct tally tally(struct keyword_reader *reader, struct keyword_lists *lists, int round)
+{
+    TN_AUTO_BUF expression = {0};
+    struct tally tally = {.last = INFINITY};
+    tn_buf_printf(&expression, "(\"w%dx\") OR (\"w0x\") OR (\"w%dx\")", round % 9, round % 5);
+    const struct keyword_search search = {
+        .expression = expression.data, .lists = lists, .each = rises, .context = &tally, .most = 50};
+    if (keyword_search(reader, &search, NULL) != TN_OK)
+        tally.last = INFINITY;
+    return tally;
+}
+
+static void *ask_on(void *context)
+{
+    struct asking *asking = context;
+    for (int round = 0; round < 60; round++)
+        asking->asked += tally(asking->reader, asking->corpus->lists, round).last < INFINITY;
+    return NULL;
+}
+
+/* Readers share lists and bring them up to date side by side, while rows come and go. */
+static void test_readers_share_lists(void **state)
+{
+    TN_AUTO_FREE char *path = tn_asprintf("%s/words.db", (char *)*state);
+    struct corpus corpus;
+    struct asking asking[4] = {0};
+    corpus_open(&corpus, *state, 60000);
+    write_some(&corpus, 800, 0);
+    for (size_t i = 0; i < TN_COUNT(asking); i++) {
+        asking[i].corpus = &corpus;
+        assert_ok(keyword_reader_open(path, &asking[i].reader, &test_err));
+        assert_int_equal(pthread_create(&asking[i].thread, NULL, ask_on, &asking[i]), 0);
+    }
+    for (int round = 0; round < 30; round++)
+        write_some(&corpus, 5, 5);
+    for (size_t i = 0; i < TN_COUNT(asking); i++) {
+        (void)pthread_join(asking[i].thread, NULL);
+        assert_int_equal(asking[i].asked, 60);
+        keyword_reader_close(asking[i].reader);
+    }
+    for (int round = 0; round < 45; round++) {
+        struct tally got = tally(corpus.reader, corpus.lists, round), want = tally(corpus.reader, NULL, round);
+        assert_int_equal(got.hits, want.hits);
+        assert_true(is_same(got.last, want.last));
+    }
+    corpus_close(&corpus);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +355,7 @@ int main(void)
         FOLDER_TEST(test_ids_out_of_order),
         FOLDER_TEST(test_removals_that_are_forgotten),
         FOLDER_TEST(test_room_is_bounded),
+        FOLDER_TEST(test_readers_share_lists),
         FOLDER_TEST(test_large_numbers),
         FOLDER_TEST(test_lists_are_kept),
     };
