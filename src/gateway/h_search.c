@@ -136,15 +136,16 @@ static enum tn_code take_body(struct request *request, struct index_query *query
 {
     struct tn_buf *body = &request->body;
     struct tn_json_floats found;
-    float *vector = TN_ARENA_ARRAY(request->arena, float, VECTOR_DIMENSIONS_MAX);
-    if (!body->data || !tn_json_cut_floats(body->data, body->len, "vector", vector, VECTOR_DIMENSIONS_MAX, &found))
+    float vector[VECTOR_DIMENSIONS_MAX];
+    if (!body->data || !tn_json_cut_floats(body->data, body->len, "vector", vector, TN_COUNT(vector), &found))
         return request_json(request, ret, err);
     size_t cut = found.end - found.begin, whole = body->len;
     char *kept = tn_arena_strndup(request->arena, body->data + found.begin, cut);
     memmove(body->data + found.begin, body->data + found.end, whole - found.end);
     body->len -= cut;
     if (request_json(request, ret, NULL) == TN_OK) {
-        query->vector = vector;
+        query->vector =
+            memcpy(TN_ARENA_ARRAY(request->arena, float, found.count), vector, found.count * sizeof *vector);
         query->dimension = found.count;
         return TN_OK;
     }
