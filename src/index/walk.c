@@ -111,7 +111,7 @@ static enum tn_code cut_given(struct walk *walk, const char *doc_id, const struc
             tn_buf_append(&text, cells[i].text.data, cells[i].text.length);
         }
     const struct piece piece = {.column = definition->vector_column,
-                                .text = tn_arena_strndup(walk->cut_arena, text.data ? text.data : "", text.len),
+                                .text = tn_arena_memdup(walk->cut_arena, text.data, text.len),
                                 .text_length = text.len,
                                 .end = text.len,
                                 .heading = "",
