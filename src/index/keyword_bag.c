@@ -328,7 +328,8 @@ static void find_best(struct bag_run *run, size_t most)
             if (run->scores[i] > 0)
                 offer(run, first + i, run->scores[i]);
     }
-    qsort(run->hits, run->found, sizeof *run->hits, best_first);
+    if (run->found > 1)
+        qsort(run->hits, run->found, sizeof *run->hits, best_first);
 }
 
 /* A search that wants as many as it likes is given more each time it asks on. */
