@@ -267,13 +267,18 @@ static void check_table(struct fixture *f)
     must(iceberg_check(&table, metadata, note_finding, NULL, &err), &err);
 }
 
-static struct dataset_compacted compact(struct fixture *f)
+static struct dataset_compacted compact_by(struct fixture *f, bool debt_only)
 {
     struct tn_error err = {0};
     struct dataset_compacted done;
-    const struct dataset_compaction options = {.debt_only = true};
+    const struct dataset_compaction options = {.debt_only = debt_only};
     must(dataset_compact(&f->lake, "t", &options, &done, &err), &err);
     return done;
+}
+
+static struct dataset_compacted compact(struct fixture *f)
+{
+    return compact_by(f, true);
 }
 
 static struct dataset_debt debt(struct fixture *f)
@@ -420,6 +425,7 @@ static void test_what_was_just_written_is_not_read_again(void **state)
 /* Compactions of one dataset by one thread while another writes to it: no write is lost. */
 struct writing {
     struct fixture *f;
+    size_t steps;
     atomic_bool done;
     size_t names[60];
 };
@@ -428,7 +434,7 @@ static void *write_on(void *context)
 {
     struct writing *writing = context;
     uint64_t state = 99;
-    for (size_t step = 1; step <= 400; step++) {
+    for (size_t step = 1; step <= writing->steps; step++) {
         size_t key = throw_dice(&state, 60);
         char name[16];
         snprintf(name, sizeof name, "w%zu", step);
@@ -439,9 +445,9 @@ static void *write_on(void *context)
     return NULL;
 }
 
-static void race_writers(struct fixture *f, size_t rows)
+static void race_writers(struct fixture *f, size_t rows, size_t steps, bool debt_only)
 {
-    struct writing writing = {.f = f};
+    struct writing writing = {.f = f, .steps = steps};
     pthread_t thread;
     struct tn_error err = {0};
     char sql[100];
@@ -451,9 +457,9 @@ static void race_writers(struct fixture *f, size_t rows)
     assert_int_equal(pthread_create(&thread, NULL, write_on, &writing), 0);
     uint64_t groups = 0;
     while (!atomic_load(&writing.done))
-        groups += compact(f).groups;
+        groups += compact_by(f, debt_only).groups;
     assert_int_equal(pthread_join(thread, NULL), 0);
-    groups += compact(f).groups;
+    groups += compact_by(f, debt_only).groups;
     assert_true(groups > 0);
     TN_AUTO_BUF got = {0}, want = {0};
     for (size_t i = 0; i < 60; i++)
@@ -469,14 +475,14 @@ static void race_writers(struct fixture *f, size_t rows)
 
 static void test_writers_win_against_compactions(void **state)
 {
-    race_writers(*state, 60);
+    race_writers(*state, 60, 400, true);
 }
 
 /* More rows than are rewritten in memory: what is deleted meanwhile is looked for in files, mostly before the lock.
  */
 static void test_writers_win_against_large_compactions(void **state)
 {
-    race_writers(*state, 30000);
+    race_writers(*state, 30000, 80, false);
 }
 
 int main(void)
