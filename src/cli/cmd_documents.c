@@ -2,49 +2,20 @@
  * hundred at a time, each with its path. */
 #include "cli/cli.h"
 #include "cli/files.h"
+#include "cli/folder.h"
 #include "cli/query.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BATCH_FILES 500
-#define BATCH_BYTES ((uint64_t)64 << 20)
-#define DEPTH_MAX   64
-#define BOUNDARY    "tarn-documents-"
-
-struct found {
-    const char *path, *name; /* on this machine; as it is to be kept */
-    uint64_t size;
-};
-struct list {
-    struct cli *cli;
-    struct found *files;
-    size_t count, capacity;
-    size_t tables, tables_on_top; /* data files that were passed by; of them, directly in the folder */
-};
-
-/* ---- which files ---------------------------------------------------------------------- */
-
-static bool is_document(const char *name)
-{
-    static const char *const endings[] = {".pdf",      ".docx", ".html", ".htm", ".xhtml", ".md",
-                                          ".markdown", ".txt",  ".text", ".eml", ".zip",   NULL};
-    return tn_name_has_ending(name, endings);
-}
-
-static bool is_table(const char *name)
-{
-    static const char *const endings[] = {".csv",      ".tsv",     ".json",     ".ndjson",  ".jsonl",
-                                          ".parquet",  ".csv.gz",  ".tsv.gz",   ".json.gz", ".ndjson.gz",
-                                          ".jsonl.gz", ".csv.zst", ".json.zst", NULL};
-    return tn_name_has_ending(name, endings);
-}
+#define BATCH_FILES   500
+#define BATCH_BYTES   ((uint64_t)64 << 20)
+#define SKIPPED_SHOWN 20
+#define BOUNDARY      "tarn-documents-"
 
 static const char *base_name(const char *path)
 {
@@ -52,82 +23,17 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-static void add_file(struct list *list, const char *path, const char *name, off_t size)
-{
-    TN_GROW(list->files, list->count, list->capacity);
-    list->files[list->count++] = (struct found){path, name, size > 0 ? (uint64_t)size : 0};
-}
-
-static void close_folder(DIR **folder)
-{
-    if (*folder)
-        (void)closedir(*folder);
-}
-
-/* Everything below, but what is hidden; links to folders are not followed. */
-static enum tn_code walk(struct list *list, const char *path, const char *name, unsigned depth, struct tn_error *err)
-{
-    struct tn_arena *arena = list->cli->arena;
-    TN_CLEANUP(close_folder) DIR *folder = depth < DEPTH_MAX ? opendir(path) : NULL;
-    if (!folder && depth < DEPTH_MAX)
-        return tn_fail_errno(err, errno, "%s", path);
-    for (const struct dirent *entry; folder && (entry = readdir(folder));) {
-        struct stat info;
-        if (entry->d_name[0] == '.')
-            continue;
-        const char *below = tn_path_join(arena, path, entry->d_name);
-        const char *kept = tn_path_join(arena, name, entry->d_name);
-        if (lstat(below, &info) != 0)
-            continue;
-        if (S_ISDIR(info.st_mode)) {
-            TN_TRY(walk(list, below, kept, depth + 1, err));
-        } else if (S_ISLNK(info.st_mode) && (stat(below, &info) != 0 || !S_ISREG(info.st_mode))) {
-            continue;
-        } else if (is_document(entry->d_name)) {
-            add_file(list, below, kept, info.st_size);
-        } else if (is_table(entry->d_name)) {
-            list->tables++;
-            list->tables_on_top += depth == 0;
-        }
-    }
-    return TN_OK;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const struct found *)a)->name, ((const struct found *)b)->name);
-}
-
-/* A folder's files are named from the folder on: "reports/2024/a.pdf". One
- * that has data files is a folder of tables, whatever else lies in it. */
-static enum tn_code gather_folder(struct list *list, const char *word, struct tn_error *err)
-{
-    size_t before = list->count, tables = list->tables;
-    char *real;
-    TN_TRY(tn_path_real(list->cli->arena, word, &real, err));
-    list->tables_on_top = 0;
-    TN_TRY(walk(list, word, base_name(real), 0, err));
-    if (list->tables_on_top) {
-        list->count = before;
-        list->tables = tables;
-    }
-    if (list->count > before)
-        qsort(list->files + before, list->count - before, sizeof *list->files, by_name);
-    return TN_OK;
-}
-
-static enum tn_code gather(struct list *list, const char *const *words, size_t count, bool *ret_others,
+static enum tn_code gather(struct folder_list *list, const char *const *words, size_t count, bool *ret_others,
                            struct tn_error *err)
 {
     for (size_t i = 0; i < count; i++) {
         struct stat info;
         size_t before = list->count;
         bool there = !tn_streq(words[i], "-") && stat(words[i], &info) == 0;
-        if (there && S_ISDIR(info.st_mode)) {
-            TN_TRY(gather_folder(list, words[i], err));
-        } else if (there && is_document(words[i])) {
-            add_file(list, words[i], words[i], info.st_size);
-        }
+        if (there && S_ISDIR(info.st_mode))
+            TN_TRY(folder_gather(list, words[i], err));
+        else if (there && folder_is_document(words[i]))
+            folder_add(list, &(struct folder_file){words[i], words[i], NULL, (uint64_t)info.st_size});
         *ret_others |= list->count == before;
     }
     return TN_OK;
@@ -136,7 +42,7 @@ static enum tn_code gather(struct list *list, const char *const *words, size_t c
 /* ---- one request ----------------------------------------------------------------------- */
 
 struct body {
-    const struct found *files;
+    const struct folder_file *files;
     int *fds;
     size_t count, at; /* at: which file is being sent */
     bool in_file;
@@ -279,8 +185,56 @@ static void tell_errors(const struct cli *cli, const json_t *answer)
     }
 }
 
+/* Links that lead out of their folder: as if they could not be read. */
+static void add_refused(json_t *sum, const struct folder_lefts *refused)
+{
+    json_t *errors = json_array();
+    for (size_t i = 0; i < refused->listed; i++)
+        (void)json_array_append_new(errors, json_pack("{s:s, s:s, s:s, s:s}", "path", refused->items[i].path, "code",
+                                                      tn_code_word(TN_EREFUSED), "detail", refused->items[i].detail,
+                                                      "hint", refused->items[i].hint));
+    (void)json_object_set_new(sum, "errors", errors);
+    (void)json_object_set_new(sum, "files", json_integer((int64_t)refused->count));
+    (void)json_object_set_new(sum, "failed", json_integer((int64_t)refused->count));
+}
+
+/* What is not sent at all. */
+static void add_skipped(json_t *sum, const struct folder_list *list)
+{
+    json_t *files = json_array();
+    for (size_t i = 0; i < list->skipped.listed; i++) {
+        const struct folder_left *left = &list->skipped.items[i];
+        (void)json_array_append_new(
+            files, json_pack("{s:s, s:s, s:s}", "path", left->path, "detail", left->detail, "hint", left->hint));
+    }
+    (void)json_object_set_new(sum, "skipped", json_integer((int64_t)list->skipped.count));
+    (void)json_object_set_new(sum, "skipped_files", files);
+    (void)json_object_set_new(sum, "hidden", json_integer((int64_t)list->hidden));
+}
+
+static void tell_skipped(const struct cli *cli, const struct folder_list *list)
+{
+    const struct folder_lefts *skipped = &list->skipped;
+    size_t shown = TN_MIN(skipped->listed, (size_t)SKIPPED_SHOWN);
+    if (skipped->count)
+        cli_note(cli, "%" PRIu64 " file%s skipped:", skipped->count, skipped->count == 1 ? " was" : "s were");
+    for (size_t i = 0; i < shown; i++) {
+        TN_AUTO_BUF line = {0};
+        const struct folder_left *left = &skipped->items[i];
+        term_put_safe(&line, left->path, strlen(left->path));
+        tn_buf_printf(&line, ": %s; ", left->detail);
+        term_put_safe(&line, left->hint, strlen(left->hint));
+        cli_note(cli, "  %s", line.data);
+    }
+    if (skipped->count > shown)
+        cli_note(cli, "  and %" PRIu64 " more; --json lists the first %d", skipped->count - shown, FOLDER_LISTED);
+    if (list->hidden)
+        cli_note(cli, "%" PRIu64 " hidden file%s or folder%s passed by", list->hidden, list->hidden == 1 ? "" : "s",
+                 list->hidden == 1 ? " was" : "s were");
+}
+
 /* How many of the files go into the next request. */
-static size_t batch_size(const struct list *list, size_t first)
+static size_t batch_size(const struct folder_list *list, size_t first)
 {
     uint64_t bytes = 0;
     size_t count = 0;
@@ -297,16 +251,12 @@ static enum tn_code send_batch(struct cli *cli, const char *path, struct body *b
     size_t opened = 0;
     enum tn_code code = TN_OK;
     body->fds = fds;
-    for (; opened < body->count && code == TN_OK; opened++) {
-        fds[opened] = open(body->files[opened].path, O_RDONLY | O_CLOEXEC);
-        if (fds[opened] < 0)
-            code = tn_fail_errno(err, errno, "%s", body->files[opened].path);
-    }
+    while (opened < body->count && (code = folder_open(&body->files[opened], &fds[opened], err)) == TN_OK)
+        opened++;
     if (code == TN_OK)
         code = send_body(cli, path, body, &answer, err);
     for (size_t i = 0; i < opened; i++)
-        if (fds[i] >= 0)
-            (void)close(fds[i]);
+        (void)close(fds[i]);
     tn_buf_release(&body->text);
     if (code != TN_OK)
         return code;
@@ -316,7 +266,7 @@ static enum tn_code send_batch(struct cli *cli, const char *path, struct body *b
     return TN_OK;
 }
 
-static enum tn_code send_all(struct cli *cli, const struct list *list, const char *path, json_t *sum,
+static enum tn_code send_all(struct cli *cli, const struct folder_list *list, const char *path, json_t *sum,
                              struct tn_error *err)
 {
     char token[32], boundary[64];
@@ -357,7 +307,7 @@ static void tell_scans(const json_t *sum, struct tn_buf *text)
                       number_at(sum, "needs_ocr"), dataset);
 }
 
-static enum tn_code tell(struct cli *cli, const json_t *sum, const struct list *list, uint64_t elapsed_ns,
+static enum tn_code tell(struct cli *cli, const json_t *sum, const struct folder_list *list, uint64_t elapsed_ns,
                          struct tn_error *err)
 {
     char ingested[32], unchanged[32], failed[32], pages[32];
@@ -372,9 +322,7 @@ static enum tn_code tell(struct cli *cli, const json_t *sum, const struct list *
     if (number_at(sum, "needs_ocr"))
         tell_scans(sum, &text);
     TN_TRY(cli_print(cli, &text, err));
-    if (list->tables)
-        cli_note(cli, "%zu files of tables were passed by: name them to `tarn ingest`, without documents",
-                 list->tables);
+    tell_skipped(cli, list);
     return TN_OK;
 }
 
@@ -401,10 +349,16 @@ static const char *default_dataset(struct cli *cli, const char *word)
 enum tn_code cli_ingest_documents(struct cli *cli, const struct cli_args *args, const char *const *words,
                                   size_t count, const char *dataset, bool *ret_taken, struct tn_error *err)
 {
-    struct list list = {.cli = cli};
+    struct folder_list list = {.arena = cli->arena};
     bool others = false;
     uint64_t started = tn_mono_ns();
     enum tn_code code = gather(&list, words, count, &others, err);
+    if (code == TN_OK && !list.count) { /* nothing of it is sent, perhaps it is a folder of tables */
+        tell_skipped(cli, &list);
+        TN_AUTO_JSON *refused = json_object();
+        add_refused(refused, &list.refused);
+        tell_errors(cli, refused);
+    }
     if (code == TN_OK && list.count && others) {
         code = tn_fail(err, TN_EUSAGE, "documents and other files in one call");
         tn_error_hint(err, "they go into different datasets: call `tarn ingest` once for each kind");
@@ -414,7 +368,11 @@ enum tn_code cli_ingest_documents(struct cli *cli, const struct cli_args *args, 
         cli_add_query(cli, &path, "dataset", dataset ? dataset : default_dataset(cli, words[0]));
         cli_add_query(cli, &path, "reason", cli_args_text(args, "reason", NULL));
         cli_add_query(cli, &path, "auto_embed", cli_args_text(args, "auto-embed", NULL));
-        TN_AUTO_JSON *sum = json_pack("{s:[]}", "errors");
+        TN_AUTO_JSON *sum = json_object();
+        add_refused(sum, &list.refused);
+        if (!cli->json)
+            tell_errors(cli, sum);
+        add_skipped(sum, &list);
         code = send_all(cli, &list, path, sum, err);
         if (code == TN_OK)
             code = tell(cli, sum, &list, tn_mono_ns() - started, err);
@@ -422,7 +380,7 @@ enum tn_code cli_ingest_documents(struct cli *cli, const struct cli_args *args, 
             cli->exit_status = 1;
         *ret_taken = true;
     }
-    free(list.files);
+    folder_list_release(&list);
     return code;
 }
 

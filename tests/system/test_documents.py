@@ -192,7 +192,7 @@ def test_command_line(server, tmp_path):
     (folder / "sub" / "table.csv").write_text("id\n1\n")
     (folder / ".hidden.md").write_text("# no")
     done = server.cli("ingest", str(folder))
-    assert "my_papers: 2 documents" in done.stdout and "1 files of tables" in done.stderr
+    assert "my_papers: 2 documents" in done.stdout and "1 file was skipped" in done.stderr
     rows = server.sql("select path from my_papers order by path")
     assert [r["path"] for r in rows] == ["My Papers/a.md", "My Papers/sub/b \"quoted\".txt"]
     done = server.cli("--json", "ingest", str(folder), "--dataset", "my_papers")
