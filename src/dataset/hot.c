@@ -486,6 +486,7 @@ void dataset_hot_evict(struct lake *lake, const char *name)
         hot->state.evictions += copy->table != NULL;
         dropped = hot_take_out(copy);
         copy->pinned = false;
+        copy->let_go = true;
         copy->uses = 0;
     }
     pthread_mutex_unlock(&hot->mutex);

@@ -162,6 +162,7 @@ static enum tn_code begin(struct filling *filling, struct tn_error *err)
     if (filling->copy) {
         hot_queue_clear(&filling->copy->pending);
         filling->copy->filling = true;
+        filling->copy->let_go = false;
     }
     pthread_mutex_unlock(&lake->hot->mutex);
     return filling->copy ? TN_OK : tn_fail(err, TN_ENOTFOUND, "nobody asked for dataset \"%s\"", filling->name);
@@ -260,6 +261,10 @@ static enum tn_code end(struct filling *filling, struct tn_error *err)
         return tn_fail(err, TN_ECONFLICT, "the dataset changed in another way meanwhile");
     pthread_mutex_lock(&hot->mutex);
     struct hot_copy *copy = filling->copy;
+    if (copy->let_go) {
+        pthread_mutex_unlock(&hot->mutex);
+        return tn_fail(err, TN_ECANCELLED, "the hot copy of \"%s\" was let go while it was filled", filling->name);
+    }
     struct hot_dropped dropped = hot_take_out(copy);
     free(copy->uuid);
     copy->uuid = tn_strdup(filling->metadata->uuid);
