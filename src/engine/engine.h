@@ -105,11 +105,14 @@ enum engine_literal {
     ENGINE_LITERAL_TEXT,      /* 'x': means what the column's type makes of it */
     ENGINE_LITERAL_DATE,      /* DATE '2024-01-31' */
     ENGINE_LITERAL_TIMESTAMP, /* TIMESTAMP '2024-01-31 12:00:00' */
+    ENGINE_LITERAL_NUMBERS,   /* [0.1, -2]: a call's argument only */
 };
 struct engine_value {
     enum engine_literal kind;
-    const char *text;
-    const char *name; /* of a call's argument: k in `k := 10`; NULL: it has none */
+    const char *text;      /* of a list: NULL */
+    const char *name;      /* of a call's argument: k in `k := 10`; NULL: it has none */
+    const double *numbers; /* of a list, finite */
+    size_t number_count;
 };
 struct engine_predicate {
     const char *column;

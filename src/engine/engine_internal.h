@@ -170,9 +170,10 @@ void guard_predicates(const json_t *select, const json_t *table, struct tn_arena
 bool guard_constant(const json_t *expression, enum engine_literal *ret_kind, const char **ret_text);
 /* guard_call.c: a table function that stands for relations of the resolver. */
 bool guard_call_is(const json_t *function);
-/* False when an argument is no constant, or the text does not say it plainly. */
+/* False when an argument is no constant, or the text does not say it plainly;
+ * *ret_why says what is wrong inside a list, and is left alone otherwise. */
 bool guard_call_read(const json_t *table, const char *sql, size_t length, struct tn_arena *arena,
-                     struct guard_table *ret);
+                     struct guard_table *ret, const char **ret_why);
 /* guard_walk.c: judges the tree of a whole text, fills the tables. */
 enum tn_code guard_walk(const json_t *root, struct guard_analysis *analysis, struct tn_error *err) TN_CHECKED;
 /* As an expression alone: nothing but one item behind SELECT, no tables. */

@@ -244,9 +244,10 @@ static enum tn_code judge_base_table(struct walk *walk, const json_t *object)
 static enum tn_code judge_call(struct walk *walk, const json_t *function, const json_t *object)
 {
     struct guard_table table = {0};
-    if (!guard_call_read(object, walk->sql, walk->length, walk->arena, &table)) {
+    const char *why = "wants constants";
+    if (!guard_call_read(object, walk->sql, walk->length, walk->arena, &table, &why)) {
         const char *name = text_at(function, "function_name");
-        REFUSE(walk, object, "%s() wants constants", name);
+        REFUSE(walk, object, "%s() %s", name, why);
         tn_error_hint(walk->err,
                       tn_str_equal_nocase(name, "changes")
                           ? "Write changes('dataset', from, to), each a snapshot id or a time in quotes."

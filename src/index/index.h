@@ -329,7 +329,8 @@ void index_answers_write(struct index_answer *const *answers, size_t count, cons
 /* ---- in SQL ------------------------------------------------------------------------ */
 
 /* vector_search, keyword_search and hybrid_search: ('index', 'text' [, k [, 'filter']]),
- * with k, filter, weight, recall, fusion and per_doc by name (k := 10) as well,
+ * with k, filter, weight, recall, fusion and per_doc by name (k := 10) as well, and
+ * a list of numbers for vector_search's text or as vector := [...],
  * give doc_id, chunk_no, field, score, rank, text, and the dataset's key where it
  * is one column. For struct lake's calls. */
 struct dataset_extra index_calls(struct index_service *service);

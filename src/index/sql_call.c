@@ -1,9 +1,11 @@
 /* vector_search('index', 'text' [, k [, 'filter']]) and its kin in a query, with
- * k, filter, weight, recall, fusion and per_doc by name too (k := 10): the hits stand in
- * the text as rows of values. */
+ * k, filter, weight, recall, fusion, per_doc and vector by name too (k := 10): the
+ * hits stand in the text as rows of values. A list of numbers may stand for the
+ * text of vector_search, and beside that of hybrid_search as vector := [...]. */
 #include "index/index_internal.h"
 
 #include <inttypes.h>
+#include <math.h>
 
 static const char *const names[] = {"hybrid_search", "vector_search", "keyword_search"};
 
@@ -12,15 +14,15 @@ static enum tn_code wrong(const struct engine_table_ref *ref, struct tn_error *e
     tn_fail(err, TN_ESQL, "%s() wants an index and a text, and may have a number and a predicate", ref->name);
     tn_error_hint(err,
                   "Write %s('index', 'text', k := 10, filter := 'city = ''Chicago'''); there are also weight, "
-                  "recall, fusion and per_doc.",
+                  "recall, fusion, per_doc and vector := [0.1, ...].",
                   ref->name);
     return TN_ESQL;
 }
 
 /* Which parameter an argument is: by its name, or by its place. */
-enum parameter { INDEX, TEXT, K, FILTER, WEIGHT, RECALL, FUSION, PER_DOC, PARAMETERS };
-static const char *const parameters[PARAMETERS] = {"index",  "text",   "k",      "filter",
-                                                   "weight", "recall", "fusion", "per_doc"};
+enum parameter { INDEX, TEXT, K, FILTER, WEIGHT, RECALL, FUSION, PER_DOC, VECTOR, PARAMETERS };
+static const char *const parameters[PARAMETERS] = {"index",  "text",   "k",       "filter", "weight",
+                                                   "recall", "fusion", "per_doc", "vector"};
 
 static enum parameter parameter_of(const struct engine_value *argument, size_t place)
 {
@@ -39,6 +41,32 @@ static enum tn_code read_share(const struct engine_table_ref *ref, enum paramete
     if (!tn_parse_double(text, &value) || value < 0 || value > 1)
         return tn_fail(err, TN_ESQL, "%s(): %s is a number from 0 to 1", ref->name, parameters[parameter]);
     *ret = value;
+    return TN_OK;
+}
+
+static enum tn_code take_vector(const struct engine_table_ref *ref, const struct engine_value *argument,
+                                enum parameter parameter, struct tn_arena *arena, struct index_query *ret,
+                                struct tn_error *err)
+{
+    bool by_words = !tn_str_equal_nocase(ref->name, names[INDEX_VECTOR]);
+    if ((parameter != TEXT && parameter != VECTOR) || tn_str_equal_nocase(ref->name, names[INDEX_KEYWORD]))
+        return wrong(ref, err);
+    if (parameter == TEXT && by_words) {
+        tn_fail(err, TN_ESQL, "%s() looks for words too and needs a text", ref->name);
+        tn_error_hint(err, "Write %s('index', 'text', vector := [0.1, ...]), or vector_search('index', [0.1, ...]).",
+                      ref->name);
+        return TN_ESQL;
+    }
+    if (ret->vector || argument->kind != ENGINE_LITERAL_NUMBERS)
+        return tn_fail(err, TN_ESQL, "%s(): the vector is one list of numbers, [0.1, ...]", ref->name);
+    float *vector = TN_ARENA_ARRAY(arena, float, argument->number_count + 1);
+    for (size_t i = 0; i < argument->number_count; i++) {
+        vector[i] = (float)argument->numbers[i];
+        if (!isfinite(vector[i]))
+            return tn_fail(err, TN_ESQL, "%s(): number %zu of the vector does not fit a FLOAT", ref->name, i + 1);
+    }
+    ret->vector = vector;
+    ret->dimension = argument->number_count;
     return TN_OK;
 }
 
@@ -73,7 +101,8 @@ static enum tn_code take_argument(const struct engine_table_ref *ref, const stru
     }
 }
 
-static enum tn_code read_call(const struct engine_table_ref *ref, struct index_query *ret, struct tn_error *err)
+static enum tn_code read_call(const struct engine_table_ref *ref, struct tn_arena *arena, struct index_query *ret,
+                              struct tn_error *err)
 {
     struct index_query query = {.k = 10, .weight = -1};
     bool given[PARAMETERS + 1] = {false};
@@ -82,9 +111,12 @@ static enum tn_code read_call(const struct engine_table_ref *ref, struct index_q
         if (given[parameter])
             return wrong(ref, err);
         given[parameter] = true;
-        TN_TRY(take_argument(ref, &ref->arguments[i], parameter, &query, err));
+        if (parameter == VECTOR || ref->arguments[i].kind == ENGINE_LITERAL_NUMBERS)
+            TN_TRY(take_vector(ref, &ref->arguments[i], parameter, arena, &query, err));
+        else
+            TN_TRY(take_argument(ref, &ref->arguments[i], parameter, &query, err));
     }
-    if (!query.index || !query.text)
+    if (!query.index || (!query.text && !query.vector))
         return wrong(ref, err);
     for (size_t i = 0; i < TN_COUNT(names); i++)
         if (tn_str_equal_nocase(ref->name, names[i]))
@@ -139,7 +171,7 @@ static enum tn_code resolve(void *context, const struct engine_table_ref *ref, s
     TN_CLEANUP(index_answer_free_p) struct index_answer *answer = NULL;
     struct index_query query;
     TN_AUTO_BUF sql = {0};
-    TN_TRY(read_call(ref, &query, err));
+    TN_TRY(read_call(ref, arena, &query, err));
     TN_TRY(logical_serving(service, query.index, &logical, err));
     TN_TRY(index_search(service, &query, &answer, err));
     tn_buf_puts(&sql, "SELECT doc_id, chunk_no, field, score, rank, text");

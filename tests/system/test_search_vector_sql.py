@@ -1,0 +1,60 @@
+"""A vector as the query of a search in SQL."""
+import pytest
+
+from tests.support import tarn
+
+ROWS = ('{"id":1,"city":"Oslo","text":"java and kotlin","v":[1,0,0]}\n'
+        '{"id":2,"city":"Bergen","text":"bread and cakes","v":[0,1,0]}\n'
+        '{"id":3,"city":"Oslo","text":"a bus driver","v":[0,-0.5,-0.25]}\n')
+
+
+@pytest.fixture(scope="module")
+def points(tmp_path_factory):
+    with tarn.Server(tmp_path_factory.mktemp("vectors") / "lake") as server:
+        server.ingest("points", ROWS, format="ndjson", key="id")
+        made = server.post("/vectors/indexes", json={"dataset": "points", "text_columns": ["text"],
+                                                     "vector_column": "v"}, params={"wait": 60})
+        assert made.status_code == 200, made.text
+        yield server
+
+
+def sql(server, call):
+    return server.post("/query/sql", json={"sql": f"SELECT doc_id FROM {call}"})
+
+
+@pytest.mark.parametrize("vector", [
+    "[0, -0.5, -2.5e-1]", "[0, -0.5, -0.25]::FLOAT[3]", "CAST([0, -0.5, -0.25] AS DOUBLE[])",
+    "array[0, -0.5, -0.25]", "array_value(0::FLOAT, -0.5, -0.25)"])
+def test_a_list_of_numbers(points, vector):
+    answer = sql(points, f"vector_search('points', {vector}, 1)")
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["rows"] == [["3"]]
+
+
+def test_a_named_vector_beside_a_text(points):
+    assert sql(points, "vector_search('points', vector := [0, 1, 0], k := 1)").json()["rows"] == [["2"]]
+    both = sql(points, "hybrid_search('points', 'java', 3, vector := [0, 1, 0], filter := 'id < 3')").json()
+    assert sorted(row[0] for row in both["rows"]) == ["1", "2"]
+    two = points.query("SELECT a.doc_id, b.doc_id FROM vector_search('points', [1, 0, 0], 1) a, "
+                       "vector_search('points', [0, 1, 0], 1) b")
+    assert two["rows"] == [["1", "2"]]
+
+
+@pytest.mark.parametrize("call,status,words", [
+    ("vector_search('points', [1, 0], 1)", 400, "has 2 numbers"),
+    ("vector_search('points', [], 1)", 400, "has 0 numbers"),
+    ("vector_search('points', [1, 'x', 0], 1)", 422, "item 2"),
+    ("vector_search('points', [1, NULL, 0], 1)", 422, "item 2"),
+    ("vector_search('points', [1, 1 + 1, 0], 1)", 422, "item 2"),
+    ("vector_search('points', [1, 0, 1e300], 1)", 400, "number 3"),
+    ("vector_search('points', [1, 0, 0]::FLOAT[384], 1)", 422, "cast to 384"),
+    ("vector_search('points', [1, 0, 0], [5])", 400, "vector_search()"),
+    ("vector_search([1, 0, 0], 'x')", 400, "vector_search()"),
+    ("vector_search('points', vector := 'x')", 400, "list of numbers"),
+    ("keyword_search('points', [1, 0, 0])", 400, "keyword_search()"),
+    ("hybrid_search('points', [1, 0, 0])", 400, "needs a text"),
+    ("changes('points', [1])", 422, "constants")])
+def test_wrong_lists(points, call, status, words):
+    answer = sql(points, call)
+    assert answer.status_code == status, answer.text
+    assert words in answer.json()["detail"], answer.text
