@@ -111,8 +111,16 @@ static enum tn_code gather(void *context, const struct dataset_place *place, con
     return TN_OK;
 }
 
+/* A place in a statement of ours would be taken for one in the condition. */
+static enum tn_code unplaced(enum tn_code code, struct tn_error *err)
+{
+    if (code != TN_OK && err)
+        err->line = err->column = 0;
+    return code;
+}
+
 /* Compiled as a user's own question first: a misspelt column is then an error
- * with its place and a suggestion, not one of a statement of ours. */
+ * with a suggestion, not one of a statement of ours. */
 static enum tn_code check_predicate(struct lake *lake, const char *name, const char *predicate, struct tn_error *err)
 {
     TN_AUTO_BUF sql = {0};
@@ -122,7 +130,7 @@ static enum tn_code check_predicate(struct lake *lake, const char *name, const c
     tn_buf_printf(&sql, " WHERE (%s) LIMIT 0", predicate);
     const struct engine_query_options options = {
         .sql = sql.data, .sql_length = sql.len, .resolver = dataset_resolver(lake)};
-    return engine_query_start(lake->engine, &options, &query, err);
+    return unplaced(engine_query_start(lake->engine, &options, &query, err), err);
 }
 
 static enum tn_code attempt_where(struct lake *lake, const char *name, struct iceberg_metadata *newest,
@@ -141,8 +149,8 @@ static enum tn_code attempt_where(struct lake *lake, const char *name, struct ic
     enum tn_code code =
         newest->current ? dataset_find_where(lake, name, newest, predicate, gather, &gathering, err) : TN_OK;
     if (gathering.many)
-        return rows_delete_many(lake, name, newest, predicate, call, err);
-    TN_TRY(code);
+        return unplaced(rows_delete_many(lake, name, newest, predicate, call, err), err);
+    TN_TRY(unplaced(code, err));
     rows_overlay_delete_all(overlay, 0, &call->commit.counts);
     call->commit.unchanged = call->commit.counts.deleted == 0;
     return commit_group(lake, name, newest, overlay, &call, 1, err);

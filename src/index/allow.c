@@ -114,6 +114,7 @@ static enum tn_code mark_passing(struct logical *logical, const struct relation 
     enum tn_code code = mark_all(logical, marking, sql.data, &why);
     if (code == TN_EINTERNAL)
         return tn_fail(err, TN_ESQL, "filter: %s", why.detail);
+    why.line = why.column = 0; /* counted in this text, which nobody wrote */
     if (code != TN_OK && err)
         *err = why;
     return code;

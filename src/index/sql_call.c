@@ -163,6 +163,19 @@ static void put_hits(const struct index_answer *answer, struct tn_buf *sql)
         tn_buf_puts(sql, " WHERE false");
 }
 
+/* A place counted in the filter is none in the statement: it becomes words, and
+ * the statement's is that of the call. */
+static void place_in_filter(const struct index_query *query, struct tn_error *err)
+{
+    if (!err || err->line <= 0)
+        return;
+    if (query->filter && strchr(query->filter, '\n'))
+        tn_error_context(err, "in the filter, line %d, column %d", err->line, err->column);
+    else
+        tn_error_context(err, "in the filter, column %d", err->column);
+    err->line = err->column = 0;
+}
+
 static enum tn_code resolve(void *context, const struct engine_table_ref *ref, struct tn_arena *arena,
                             struct engine_relation *ret, struct tn_error *err)
 {
@@ -173,7 +186,11 @@ static enum tn_code resolve(void *context, const struct engine_table_ref *ref, s
     TN_AUTO_BUF sql = {0};
     TN_TRY(read_call(ref, arena, &query, err));
     TN_TRY(logical_serving(service, query.index, &logical, err));
-    TN_TRY(index_search(service, &query, &answer, err));
+    enum tn_code code = index_search(service, &query, &answer, err);
+    if (code != TN_OK) {
+        place_in_filter(&query, err);
+        return code;
+    }
     tn_buf_puts(&sql, "SELECT doc_id, chunk_no, field, score, rank, text");
     put_key(logical, arena, &sql);
     put_hits(answer, &sql);

@@ -1,4 +1,4 @@
-"""A vector as the query of a search in SQL."""
+"""A vector as the query of a search in SQL, and the places of mistakes in texts inside a text."""
 import pytest
 
 from tests.support import tarn
@@ -58,3 +58,21 @@ def test_wrong_lists(points, call, status, words):
     answer = sql(points, call)
     assert answer.status_code == status, answer.text
     assert words in answer.json()["detail"], answer.text
+
+
+@pytest.mark.parametrize("condition,detail,column", [
+    ("id in (select 1)", "in the filter, column ", 20), ("id > > 1", "in the filter, column ", 20),
+    ("nosuch = 1", "nosuch", 20)])
+def test_the_place_of_a_filters_mistake(points, condition, detail, column):
+    wrong = points.post("/query/sql", json={"sql": f"SELECT doc_id FROM keyword_search('points','java',3,'{condition}')"})
+    assert wrong.status_code in (400, 422) and detail in wrong.json()["detail"], wrong.text
+    assert (wrong.json()["line"], wrong.json()["column"]) == (1, column)
+
+
+def test_the_place_of_a_conditions_mistake(points):
+    wrong = points.post("/datasets/points/delete", json={"where": "nosuch = 1"})
+    assert wrong.status_code == 400 and "column" not in wrong.json() and "nosuch" in wrong.json()["detail"], wrong.text
+    wrong = points.post("/datasets/points/delete", json={"where": "id > > 1"})
+    assert wrong.json()["column"] <= len("id > > 1")
+    wrong = points.post("/search", json={"query": "java", "mode": "keyword", "filter": "nosuch = 1"})
+    assert "column" not in wrong.json() and "nosuch" in wrong.json()["detail"], wrong.text
