@@ -34,6 +34,21 @@ static uint64_t lap_us(uint64_t *since)
     return took;
 }
 
+/* What says nothing is near to anything: its hits would be any. */
+static enum tn_code check_text(const struct index_query *query, struct tn_error *err)
+{
+    if (!query->text || (query->vector && query->mode == INDEX_VECTOR))
+        return TN_OK;
+    if (strlen(query->text) > INDEX_QUERY_MAX)
+        return tn_fail(err, TN_EREQUEST, "a query's text has at most %d bytes", INDEX_QUERY_MAX);
+    if (query->text[strspn(query->text, " \t\r\n\v\f")] != '\0')
+        return TN_OK;
+    tn_fail(err, TN_EREQUEST, "the query is empty");
+    tn_error_hint(err, query->mode == INDEX_VECTOR ? "Give a text in query, or a vector."
+                                                   : "Write what to look for in query, such as \"cloud migration\".");
+    return TN_EREQUEST;
+}
+
 static enum tn_code check(const struct index_query *query, const struct definition *definition, struct tn_error *err)
 {
     if (query->k > INDEX_K_MAX)
@@ -42,8 +57,7 @@ static enum tn_code check(const struct index_query *query, const struct definiti
         return tn_fail(err, TN_EREQUEST, "a search needs a query's text or a vector");
     if (!query->text && query->mode != INDEX_VECTOR)
         return tn_fail(err, TN_EREQUEST, "a search by words needs a text");
-    if (query->text && strlen(query->text) > INDEX_QUERY_MAX)
-        return tn_fail(err, TN_EREQUEST, "a query's text has at most %d bytes", INDEX_QUERY_MAX);
+    TN_TRY(check_text(query, err));
     if (query->vector && query->dimension != definition->dimension)
         return tn_fail(err, TN_EREQUEST, "the vector has %zu numbers, those of index \"%s\" have %u",
                        query->dimension, definition->name, definition->dimension);

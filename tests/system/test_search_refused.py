@@ -1,0 +1,31 @@
+"""What a search refuses, and with which words."""
+import pytest
+
+from tests.support import tarn
+
+ROWS = "id,city,note\n1,Oslo,java and kotlin\n2,Bergen,bread and cakes\n3,Oslo,ratio 3 to 1\n"
+
+
+@pytest.fixture(scope="module")
+def notes(tmp_path_factory):
+    with tarn.Server(tmp_path_factory.mktemp("notes") / "lake") as server:
+        if not (tarn.BINARY.parent / "all-MiniLM-L6-v2.tarn-model").is_file():
+            pytest.skip("the build has no embedding model (tools/fetch_model.sh)")
+        server.ingest("notes", ROWS, key="id")
+        made = server.post("/vectors/indexes", json={"dataset": "notes", "text_columns": ["note"]}, params={"wait": 60})
+        assert made.status_code == 200, made.text
+        yield server
+
+
+def refused(answer, words):
+    assert answer.status_code in (400, 422), answer.text
+    assert words in answer.json()["detail"] and answer.json()["hint"], answer.text
+
+
+@pytest.mark.parametrize("query", ["", "  \t\n"])
+def test_an_empty_query(notes, query):
+    for mode in ("hybrid", "vector", "keyword"):
+        refused(notes.post("/search", json={"query": query, "mode": mode}), "empty")
+    refused(notes.post("/vectors/search", json={"index": "notes", "query": query}), "empty")
+    refused(notes.post("/query/sql", json={"sql": f"select * from hybrid_search('notes', '{query}')"}), "empty")
+    assert notes.post("/search", json={"query": " java "}).json()["hits"][0]["doc_id"] == "1"
