@@ -50,8 +50,8 @@ static enum tn_code check_text(const char *text, size_t length, const char *what
     return TN_OK;
 }
 
-enum tn_code tn_json_parse(const char *text, size_t length, size_t max_bytes, const char *what, json_t **ret,
-                           struct tn_error *err)
+static enum tn_code parse(const char *text, size_t length, size_t max_bytes, const char *what, size_t flags,
+                          json_t **ret, struct tn_error *err)
 {
     if (length > max_bytes) {
         (void)tn_fail(err, TN_ETOOLARGE, "%s has %zu bytes; at most %zu are allowed", what, length, max_bytes);
@@ -59,7 +59,7 @@ enum tn_code tn_json_parse(const char *text, size_t length, size_t max_bytes, co
     }
     TN_TRY(check_text(text, length, what, err));
     json_error_t problem;
-    json_t *json = json_loadb(length ? text : "", length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem);
+    json_t *json = json_loadb(length ? text : "", length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | flags, &problem);
     if (!json) {
         switch (json_error_code(&problem)) {
         case json_error_null_character:
@@ -73,6 +73,18 @@ enum tn_code tn_json_parse(const char *text, size_t length, size_t max_bytes, co
     }
     *ret = json;
     return TN_OK;
+}
+
+enum tn_code tn_json_parse(const char *text, size_t length, size_t max_bytes, const char *what, json_t **ret,
+                           struct tn_error *err)
+{
+    return parse(text, length, max_bytes, what, 0, ret, err);
+}
+
+enum tn_code tn_json_parse_zeros(const char *text, size_t length, size_t max_bytes, const char *what, json_t **ret,
+                                 struct tn_error *err)
+{
+    return parse(text, length, max_bytes, what, JSON_ALLOW_NUL, ret, err);
 }
 
 /* A real stays a real when it is read back: 1.0, not 1. */

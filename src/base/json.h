@@ -28,6 +28,10 @@ static inline void tn_json_decref_p(json_t **json)
  * names the document in them ("request body", "metadata.json"). */
 enum tn_code tn_json_parse(const char *text, size_t length, size_t max_bytes, const char *what, json_t **ret,
                            struct tn_error *err) TN_CHECKED;
+/* The same, but a text (no key) may contain U+0000: for what Tarn itself wrote,
+ * whose data may come from elsewhere. json_string_length() tells all of it. */
+enum tn_code tn_json_parse_zeros(const char *text, size_t length, size_t max_bytes, const char *what, json_t **ret,
+                                 struct tn_error *err) TN_CHECKED;
 /* Compact text of a document, keys in their order; appended to out. */
 void tn_json_dump(const json_t *json, struct tn_buf *out);
 

@@ -135,6 +135,14 @@ static void refuses(void **state)
     }
     json_t *json = NULL;
     assert_int_equal(tn_json_parse("[1,2]", 5, 4, "body", &json, NULL), TN_ETOOLARGE);
+    assert_int_equal(tn_json_parse("\"a\\u0000b\"", 10, 40, "body", &json, NULL), TN_EJSON);
+    assert_null(json);
+    TN_AUTO_JSON *zeros = NULL;
+    TN_AUTO_BUF dumped = {0};
+    assert_int_equal(tn_json_parse_zeros("\"a\\u0000b\"", 10, 40, "answer", &zeros, NULL), TN_OK);
+    assert_int_equal(json_string_length(zeros), 3);
+    tn_json_dump(zeros, &dumped);
+    assert_string_equal(dumped.data, "\"a\\u0000b\"");
     /* Jansson alone would take these. */
     assert_int_equal(tn_json_parse("1\0", 2, 4, "body", &json, NULL), TN_EJSON);
     assert_int_equal(tn_json_parse("{}\0]", 4, 4, "body", &json, NULL), TN_EJSON);

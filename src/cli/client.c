@@ -408,5 +408,5 @@ enum tn_code client_json(struct client *client, const char *method, const char *
         *ret = json_null();
         return TN_OK;
     }
-    return tn_json_parse(reply.body.data, reply.body.len, MAX_KEPT, "the server's answer", ret, err);
+    return tn_json_parse_zeros(reply.body.data, reply.body.len, MAX_KEPT, "the server's answer", ret, err);
 }

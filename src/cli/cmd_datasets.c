@@ -204,9 +204,11 @@ enum tn_code cmd_snapshots(struct cli *cli, const struct cli_args *args, struct 
 {
     struct client *client;
     TN_AUTO_JSON *items = NULL;
+    int64_t limit;
+    TN_TRY(cli_args_i64(args, "limit", 1, 10000, 0, &limit, err));
     TN_TRY(cli_connect(cli, false, &client, err));
     const char *path = client_path(cli->arena, "/catalog/datasets/", args->words[0], "/snapshots", NULL);
-    TN_TRY(cli_fetch_items(client, cli->arena, path, &items, err));
+    TN_TRY(cli_fetch_some(client, cli->arena, path, limit, &items, err));
     return cli_print_items(cli, items, snapshot_columns, TN_COUNT(snapshot_columns), "no snapshots yet", err);
 }
 
@@ -255,7 +257,7 @@ static void take_reject(struct rejects *rejects, const char *line, size_t length
         return;
     rejects->count++;
     if (json_array_size(rejects->shown) < QUERY_PAGE &&
-        tn_json_parse(line, length, 64 << 20, "rejected row", &item, NULL) == TN_OK)
+        tn_json_parse_zeros(line, length, 64 << 20, "rejected row", &item, NULL) == TN_OK)
         (void)json_array_append_new(rejects->shown, item);
 }
 

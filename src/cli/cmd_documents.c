@@ -136,7 +136,7 @@ static enum tn_code send_body(struct cli *cli, const char *path, struct body *bo
     CLIENT_AUTO_REPLY reply = {0};
     query_catch_interrupts(true);
     TN_TRY(client_send(client, &request, &reply, err));
-    return tn_json_parse(reply.body.data ? reply.body.data : "", reply.body.len, 64 << 20, "the server's answer", ret,
+    return tn_json_parse_zeros(reply.body.data ? reply.body.data : "", reply.body.len, 64 << 20, "the server's answer", ret,
                          err);
 }
 

@@ -87,7 +87,7 @@ static enum tn_code send_file(struct cli *cli, const char *path, const struct fi
     enum tn_code code = client_send(client, &request, &reply, err);
     progress_end(&upload.progress);
     TN_TRY(code);
-    return tn_json_parse(reply.body.data ? reply.body.data : "", reply.body.len, 64 << 20, "the server's answer", ret,
+    return tn_json_parse_zeros(reply.body.data ? reply.body.data : "", reply.body.len, 64 << 20, "the server's answer", ret,
                          err);
 }
 

@@ -93,7 +93,7 @@ static enum tn_code send_rows(struct cli *cli, const struct rows_action *action,
     enum tn_code code = client_send(client, &request, &reply, err);
     file_close(&file);
     TN_TRY(code);
-    return tn_json_parse(reply.body.data, reply.body.len, (size_t)1 << 20, "the server's answer", ret, err);
+    return tn_json_parse_zeros(reply.body.data, reply.body.len, (size_t)1 << 20, "the server's answer", ret, err);
 }
 
 static enum tn_code delete_where(struct cli *cli, const char *dataset, const struct cli_args *args,
@@ -143,12 +143,14 @@ enum tn_code cmd_rows(struct cli *cli, const struct cli_args *args, struct tn_er
 enum tn_code cmd_history(struct cli *cli, const struct cli_args *args, struct tn_error *err)
 {
     struct client *client;
-    TN_AUTO_JSON *answer = NULL;
+    TN_AUTO_JSON *items = NULL;
+    int64_t limit;
+    TN_TRY(cli_args_i64(args, "limit", 1, 10000, 0, &limit, err));
     TN_TRY(cli_connect(cli, false, &client, err));
     const char *path =
         client_path(cli->arena, "/catalog/datasets/", args->words[0], "/history/", args->words[1], NULL);
-    TN_TRY(client_json(client, "GET", path, NULL, &answer, err));
-    return cli_print_items(cli, json_object_get(answer, "items"), history_columns, TN_COUNT(history_columns),
+    TN_TRY(cli_fetch_some(client, cli->arena, path, limit, &items, err));
+    return cli_print_items(cli, items, history_columns, TN_COUNT(history_columns),
                            "nothing is written down about that record", err);
 }
 

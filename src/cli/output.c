@@ -146,7 +146,7 @@ static void draw_items(struct cli *cli, const json_t *items, const struct cli_co
         for (size_t c = 0; c < count; c++) {
             TN_AUTO_BUF cell = {0};
             put_look(&cell, cli_json_at(json_array_get(items, i), columns[c].key), columns[c].look);
-            table_cell(table, cell.len ? cell.data : "");
+            table_cell_n(table, cell.len ? cell.data : "", cell.len);
         }
     struct table_style style = {.width = term_width(), .colour = cli->term.colour_out, .utf8 = cli->term.utf8};
     table_draw(table, style, out);

@@ -187,7 +187,7 @@ static enum tn_code answer(struct cli *cli, struct client *client, struct client
     TN_TRY(client_send(client, request, &reply, err));
     uint64_t elapsed = tn_mono_ns() - started;
     TN_AUTO_JSON *document = NULL;
-    TN_TRY(tn_json_parse(reply.body.data ? reply.body.data : "", reply.body.len, (size_t)1 << 30,
+    TN_TRY(tn_json_parse_zeros(reply.body.data ? reply.body.data : "", reply.body.len, (size_t)1 << 30,
                          "the server's answer", &document, err));
     TN_AUTO_BUF text = {0};
     draw(cli, document, output, &text);

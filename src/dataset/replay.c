@@ -20,6 +20,7 @@ struct field_value {
 
 struct folded {
     const char *entity; /* NULL: a row without a key */
+    size_t entity_length;
     bool gone;
     const char *row; /* JSON; NULL: as in the snapshot. Without a key: the row that came or went */
     struct field_value *fields;
@@ -34,16 +35,19 @@ struct fold {
     bool removes; /* rows without a key */
 };
 
-static struct folded *fold_entry(struct fold *fold, const char *entity)
+static struct folded *fold_entry(struct fold *fold, const struct journal_row *event)
 {
-    const json_t *known = entity ? json_object_get(fold->index, entity) : NULL;
+    const char *entity = event->entity;
+    size_t length = event->entity_length;
+    const json_t *known = entity ? json_object_getn(fold->index, entity, length) : NULL;
     if (known)
         return &fold->items[json_integer_value(known)];
     TN_GROW(fold->items, fold->count, fold->capacity);
     struct folded *item = &fold->items[fold->count];
-    *item = (struct folded){.entity = entity ? tn_arena_strdup(fold->arena, entity) : NULL};
+    *item = (struct folded){.entity = entity ? tn_arena_memdup(fold->arena, entity, length) : NULL,
+                            .entity_length = length};
     if (entity)
-        json_object_set_new(fold->index, entity, json_integer((json_int_t)fold->count));
+        json_object_setn_new(fold->index, entity, length, json_integer((json_int_t)fold->count));
     fold->count++;
     return item;
 }
@@ -69,14 +73,14 @@ static enum tn_code fold_event(void *context, const struct journal_row *row, str
         return TN_ETOOLARGE;
     }
     if (tn_streq(row->operation, "insert")) {
-        struct folded *item = fold_entry(fold, row->entity);
+        struct folded *item = fold_entry(fold, row);
         item->gone = false;
         item->field_count = 0;
         item->row = tn_arena_strdup(fold->arena, row->new_value ? row->new_value : "{}");
     } else if (tn_streq(row->operation, "update") && row->entity && row->field) {
-        set_field(fold, fold_entry(fold, row->entity), row->field, row->new_value ? row->new_value : "null");
+        set_field(fold, fold_entry(fold, row), row->field, row->new_value ? row->new_value : "null");
     } else if (tn_streq(row->operation, "delete") && (row->entity || row->old_value)) {
-        struct folded *item = fold_entry(fold, row->entity);
+        struct folded *item = fold_entry(fold, row);
         item->gone = true;
         item->row = row->entity ? NULL : tn_arena_strdup(fold->arena, row->old_value);
         item->field_count = 0;
@@ -126,7 +130,10 @@ static enum tn_code fill(void *context, struct engine_batch *batch, struct tn_er
     size_t rows = TN_MIN(batch->capacity, source->fold->count - source->next);
     for (size_t row = 0; row < rows; row++) {
         const struct folded *item = &source->fold->items[source->next + row];
-        engine_vector_put_text(&batch->columns[0], row, item->entity);
+        if (item->entity)
+            engine_vector_put_string(&batch->columns[0], row, item->entity, item->entity_length);
+        else
+            engine_vector_put_null(&batch->columns[0], row);
         ((uint8_t *)batch->columns[1].data)[row] = item->gone;
         engine_vector_put_text(&batch->columns[2], row, item->row);
         put_fields(&batch->columns[3], row, item);

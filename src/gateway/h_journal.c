@@ -8,10 +8,11 @@
 #define EVENTS_DEFAULT 100
 #define EVENTS_MAX     1000
 #define HISTORY_MAX    10000
+#define HISTORY_USUAL  1000
 
 #define EVENT_COLUMNS                                                                                                \
     "event_id, ts, dataset, entity, operation, field, old_value, new_value, actor, source, reason, workspace, "      \
-    "request_id, snapshot_id, \"sequence\", \"rows\""
+    "request_id, snapshot_id, \"sequence\", \"ordinal\", \"rows\""
 
 /* Conditions on parameters, as they come. */
 struct where {
@@ -68,14 +69,29 @@ static size_t put_items(struct tn_json *json, const struct tn_buf *lines, size_t
     return shown;
 }
 
-/* "<ts>,<event id>" of the last event of a page. */
-static const char *cursor_after(struct tn_arena *arena, const char *line, size_t length)
+/* Two fields of the last event of a page, which say where the next one begins. */
+struct cursor_fields {
+    const char *first, *second;
+};
+static const struct cursor_fields journal_cursor = {"ts", "event_id"}, history_cursor = {"sequence", "ordinal"};
+
+static const char *field_text(struct tn_arena *arena, const json_t *event, const char *name)
+{
+    const json_t *value = json_object_get(event, name);
+    if (json_is_integer(value))
+        return tn_arena_printf(arena, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    return json_is_string(value) ? json_string_value(value) : "";
+}
+
+/* "<first>,<second>". */
+static const char *cursor_after(struct tn_arena *arena, const struct cursor_fields *fields, const char *line,
+                                size_t length)
 {
     TN_AUTO_JSON *event = NULL;
     if (tn_json_parse(line, length, length, "event", &event, NULL) != TN_OK)
         return NULL;
-    return tn_arena_printf(arena, "%s,%s", json_string_value(json_object_get(event, "ts")),
-                           json_string_value(json_object_get(event, "event_id")));
+    return tn_arena_printf(arena, "%s,%s", field_text(arena, event, fields->first),
+                           field_text(arena, event, fields->second));
 }
 
 static enum tn_code where_cursor(struct request *request, struct where *where, struct tn_error *err)
@@ -108,7 +124,7 @@ static enum tn_code where_time(struct request *request, struct where *where, con
 }
 
 static enum tn_code answer_events(struct request *request, const struct where *where, const char *order,
-                                  uint64_t limit, struct tn_error *err)
+                                  const struct cursor_fields *cursor, uint64_t limit, struct tn_error *err)
 {
     TN_AUTO_BUF sql = {0};
     TN_AUTO_BUF lines = {0};
@@ -121,7 +137,7 @@ static enum tn_code answer_events(struct request *request, const struct where *w
     tn_json_open(&json, '{');
     size_t found = put_items(&json, &lines, (size_t)limit, &last, &last_length);
     tn_json_kstr(&json, "next_cursor",
-                 found > limit && last ? cursor_after(request->arena, last, last_length) : NULL);
+                 found > limit && last ? cursor_after(request->arena, cursor, last, last_length) : NULL);
     tn_json_close(&json, '}');
     return TN_OK;
 }
@@ -165,7 +181,7 @@ enum tn_code h_journal(struct request *request, struct tn_error *err)
     if (code == TN_OK)
         code = where_newest(request, &where, limit, err);
     if (code == TN_OK)
-        code = answer_events(request, &where, "ts DESC, event_id DESC", limit, err);
+        code = answer_events(request, &where, "ts DESC, event_id DESC", &journal_cursor, limit, err);
     tn_buf_release(&where.sql);
     json_decref(where.params);
     return code;
@@ -211,8 +227,25 @@ static const char *entity_of(struct request *request, const struct iceberg_metad
     return tn_arena_strdup(request->arena, out.data);
 }
 
+static enum tn_code where_history_cursor(struct request *request, struct where *where, struct tn_error *err)
+{
+    const char *cursor = http_param(&request->target, "cursor");
+    const char *comma = cursor ? strchr(cursor, ',') : NULL;
+    int64_t sequence, ordinal;
+    if (!cursor)
+        return TN_OK;
+    if (!comma || !tn_parse_i64(tn_arena_strndup(request->arena, cursor, (size_t)(comma - cursor)), &sequence) ||
+        !tn_parse_i64(comma + 1, &ordinal))
+        return tn_fail(err, TN_EREQUEST, "cursor is not one that this list gave");
+    tn_buf_printf(&where->sql, "%s (\"sequence\", \"ordinal\") > (%" PRId64 ", %" PRId64 ")",
+                  where->sql.len ? " AND" : " WHERE", sequence, ordinal);
+    return TN_OK;
+}
+
 enum tn_code h_history(struct request *request, struct tn_error *err)
 {
+    uint64_t limit = HISTORY_USUAL;
+    TN_TRY(request_param_u64(request, "limit", HISTORY_MAX, &limit, err));
     ICEBERG_AUTO_METADATA *metadata = NULL;
     char exact[CATALOG_NAME_MAX + 1];
     TN_TRY(history_of(request, &metadata, err));
@@ -223,7 +256,9 @@ enum tn_code h_history(struct request *request, struct tn_error *err)
     else
         where_add(&where, "dataset =", exact);
     where_add(&where, "entity =", entity_of(request, metadata));
-    enum tn_code code = answer_events(request, &where, "\"sequence\", \"ordinal\"", HISTORY_MAX, err);
+    enum tn_code code = where_history_cursor(request, &where, err);
+    if (code == TN_OK)
+        code = answer_events(request, &where, "\"sequence\", \"ordinal\"", &history_cursor, limit, err);
     tn_buf_release(&where.sql);
     json_decref(where.params);
     return code;

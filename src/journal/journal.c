@@ -169,30 +169,33 @@ enum tn_code journal_relation(struct journal *journal, struct engine *reader, co
 struct reader {
     journal_row_fn *each;
     void *context;
-    enum tn_code code;
-    struct tn_error *err;
+    struct tn_arena *arena; /* of the row that is given */
 };
 
-static bool give_row(void *context, size_t count, const char *const *values)
+/* Sequence and five texts, as SELECTed below. */
+static enum tn_code give_row(void *context, const struct engine_cell *cells, struct tn_error *err)
 {
     struct reader *reader = context;
-    (void)count;
-    if (tn_streq(values[2], "rollback")) {
-        reader->code = tn_fail(reader->err, TN_ESNAPSHOT,
-                               "that moment is not kept, and somebody went back to an older state just before it");
-        tn_error_hint(reader->err, "ask for a moment whose snapshot is kept");
-        return false;
+    const char *texts[5];
+    tn_arena_reset(reader->arena);
+    for (size_t i = 0; i < TN_COUNT(texts); i++)
+        texts[i] = cells[i + 1].null
+                       ? NULL
+                       : tn_arena_memdup(reader->arena, cells[i + 1].text.data, cells[i + 1].text.length);
+    if (tn_streq(texts[1], "rollback")) {
+        (void)tn_fail(err, TN_ESNAPSHOT,
+                      "that moment is not kept, and somebody went back to an older state just before it");
+        tn_error_hint(err, "ask for a moment whose snapshot is kept");
+        return TN_ESNAPSHOT;
     }
-    const struct journal_row row = {
-        .sequence = strtoll(values[0], NULL, 10),
-        .entity = values[1],
-        .operation = values[2],
-        .field = values[3],
-        .old_value = values[4],
-        .new_value = values[5],
-    };
-    reader->code = reader->each(reader->context, &row, reader->err);
-    return reader->code == TN_OK;
+    const struct journal_row row = {.sequence = cells[0].integer,
+                                    .entity = texts[0],
+                                    .operation = texts[1],
+                                    .field = texts[2],
+                                    .old_value = texts[3],
+                                    .new_value = texts[4],
+                                    .entity_length = texts[0] ? cells[1].text.length : 0};
+    return reader->each(reader->context, &row, err);
 }
 
 enum tn_code journal_events(struct journal *journal, const char *table_uuid, int64_t from, int64_t to,
@@ -203,16 +206,17 @@ enum tn_code journal_events(struct journal *journal, const char *table_uuid, int
     TN_AUTO_BUF sql = {0};
     TN_TRY(relation_text(journal, journal->engine, arena, &relation, err));
     tn_buf_printf(&sql,
-                  "SELECT sequence, entity, operation, field, old_value, new_value FROM (%s) WHERE "
+                  "SELECT sequence::BIGINT, entity, operation, field, old_value, new_value FROM (%s) WHERE "
                   "CASE WHEN operation = 'rollback' THEN sequence >= %" PRId64 " AND sequence < %" PRId64
                   " ELSE snapshot_id IS NOT NULL AND sequence > %" PRId64 " AND sequence <= %" PRId64
                   " END AND table_uuid = ",
                   relation.definition, from, to, from, to);
     tn_buf_put_sql_string(&sql, table_uuid);
     tn_buf_puts(&sql, " ORDER BY sequence, ordinal");
-    struct reader reader = {.each = each, .context = context, .err = err};
-    TN_TRY(engine_run(journal->engine, sql.data, give_row, &reader, err));
-    return reader.code;
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *row = tn_arena_new();
+    struct reader reader = {.each = each, .context = context, .arena = row};
+    const struct engine_select select = {.sql = sql.data};
+    return engine_select(journal->engine, &select, NULL, NULL, NULL, give_row, &reader, err);
 }
 
 static bool take_place(void *context, size_t count, const char *const *values)

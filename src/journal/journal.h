@@ -100,6 +100,7 @@ struct engine *journal_engine(const struct journal *journal) __attribute__((retu
 struct journal_row {
     int64_t sequence;
     const char *entity, *operation, *field, *old_value, *new_value; /* NULL where there is none */
+    size_t entity_length; /* U+0000 may be in it; the others are JSON, or words */
 };
 typedef enum tn_code journal_row_fn(void *context, const struct journal_row *row, struct tn_error *err);
 enum tn_code journal_events(struct journal *journal, const char *table_uuid, int64_t from, int64_t to,
