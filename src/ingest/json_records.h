@@ -71,5 +71,8 @@ bool json_reader_next(struct json_reader *reader);
 /* The string's text with its escapes undone into `out` (length bytes are
  * enough); a lone surrogate becomes U+FFFD. Returns the length. */
 size_t json_unescape(const char *text, size_t length, char *out);
+/* Whether an escape of the string (checked before) is one half of a surrogate
+ * pair without the other. */
+bool json_has_lone_surrogate(const char *text, size_t length);
 
 #endif

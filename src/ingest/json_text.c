@@ -30,6 +30,21 @@ static uint32_t take_unicode(const char *text, size_t length, size_t *at)
     return 0xFFFD;
 }
 
+bool json_has_lone_surrogate(const char *text, size_t length)
+{
+    for (const char *p = memchr(text, '\\', length), *end = text + length; p;) {
+        size_t at = (size_t)(p - text) + 1;
+        bool unicode = text[at] == 'u';
+        uint32_t unit = unicode ? hex4(text + at + 1) : 0;
+        uint32_t point = unicode ? take_unicode(text, length, &at) : 0;
+        if (point == 0xFFFD && unit != 0xFFFD)
+            return true;
+        at += !unicode;
+        p = at < length ? memchr(text + at, '\\', (size_t)(end - text) - at) : NULL;
+    }
+    return false;
+}
+
 size_t json_unescape(const char *text, size_t length, char *out)
 {
     static const char plain[] = "\"\\/bfnrt", meaning[] = "\"\\/\b\f\n\r\t";

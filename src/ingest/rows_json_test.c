@@ -166,6 +166,11 @@ static void test_bodies_that_are_refused(void **state)
     (void)state;
     refused("[{\"a\":1},{\"a\":\"x\",\"c\":\"2024-13-01\"}]", TN_EREJECTS, "2 values do not fit", NULL);
     refused("[{\"a\":1},{\"a\":\"x\"}]", TN_EREJECTS, "row 2, column \"a\": \"x\" is not an integer", NULL);
+    refused("[{\"a\":1},{\"b\":\"\\ud800\"}]", TN_EREJECTS, "row 2, column \"b\": ", NULL);
+    refused("[{\"b\":\"x\\udc00\"}]", TN_EREJECTS, "surrogate", NULL);
+    refused("[{\"b\":\"\\ud83d\\u0041\"}]", TN_EREJECTS, "surrogate", NULL);
+    refused("[{\"b\":\"\\\\ud800\",\"a\":\"x\"}]", TN_EREJECTS, "column \"a\"", NULL);
+    refused("[{\"b\":\"\\ud83d\\ude00 \\ufffd\",\"a\":\"x\"}]", TN_EREJECTS, "column \"a\"", NULL);
     refused("{\"aa\":1}", TN_EFIELD, "row 1: the dataset has no column \"aa\"", "\"a\"");
     refused("{\"x\":{\"y\":1}}", TN_EFIELD, "\"x.y\"", NULL);
     refused("{\"x\":{}}", TN_EFIELD, "\"x\"", NULL);

@@ -169,6 +169,10 @@ static const char *string_text(struct tn_arena *arena, const char *text, size_t 
 static bool take_string(struct tn_arena *arena, const struct iceberg_type *type, const char *text, size_t length,
                         struct engine_cell *ret, const char **ret_why)
 {
+    if (json_has_lone_surrogate(text + 1, length - 2)) {
+        *ret_why = "a text with half of a surrogate pair (\\ud800 to \\udfff), which is no character";
+        return false;
+    }
     const char *inner = string_text(arena, text, &length);
     double ignored;
     if (length > 0 && memchr(inner, '\0', length)) {
