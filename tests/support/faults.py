@@ -18,6 +18,7 @@ from tests.support.tarn import ROOT, Server
 ELSEWHERE = {
     r"vector\..*": "src/vector: their own crash tests",
     r"documents\..*": "tests/system/test_documents.py",
+    r"ocr\..*": "tests/system/test_ocr.py",
     r"ingest\.postgres_.*": "tests/system/test_ingest_postgres.py",
     r"index\..*": "tests/system/test_search_restart.py",
     r"outcome\..*": "src/outcome/record_test.c and its neighbours",

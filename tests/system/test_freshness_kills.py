@@ -23,11 +23,12 @@ def models():
 
 
 def embedded(models):
-    """How often each document's text was asked for."""
+    """How often each document's text was asked for. Pieces of texts are asked
+    for as questions too: a generation is calibrated with them."""
     texts = collections.Counter()
     for path, _, body in list(models.requests):
         if path == "/api/embed":
-            texts.update(text for text in body["input"] if "person" in text)
+            texts.update(text for text in body["input"] if "person" in text and not text.startswith("search_query: "))
     return texts
 
 
