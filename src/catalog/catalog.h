@@ -204,9 +204,10 @@ enum tn_code catalog_describe(struct catalog *catalog, const char *name, struct 
 /* The same in one line's worth of fields, for lists. */
 enum tn_code catalog_summarize(struct catalog *catalog, const char *name, struct tn_json *out,
                                struct tn_error *err) TN_CHECKED;
-/* The snapshots as a JSON array, newest first. */
-enum tn_code catalog_snapshots(struct catalog *catalog, const char *name, struct tn_json *out,
-                               struct tn_error *err) TN_CHECKED;
+/* The snapshots with a sequence number below `before`, `most` of them at most, as a
+ * JSON array, newest first. *ret_more: the number of the last one, when there are more; else 0. */
+enum tn_code catalog_snapshots(struct catalog *catalog, const char *name, int64_t before, size_t most,
+                               struct tn_json *out, int64_t *ret_more, struct tn_error *err) TN_CHECKED;
 
 /* PATCH: owner, description, tags, sensitivity, auto_embed, columns {name: {description,
  * sensitivity}}; null removes. Unknown fields are refused. One commit. */

@@ -279,13 +279,23 @@ enum tn_code catalog_summarize(struct catalog *catalog, const char *name, struct
     return TN_OK;
 }
 
-enum tn_code catalog_snapshots(struct catalog *catalog, const char *name, struct tn_json *out, struct tn_error *err)
+enum tn_code catalog_snapshots(struct catalog *catalog, const char *name, int64_t before, size_t most,
+                               struct tn_json *out, int64_t *ret_more, struct tn_error *err)
 {
+    size_t shown = 0;
+    int64_t last = 0, more = 0;
     ICEBERG_AUTO_METADATA *metadata = NULL;
     TN_TRY(catalog_load(catalog, name, &metadata, err));
     tn_json_open(out, '[');
     for (size_t i = metadata->snapshot_count; i-- > 0;) {
         const struct iceberg_snapshot *snapshot = metadata->snapshots[i];
+        if (snapshot->sequence_number >= before)
+            continue;
+        if (shown++ == most) {
+            more = last;
+            break;
+        }
+        last = snapshot->sequence_number;
         tn_json_open(out, '{');
         write_snapshot_id(out, snapshot);
         write_time_ms(out, "committed_at", snapshot->timestamp_ms);
@@ -298,5 +308,6 @@ enum tn_code catalog_snapshots(struct catalog *catalog, const char *name, struct
         tn_json_close(out, '}');
     }
     tn_json_close(out, ']');
+    *ret_more = more;
     return TN_OK;
 }

@@ -127,6 +127,9 @@ void cli_add_query(struct cli *cli, char **path, const char *name, const char *v
 /* Answers GET requests of several commands: all pages of a list; the caller's. */
 enum tn_code cli_fetch_items(struct client *client, struct tn_arena *arena, const char *path, json_t **ret,
                              struct tn_error *err) TN_CHECKED;
+/* Its first `limit` items, which one page can have; 0: all. */
+enum tn_code cli_fetch_some(struct client *client, struct cli *cli, const char *path, int64_t limit, json_t **ret,
+                            struct tn_error *err) TN_CHECKED;
 /* "a,b" as an array of names; the caller's. */
 json_t *cli_names(const char *words);
 

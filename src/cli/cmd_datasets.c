@@ -208,7 +208,7 @@ enum tn_code cmd_snapshots(struct cli *cli, const struct cli_args *args, struct 
     TN_TRY(cli_args_i64(args, "limit", 1, 10000, 0, &limit, err));
     TN_TRY(cli_connect(cli, false, &client, err));
     const char *path = client_path(cli->arena, "/catalog/datasets/", args->words[0], "/snapshots", NULL);
-    TN_TRY(cli_fetch_some(client, cli->arena, path, limit, &items, err));
+    TN_TRY(cli_fetch_some(client, cli, path, limit, &items, err));
     return cli_print_items(cli, items, snapshot_columns, TN_COUNT(snapshot_columns), "no snapshots yet", err);
 }
 

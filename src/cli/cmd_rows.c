@@ -149,7 +149,7 @@ enum tn_code cmd_history(struct cli *cli, const struct cli_args *args, struct tn
     TN_TRY(cli_connect(cli, false, &client, err));
     const char *path =
         client_path(cli->arena, "/catalog/datasets/", args->words[0], "/history/", args->words[1], NULL);
-    TN_TRY(cli_fetch_some(client, cli->arena, path, limit, &items, err));
+    TN_TRY(cli_fetch_some(client, cli, path, limit, &items, err));
     return cli_print_items(cli, items, history_columns, TN_COUNT(history_columns),
                            "nothing is written down about that record", err);
 }

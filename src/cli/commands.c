@@ -240,6 +240,10 @@ static const struct cli_option sample_items[] = {
     {.name = "mode", .letter = 'm', .value = "MODE", .help = "table, csv, ndjson or json"},
 };
 
+static const struct cli_option some_items[] = {
+    {.name = "limit", .letter = 'n', .value = "N", .help = "how many at most (default: all)"},
+};
+
 static const struct cli_option drop_items[] = {
     {.name = "yes", .letter = 'y', .help = "do not ask"},
 };
@@ -401,7 +405,8 @@ static const struct cli_command commands[] = {
      .max = 1,
      .run = cmd_snapshots,
      .summary = "The versions of a dataset, newest first",
-     .help = "  tarn snapshots calls\n"},
+     .options = CLI_OPTIONS(some_items),
+     .help = "  tarn snapshots calls -n 5\n"},
     {.name = "rows",
      .arguments = "append|upsert|patch|delete DATASET [KEY] [ROWS]",
      .min = 1,
@@ -421,6 +426,7 @@ static const struct cli_command commands[] = {
      .max = 2,
      .run = cmd_history,
      .summary = "Every change of one record, oldest first",
+     .options = CLI_OPTIONS(some_items),
      .help = "  tarn history candidates CAND-001\n"},
     {.name = "journal",
      .arguments = "",

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -159,4 +160,20 @@ void cli_add_query(struct cli *cli, char **path, const char *name, const char *v
         return;
     const char *join = strchr(*path, '?') ? "&" : "?";
     *path = client_path(cli->arena, tn_arena_printf(cli->arena, "%s%s%s=", *path, join, name), value, NULL);
+}
+
+enum tn_code cli_fetch_some(struct client *client, struct cli *cli, const char *path, int64_t limit, json_t **ret,
+                            struct tn_error *err)
+{
+    char *some = tn_arena_strdup(cli->arena, path);
+    TN_AUTO_JSON *page = NULL;
+    if (limit == 0)
+        return cli_fetch_items(client, cli->arena, path, ret, err);
+    cli_add_query(cli, &some, "limit", tn_arena_printf(cli->arena, "%" PRId64, limit));
+    TN_TRY(client_json(client, "GET", some, NULL, &page, err));
+    json_t *items = json_object_get(page, "items");
+    if (!json_is_array(items))
+        return tn_fail(err, TN_EINTERNAL, "%s: the answer is no list", some);
+    *ret = json_incref(items);
+    return TN_OK;
 }

@@ -1,9 +1,13 @@
 /* Datasets: listed, described, changed, dropped, looked into. */
 #include "gateway/evidence.h"
 
-#define LIST_DEFAULT 100
-#define LIST_MAX     1000
-#define SAMPLE_MAX   10000
+#include <inttypes.h>
+
+#define LIST_DEFAULT    100
+#define LIST_MAX        1000
+#define SAMPLE_MAX      10000
+#define SNAPSHOTS_USUAL 1000
+#define SNAPSHOTS_MAX   10000
 
 /* Lists: names in byte order; the cursor is the last name of the page before. */
 enum tn_code h_dataset_list(struct request *request, struct tn_error *err)
@@ -157,12 +161,20 @@ enum tn_code h_dataset_delete(struct request *request, struct tn_error *err)
 
 enum tn_code h_dataset_snapshots(struct request *request, struct tn_error *err)
 {
+    uint64_t limit = SNAPSHOTS_USUAL;
+    int64_t before = INT64_MAX, more = 0;
+    const char *cursor = http_param(&request->target, "cursor");
+    TN_TRY(request_param_u64(request, "limit", SNAPSHOTS_MAX, &limit, err));
+    if (limit == 0)
+        return tn_fail(err, TN_EREQUEST, "limit must be a whole number from 1 to %d", SNAPSHOTS_MAX);
+    if (cursor && !tn_parse_i64(cursor, &before))
+        return tn_fail(err, TN_EREQUEST, "cursor is not one that this list gave");
     struct tn_json json = reply_json(request);
     tn_json_open(&json, '{');
     tn_json_key(&json, "items");
-    TN_TRY(catalog_snapshots(request->gateway->lake.catalog, request->match.captures[0], &json, err));
-    tn_json_key(&json, "next_cursor");
-    tn_json_null(&json);
+    TN_TRY(catalog_snapshots(request->gateway->lake.catalog, request->match.captures[0], before, (size_t)limit, &json,
+                             &more, err));
+    tn_json_kstr(&json, "next_cursor", more ? tn_arena_printf(request->arena, "%" PRId64, more) : NULL);
     tn_json_close(&json, '}');
     return TN_OK;
 }

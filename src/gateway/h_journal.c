@@ -130,6 +130,8 @@ static enum tn_code answer_events(struct request *request, const struct where *w
     TN_AUTO_BUF lines = {0};
     const char *last = NULL;
     size_t last_length = 0;
+    if (limit == 0)
+        return tn_fail(err, TN_EREQUEST, "limit must be a whole number from 1");
     tn_buf_printf(&sql, "SELECT " EVENT_COLUMNS " FROM journal%s ORDER BY %s LIMIT %" PRIu64,
                   where->sql.data ? where->sql.data : "", order, limit + 1);
     TN_TRY(ask_lines(request, sql.data, where->params, &lines, err));

@@ -71,6 +71,11 @@ static const struct route_param login_params[] = {
 static const struct route_param list_params[] = {
     {.name = "limit", .schema = "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000}", .help = "Most items; 100."},
     {.name = "cursor", .schema = STRING, .help = "next_cursor of the page before."}};
+static const struct route_param snapshots_params[] = {
+    {.name = "limit",
+     .schema = "{\"type\":\"integer\",\"minimum\":1,\"maximum\":10000}",
+     .help = "Most items; 1000."},
+    {.name = "cursor", .schema = STRING, .help = "next_cursor of the page before."}};
 static const struct route_param sample_params[] = {
     {.name = "limit", .schema = "{\"type\":\"integer\",\"minimum\":0,\"maximum\":10000}", .help = "Rows; 20."},
     {.name = "as_of", .schema = STRING, .help = "A snapshot id or a time."}};
@@ -251,7 +256,8 @@ static const struct route routes[] = {
      .path = "/catalog/datasets/{dataset}/snapshots",
      .id = "datasetSnapshots",
      .tag = "catalog",
-     .summary = "The versions of a dataset",
+     .summary = "The versions of a dataset, newest first",
+     PARAMS(snapshots_params),
      .response = LIST_OF(OBJECT),
      .handler = h_dataset_snapshots},
     {.method = "GET",

@@ -71,6 +71,11 @@ static const struct route_param journal_params[] = {
     {.name = "until", .schema = STRING, .help = "Before this time."},
     {.name = "limit", .schema = "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000}", .help = "Most items; 100."},
     {.name = "cursor", .schema = STRING, .help = "next_cursor of the page before."}};
+static const struct route_param history_params[] = {
+    {.name = "limit",
+     .schema = "{\"type\":\"integer\",\"minimum\":1,\"maximum\":10000}",
+     .help = "Most items; 1000."},
+    {.name = "cursor", .schema = STRING, .help = "next_cursor of the page before."}};
 
 static const struct route routes[] = {
     {.method = "POST",
@@ -186,6 +191,7 @@ static const struct route routes[] = {
      .id = "history",
      .tag = "journal",
      .summary = "Every change of one record, oldest first",
+     PARAMS(history_params),
      .response = EVENTS_RESPONSE,
      .handler = h_history},
 };
