@@ -263,54 +263,9 @@ enum tn_code catalog_type_from_sql(struct tn_arena *arena, const char *text, con
     return TN_OK;
 }
 
-static void put_sql_type(const struct iceberg_type *type, struct tn_buf *out)
-{
-    static const char *const names[] = {
-        [ICEBERG_BOOLEAN] = "BOOLEAN",
-        [ICEBERG_INT] = "INTEGER",
-        [ICEBERG_LONG] = "BIGINT",
-        [ICEBERG_FLOAT] = "FLOAT",
-        [ICEBERG_DOUBLE] = "DOUBLE",
-        [ICEBERG_DATE] = "DATE",
-        [ICEBERG_TIME] = "TIME",
-        [ICEBERG_TIMESTAMP] = "TIMESTAMP",
-        [ICEBERG_TIMESTAMPTZ] = "TIMESTAMP WITH TIME ZONE",
-        [ICEBERG_STRING] = "VARCHAR",
-        [ICEBERG_UUID] = "UUID",
-        [ICEBERG_FIXED] = "BLOB",
-        [ICEBERG_BINARY] = "BLOB",
-        [ICEBERG_UNSUPPORTED] = "VARCHAR",
-    };
-    switch (type->kind) {
-    case ICEBERG_DECIMAL:
-        tn_buf_printf(out, "DECIMAL(%d,%d)", type->precision, type->scale);
-        return;
-    case ICEBERG_LIST:
-        put_sql_type(type->fields[0].type, out);
-        tn_buf_puts(out, "[]");
-        return;
-    case ICEBERG_MAP:
-    case ICEBERG_STRUCT:
-        tn_buf_puts(out, type->kind == ICEBERG_MAP ? "MAP(" : "STRUCT(");
-        for (size_t i = 0; i < type->field_count; i++) {
-            if (i > 0)
-                tn_buf_puts(out, ", ");
-            if (type->kind == ICEBERG_STRUCT) {
-                tn_buf_put_sql_name(out, type->fields[i].name);
-                tn_buf_putc(out, ' ');
-            }
-            put_sql_type(type->fields[i].type, out);
-        }
-        tn_buf_putc(out, ')');
-        return;
-    default:
-        tn_buf_puts(out, names[type->kind]);
-    }
-}
-
 const char *catalog_sql_type(struct tn_arena *arena, const struct iceberg_type *type)
 {
     TN_AUTO_BUF out = {0};
-    put_sql_type(type, &out);
+    iceberg_type_put_sql(type, &out);
     return tn_arena_strndup(arena, out.data, out.len);
 }

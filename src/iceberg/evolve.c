@@ -88,10 +88,17 @@ static void evolve_differ(struct evolution *evolution, const char *path, const s
                           const struct iceberg_type *got)
 {
     tn_buf_puts(&evolution->differences, evolution->differences.len ? "; " : "");
-    tn_buf_printf(&evolution->differences, "\"%s\" is ", path);
-    iceberg_type_format(have, &evolution->differences);
-    tn_buf_puts(&evolution->differences, " and the new rows have ");
-    iceberg_type_format(got, &evolution->differences);
+    TN_AUTO_BUF is = {0};
+    TN_AUTO_BUF has = {0};
+    iceberg_type_put_sql(have, &is);
+    iceberg_type_put_sql(got, &has);
+    if (tn_streq(is.data, has.data)) { /* types that are one to SQL: BLOBs of several lengths */
+        tn_buf_clear(&is);
+        tn_buf_clear(&has);
+        iceberg_type_format(have, &is);
+        iceberg_type_format(got, &has);
+    }
+    tn_buf_printf(&evolution->differences, "\"%s\" is %s and the new rows have %s", path, is.data, has.data);
 }
 
 /* Values of `from` are values of `to` without loss. */

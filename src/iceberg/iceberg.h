@@ -107,6 +107,8 @@ const struct iceberg_type *iceberg_type_list(struct tn_arena *arena, int32_t ele
                                              const struct iceberg_type *element) __attribute__((returns_nonnull));
 /* For people and messages: "decimal(10, 2)", "list<string>", "struct<a: int>". */
 void iceberg_type_format(const struct iceberg_type *type, struct tn_buf *out);
+/* As the SQL engine names it: "DECIMAL(10,2)", "VARCHAR[]". */
+void iceberg_type_put_sql(const struct iceberg_type *type, struct tn_buf *out);
 bool iceberg_type_equal(const struct iceberg_type *a, const struct iceberg_type *b); /* ids and names too */
 
 /* Strict parse of the schema JSON object; checks ids for uniqueness and depth. */

@@ -147,6 +147,51 @@ void iceberg_type_format(const struct iceberg_type *type, struct tn_buf *out)
     tn_buf_putc(out, '>');
 }
 
+void iceberg_type_put_sql(const struct iceberg_type *type, struct tn_buf *out)
+{
+    static const char *const names[] = {
+        [ICEBERG_BOOLEAN] = "BOOLEAN",
+        [ICEBERG_INT] = "INTEGER",
+        [ICEBERG_LONG] = "BIGINT",
+        [ICEBERG_FLOAT] = "FLOAT",
+        [ICEBERG_DOUBLE] = "DOUBLE",
+        [ICEBERG_DATE] = "DATE",
+        [ICEBERG_TIME] = "TIME",
+        [ICEBERG_TIMESTAMP] = "TIMESTAMP",
+        [ICEBERG_TIMESTAMPTZ] = "TIMESTAMP WITH TIME ZONE",
+        [ICEBERG_STRING] = "VARCHAR",
+        [ICEBERG_UUID] = "UUID",
+        [ICEBERG_FIXED] = "BLOB",
+        [ICEBERG_BINARY] = "BLOB",
+        [ICEBERG_UNSUPPORTED] = "VARCHAR",
+    };
+    switch (type->kind) {
+    case ICEBERG_DECIMAL:
+        tn_buf_printf(out, "DECIMAL(%d,%d)", type->precision, type->scale);
+        return;
+    case ICEBERG_LIST:
+        iceberg_type_put_sql(type->fields[0].type, out);
+        tn_buf_puts(out, "[]");
+        return;
+    case ICEBERG_MAP:
+    case ICEBERG_STRUCT:
+        tn_buf_puts(out, type->kind == ICEBERG_MAP ? "MAP(" : "STRUCT(");
+        for (size_t i = 0; i < type->field_count; i++) {
+            if (i > 0)
+                tn_buf_puts(out, ", ");
+            if (type->kind == ICEBERG_STRUCT) {
+                tn_buf_put_sql_name(out, type->fields[i].name);
+                tn_buf_putc(out, ' ');
+            }
+            iceberg_type_put_sql(type->fields[i].type, out);
+        }
+        tn_buf_putc(out, ')');
+        return;
+    default:
+        tn_buf_puts(out, names[type->kind]);
+    }
+}
+
 static bool type_text_equal(const char *a, const char *b)
 {
     return a == b || (a && b && tn_streq(a, b));

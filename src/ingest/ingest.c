@@ -216,6 +216,29 @@ static struct dataset_column *plan_columns(const struct ingest *ingest)
     return columns;
 }
 
+#define COLUMNS_SHOWN 20
+
+static enum tn_code refuse_key(const struct ingest *ingest, const char *name, struct tn_error *err)
+{
+    const struct load_plan *plan = &ingest->plan;
+    const char **names = TN_ARENA_ARRAY(ingest->arena, const char *, plan->count + 1);
+    TN_AUTO_BUF list = {0};
+    for (size_t i = 0; i < plan->count; i++) {
+        names[i] = plan->columns[i].name;
+        if (i < COLUMNS_SHOWN)
+            tn_buf_printf(&list, "%s%s", i ? ", " : "", names[i]);
+    }
+    (void)tn_fail(err, TN_EREQUEST, "key: the file has no column \"%.80s\"", name);
+    const char *near = tn_suggest(name, names, plan->count);
+    if (near)
+        tn_error_hint(err, "did you mean \"%s\"? Its columns: %s%s", near, list.data,
+                      plan->count > COLUMNS_SHOWN ? ", ..." : "");
+    else
+        tn_error_hint(err, "its columns: %s%s", list.data ? list.data : "none",
+                      plan->count > COLUMNS_SHOWN ? ", ..." : "");
+    return TN_EREQUEST;
+}
+
 /* The key must name columns of the file; that it tells rows apart is held by
  * the commit. */
 static enum tn_code check_key(const struct ingest *ingest, struct tn_error *err)
@@ -229,7 +252,7 @@ static enum tn_code check_key(const struct ingest *ingest, struct tn_error *err)
             found |= tn_str_equal_nocase(name, ingest->plan.columns[i].name) ||
                      tn_streq(name, ingest->plan.columns[i].original);
         if (!found)
-            return tn_fail(err, TN_EREQUEST, "key: the file has no column \"%.80s\"", name);
+            return refuse_key(ingest, name, err);
         rest += length + (rest[length] == ',');
     }
     return TN_OK;
