@@ -47,7 +47,9 @@ static enum tn_code unknown_option(const struct cli_args *args, struct tn_arena 
     const char *word = text + strspn(text, "-");
     const char *near = tn_suggest(tn_arena_strndup(arena, word, strcspn(word, "=")), names, count);
     if (near)
-        tn_error_hint(err, "did you mean --%s?", near);
+        tn_error_hint(err, "did you mean --%s? A word that begins with - stands behind --", near);
+    else
+        tn_error_hint(err, "a word that begins with - stands behind --, as in: -- %s", text);
     return code;
 }
 
