@@ -120,12 +120,53 @@ static void next(struct parser *parser)
              !has_word(parser->token.text, parser->token.length));
 }
 
-static void put_term(const struct token *token, struct tn_buf *out)
+static bool has_letter_at(const struct token *token, size_t at)
+{
+    unsigned char c = (unsigned char)tn_ascii_lower(token->text[at]);
+    return c >= 0x80 || (c >= 'a' && c <= 'z');
+}
+
+static void put_quoted(const struct token *token, struct tn_buf *out)
 {
     tn_buf_putc(out, '"');
     for (size_t i = 0; i < token->length; i++)
         tn_buf_putc(out, token->text[i] == '"' || token->text[i] == '\0' ? ' ' : token->text[i]);
     tn_buf_puts(out, token->prefix ? "\"*" : "\"");
+}
+
+/* Bytes before the colon of name:word, as columns are asked elsewhere; 0: it is
+ * no such thing. There are no columns here, so both are words, which need not
+ * stand side by side as those of 10:30 or https://host must. */
+static size_t name_before_colon(const struct token *token)
+{
+    size_t at = 0;
+    if (token->kind != WORD || !has_letter_at(token, 0))
+        return 0;
+    while (at < token->length &&
+           (has_letter_at(token, at) || token->text[at] == '_' || (token->text[at] >= '0' && token->text[at] <= '9')))
+        at++;
+    if (at == token->length || token->text[at] != ':' || at + 1 == token->length || token->text[at + 1] == '/')
+        return 0;
+    return has_word(token->text + at + 1, token->length - at - 1) ? at : 0;
+}
+
+static void put_term(const struct token *token, struct tn_buf *out)
+{
+    size_t name = name_before_colon(token);
+    if (name > 0) {
+        const struct token first = {.kind = PHRASE, .text = token->text, .length = name};
+        const struct token second = {.kind = PHRASE,
+                                     .text = token->text + name + 1,
+                                     .length = token->length - name - 1,
+                                     .prefix = token->prefix};
+        tn_buf_puts(out, "((");
+        put_quoted(&first, out);
+        tn_buf_puts(out, ") OR (");
+        put_quoted(&second, out);
+        tn_buf_puts(out, "))");
+        return;
+    }
+    put_quoted(token, out);
 }
 
 static bool parse_level(struct parser *parser, struct tn_buf *out);

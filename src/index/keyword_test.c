@@ -28,6 +28,10 @@ static void test_queries(void **state)
     expect_query(" -- ** ()", NULL);
     expect_query("\"unclosed", "(\"unclosed\")");
     expect_query("a\"b", "(\"b\")");
+    expect_query("title:java", "(((\"title\") OR (\"java\")))");
+    expect_query("java NOT level:jun*", "((\"java\")) NOT (((\"level\") OR (\"jun\"*)))");
+    expect_query("title: java", "(\"title:\") OR (\"java\")");
+    expect_query("at 10:30 on https://a.example", "(\"10:30\") OR (\"https://a.example\")");
     expect_query("near(x,y)", "(\"near\") OR (((\"x,y\")))");
 }
 

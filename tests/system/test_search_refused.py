@@ -29,3 +29,9 @@ def test_an_empty_query(notes, query):
     refused(notes.post("/vectors/search", json={"index": "notes", "query": query}), "empty")
     refused(notes.post("/query/sql", json={"sql": f"select * from hybrid_search('notes', '{query}')"}), "empty")
     assert notes.post("/search", json={"query": " java "}).json()["hits"][0]["doc_id"] == "1"
+
+
+@pytest.mark.parametrize("query,found", [("title:java", ["1"]), ("city:bread NOT note:java", ["2"])])
+def test_a_columns_name_before_a_word_is_a_word(notes, query, found):
+    answer = notes.post("/search", json={"query": query, "mode": "keyword"}).json()
+    assert [hit["doc_id"] for hit in answer["hits"]] == found
