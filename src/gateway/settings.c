@@ -77,7 +77,8 @@ static const struct tn_config_key keys[] = {
     {"jobs.cpus", TN_CONFIG_INT, "0", NULL, 0, 1024, "CPUs that jobs may keep busy; 0: all, behind everything else."},
     {"jobs.keep", TN_CONFIG_DURATION, "168h", NULL, 60 * SECOND, 8760 * HOUR, "How long jobs that ended are listed."},
     {"retention.snapshots", TN_CONFIG_INT, "1000", NULL, 10, 100000,
-     "The newest snapshots of a dataset, which all stay; older ones are thinned, and told from the journal."},
+     "The newest snapshots of a dataset, 10 to 100,000, which all stay; older ones are thinned, and told from the "
+     "journal."},
     {"retention.hourly", TN_CONFIG_DURATION, "168h", NULL, 0, 876000 * HOUR,
      "Up to this age one snapshot an hour stays of those."},
     {"retention.daily", TN_CONFIG_DURATION, "876000h", NULL, 0, 876000 * HOUR,
