@@ -160,6 +160,13 @@ enum tn_code job_db_list(struct job_db *db, int state, const char *before_id, si
     return each_row(db, stmt, each, context, err);
 }
 
+enum tn_code job_unknown(const char *id, struct tn_error *err)
+{
+    tn_fail(err, TN_ENOTFOUND, "there is no job %.60s", id);
+    tn_error_hint(err, "GET /jobs and tarn jobs list those there are; jobs that ended long ago are forgotten.");
+    return TN_ENOTFOUND;
+}
+
 enum tn_code job_db_get(struct job_db *db, const char *id, struct job **ret, struct tn_error *err)
 {
     TN_CLEANUP(job_stmt_end) sqlite3_stmt *stmt = NULL;
@@ -168,7 +175,7 @@ enum tn_code job_db_get(struct job_db *db, const char *id, struct job **ret, str
     job_bind_text(stmt, 1, id);
     TN_TRY(job_stmt_step(db, stmt, &row, "read it", err));
     if (!row)
-        return tn_fail(err, TN_ENOTFOUND, "there is no job %.60s", id);
+        return job_unknown(id, err);
     *ret = job_of(stmt);
     return TN_OK;
 }
@@ -182,7 +189,7 @@ enum tn_code job_db_body(struct job_db *db, const char *id, char **ret_arguments
     job_bind_text(stmt, 1, id);
     TN_TRY(job_stmt_step(db, stmt, &row, "read it", err));
     if (!row)
-        return tn_fail(err, TN_ENOTFOUND, "there is no job %.60s", id);
+        return job_unknown(id, err);
     *ret_arguments = text_of(stmt, 0);
     *ret_checkpoint = text_of(stmt, 1);
     return TN_OK;

@@ -106,6 +106,8 @@ enum tn_code job_db_active(struct job_db *db, job_db_each *each, void *context, 
 /* state -1: all. */
 enum tn_code job_db_list(struct job_db *db, int state, const char *before_id, size_t limit, job_db_each *each,
                          void *context, struct tn_error *err) TN_CHECKED;
+/* Fails with TN_ENOTFOUND: there is no job of this id, and what to do. */
+enum tn_code job_unknown(const char *id, struct tn_error *err);
 enum tn_code job_db_get(struct job_db *db, const char *id, struct job **ret, struct tn_error *err) TN_CHECKED;
 enum tn_code job_db_log_add(struct job_db *db, const char *id, const char *text, struct tn_error *err) TN_CHECKED;
 enum tn_code job_db_log(struct job_db *db, const char *id, struct tn_json *out, struct tn_error *err) TN_CHECKED;

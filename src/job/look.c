@@ -111,7 +111,7 @@ static bool write_active(struct job_service *service, const char *id, struct tn_
 static enum tn_code need_job(struct job_service *service, const char *id, struct tn_error *err)
 {
     TN_TRY(job_service_need_left(service, err));
-    return service->db ? TN_OK : tn_fail(err, TN_ENOTFOUND, "there is no job %.60s", id);
+    return service->db ? TN_OK : job_unknown(id, err);
 }
 
 /* The job, when it has ended. */

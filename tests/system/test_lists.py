@@ -44,3 +44,8 @@ def test_a_command_shows_as_many(changed):
     for command in (["snapshots", "people"], ["history", "people", "1"]):
         every, two = (changed.cli("--json", *command, *more).stdout.split() for more in ([], ["-n", "2"]))
         assert len(every) > len(two) > 0
+
+
+def test_an_unknown_job_says_where_the_jobs_are(changed):
+    wrong = changed.get("/jobs/nope")
+    assert wrong.status_code == 404 and "GET /jobs" in wrong.json()["hint"], wrong.text
