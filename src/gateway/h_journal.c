@@ -88,7 +88,7 @@ static const char *cursor_after(struct tn_arena *arena, const struct cursor_fiel
                                 size_t length)
 {
     TN_AUTO_JSON *event = NULL;
-    if (tn_json_parse(line, length, length, "event", &event, NULL) != TN_OK)
+    if (tn_json_parse_zeros(line, length, length, "event", &event, NULL) != TN_OK)
         return NULL;
     return tn_arena_printf(arena, "%s,%s", field_text(arena, event, fields->first),
                            field_text(arena, event, fields->second));
@@ -165,11 +165,34 @@ static enum tn_code where_newest(struct request *request, struct where *where, u
     return TN_OK;
 }
 
+/* What the journal tells of (docs/formats/journal.md): any other word finds nothing. */
+static enum tn_code check_operation(const char *word, struct tn_error *err)
+{
+    static const char *const known[] = {
+        "insert",   "update",           "delete",           "ingest",        "replace",  "restore", "compact",
+        "schema",   "expire",           "create",           "alter",         "rollback", "rename",  "drop",
+        "describe", "namespace.create", "namespace.update", "namespace.drop"};
+    TN_AUTO_BUF list = {0};
+    for (size_t i = 0; i < TN_COUNT(known); i++) {
+        if (!word || tn_streq(word, known[i]))
+            return TN_OK;
+        tn_buf_printf(&list, "%s%s", i ? ", " : "", known[i]);
+    }
+    const char *near = tn_suggest(word, known, TN_COUNT(known));
+    (void)tn_fail(err, TN_EREQUEST, "operation: the journal has no \"%.60s\"", word);
+    if (near)
+        tn_error_hint(err, "did you mean \"%s\"? It has %s", near, list.data);
+    else
+        tn_error_hint(err, "it has %s", list.data);
+    return TN_EREQUEST;
+}
+
 enum tn_code h_journal(struct request *request, struct tn_error *err)
 {
     uint64_t limit = EVENTS_DEFAULT;
     const struct http_target *target = &request->target;
     TN_TRY(request_param_u64(request, "limit", EVENTS_MAX, &limit, err));
+    TN_TRY(check_operation(http_param(target, "operation"), err));
     struct where where = {.params = json_array()};
     where_add(&where, "dataset =", http_param(target, "dataset"));
     where_add(&where, "entity =", http_param(target, "entity"));

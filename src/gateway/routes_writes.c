@@ -65,8 +65,11 @@ static const struct route_param journal_params[] = {
     {.name = "entity", .schema = STRING, .help = "Events of the record with this key."},
     {.name = "actor", .schema = STRING, .help = "Events by this token's owner."},
     {.name = "operation",
-     .schema = "{\"enum\":[\"insert\",\"update\",\"delete\",\"ingest\",\"replace\",\"restore\",\"drop\"]}",
-     .help = "Events of this kind."},
+     .schema =
+         "{\"enum\":[\"insert\",\"update\",\"delete\",\"ingest\",\"replace\",\"restore\",\"compact\",\"schema\","
+         "\"expire\",\"create\",\"alter\",\"rollback\",\"rename\",\"drop\",\"describe\",\"namespace.create\","
+         "\"namespace.update\",\"namespace.drop\"]}",
+     .help = "Events of this kind; any other word is refused."},
     {.name = "since", .schema = STRING, .help = "At this time or later."},
     {.name = "until", .schema = STRING, .help = "Before this time."},
     {.name = "limit", .schema = "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000}", .help = "Most items; 100."},
