@@ -24,6 +24,16 @@ static enum tn_code take_columns(struct request *request, const json_t *list, st
     return TN_OK;
 }
 
+/* Left out, it is the usual one; 0 is none. */
+static enum tn_code check_recall(const json_t *body, double recall, struct tn_error *err)
+{
+    if (!json_object_get(body, "recall_target") || (recall > 0 && recall < 1))
+        return TN_OK;
+    tn_fail(err, TN_EREQUEST, "recall_target lies between 0 and 1");
+    tn_error_hint(err, "0.95 is usual: 95 of the 100 nearest are found. Leave it out for the index's own.");
+    return TN_EREQUEST;
+}
+
 static enum tn_code take_chunk(const json_t *chunk, struct index_definition *ret, struct tn_error *err)
 {
     int64_t size = 0, overlap = UINT32_MAX;
@@ -58,6 +68,7 @@ enum tn_code h_index_create(struct request *request, struct tn_error *err)
         {.name = "reason", .kind = TN_JSON_STRING, .ret = &reason},
     };
     TN_TRY(tn_json_read(body, "request", fields, TN_COUNT(fields), err));
+    TN_TRY(check_recall(body, definition.recall_target, err));
     TN_TRY(take_columns(request, columns, &definition, err));
     TN_TRY(take_chunk(chunk, &definition, err));
     TN_TRY(index_create(request->gateway->indexes, &definition, request->actor.name, job, err));
@@ -208,6 +219,7 @@ enum tn_code h_vector_search(struct request *request, struct tn_error *err)
         {.name = "explain", .kind = TN_JSON_BOOL, .ret = &explain},
     };
     TN_TRY(tn_json_read(body, "request", fields, TN_COUNT(fields), err));
+    TN_TRY(check_recall(body, query.recall, err));
     TN_TRY(take_vector(request, vector, &query, err));
     query.k = (uint32_t)k;
     return answer_search(request, &query, explain, err);
@@ -269,6 +281,19 @@ static enum tn_code search_several(struct request *request, const json_t *datase
     return code;
 }
 
+static enum tn_code check_weight(const json_t *body, const struct index_query *query, struct tn_error *err)
+{
+    if (!json_object_get(body, "weight"))
+        return TN_OK;
+    if (!(query->weight >= 0 && query->weight <= 1))
+        return tn_fail(err, TN_EREQUEST, "weight is the vectors' share, from 0 to 1");
+    if (query->mode == INDEX_HYBRID && query->fusion == INDEX_BLEND)
+        return TN_OK;
+    tn_fail(err, TN_EREQUEST, "weight has no meaning in this search");
+    tn_error_hint(err, "It is the vectors' share in mode hybrid with fusion blend; leave it out elsewhere.");
+    return TN_EREQUEST;
+}
+
 enum tn_code h_search(struct request *request, struct tn_error *err)
 {
     TN_AUTO_JSON *body = NULL;
@@ -297,8 +322,8 @@ enum tn_code h_search(struct request *request, struct tn_error *err)
         return tn_fail(err, TN_EREQUEST, "mode must be hybrid, vector or keyword, not \"%.40s\"", mode);
     if (!index_fusion_parse(fusion, &query.fusion))
         return tn_fail(err, TN_EREQUEST, "fusion must be blend or rrf, not \"%.40s\"", fusion);
-    if (json_object_get(body, "weight") && !(query.weight >= 0 && query.weight <= 1))
-        return tn_fail(err, TN_EREQUEST, "weight is the vectors' share, from 0 to 1");
+    TN_TRY(check_weight(body, &query, err));
+    TN_TRY(check_recall(body, query.recall, err));
     query.k = (uint32_t)k;
     TN_TRY(take_datasets(datasets, err));
     if (!query.index && json_array_size(datasets) > 1)

@@ -184,6 +184,12 @@ static enum tn_code take_name(const struct index_definition *wanted, struct tn_a
     TN_TRY(catalog_check_name(wanted->dataset, err));
     catalog_exact_name(wanted->dataset, exact);
     ret->dataset = tn_arena_strdup(arena, exact);
+    if (tn_str_ends_with(exact, "__vectors")) {
+        tn_fail(err, TN_EREQUEST, "\"%.100s\" holds the vectors of an index, and is searched through it", exact);
+        tn_error_hint(err, "Name the dataset whose texts are to be found: \"%.*s\"?",
+                      (int)(strlen(exact) - strlen("__vectors")), exact);
+        return TN_EREQUEST;
+    }
     const char *name = wanted->name ? wanted->name : ret->dataset;
     TN_TRY(catalog_check_name(name, err));
     catalog_exact_name(name, exact);

@@ -33,14 +33,8 @@ static void catch_up(struct logical *logical, int64_t current)
         atomic_fetch_add_explicit(&logical->service->counts.catch_ups, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&logical->service->counts.woken, logical->service->woken, memory_order_relaxed);
     }
-    if (!busy) {
-        pthread_mutex_lock(&logical->problem_lock);
-        size_t length = code == TN_OK ? 0 : strlen(err.detail);
-        length = tn_utf8_floor(err.detail, length, TN_MIN(length, sizeof logical->problem - 1));
-        memcpy(logical->problem, err.detail, length);
-        logical->problem[length] = '\0';
-        pthread_mutex_unlock(&logical->problem_lock);
-    }
+    if (!busy)
+        logical_note_problem(logical, code, &err);
     if (code != TN_OK && !atomic_load(&logical->service->ending)) {
         TN_LOG(TN_LOG_WARN, "index.behind", TN_FS("index", logical->definition.name), TN_FS("why", err.detail));
         logical->rest_until_ns = tn_mono_ns() + REST_NS;

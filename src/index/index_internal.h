@@ -116,7 +116,7 @@ struct logical {
     pthread_mutex_t work;
     struct keyword_writer *words; /* under work */
     pthread_mutex_t problem_lock;
-    char problem[400]; /* under it: why the follower's last try failed; empty: it did not */
+    char problem[400]; /* under it: why the last try to catch up failed; empty: it did not */
 
     pthread_rwlock_t gate;
     atomic_bool open;
@@ -204,6 +204,8 @@ bool version_hidden(struct index_service *service, const char *name);
 /* So too: what finds this very index, whichever version serves. The caller's. */
 char *version_exact_name(struct index_service *service, const char *name);
 enum tn_code versions_drop(struct index_service *service, const char *name, struct tn_error *err) TN_CHECKED;
+/* What index_show() tells as `problem`; TN_OK takes it back. */
+void logical_note_problem(struct logical *logical, enum tn_code code, const struct tn_error *err);
 /* Whether long work on it is to end: the service stops, it was dropped, or its job (may be NULL) was asked to. */
 bool logical_stopping(const struct logical *logical, const struct job_run *run);
 enum tn_code logical_stopped(const struct logical *logical, struct tn_error *err) TN_CHECKED; /* says that */

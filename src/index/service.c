@@ -76,6 +76,16 @@ void logical_unref(struct logical *logical)
     free(logical);
 }
 
+void logical_note_problem(struct logical *logical, enum tn_code code, const struct tn_error *err)
+{
+    pthread_mutex_lock(&logical->problem_lock);
+    size_t length = code == TN_OK ? 0 : strlen(err->detail);
+    length = tn_utf8_floor(err->detail, length, TN_MIN(length, sizeof logical->problem - 1));
+    memcpy(logical->problem, err->detail, length);
+    logical->problem[length] = '\0';
+    pthread_mutex_unlock(&logical->problem_lock);
+}
+
 bool logical_stopping(const struct logical *logical, const struct job_run *run)
 {
     return atomic_load(&logical->service->ending) || atomic_load(&logical->dropped) || (run && job_run_stopping(run));
@@ -404,8 +414,13 @@ enum tn_code index_bring_up(struct index_service *service, const char *name, str
     TN_CLEANUP(logical_unref_p) struct logical *logical = NULL;
     bool more, busy;
     TN_TRY(logical_find(service, name, &logical, err));
-    enum tn_code code = walk_locked(logical, run, 0, true, ret, &more, &busy, err);
+    struct tn_error why = {0};
+    enum tn_code code = walk_locked(logical, run, 0, true, ret, &more, &busy, &why);
+    if (code == TN_OK || !logical_stopping(logical, run))
+        logical_note_problem(logical, code, &why);
     catalog_wake(service->lake->catalog); /* the follower may have found it busy */
+    if (code != TN_OK && err)
+        *err = why;
     return code;
 }
 

@@ -118,9 +118,16 @@ static enum tn_code read_call(const struct engine_table_ref *ref, struct tn_aren
     }
     if (!query.index || (!query.text && !query.vector))
         return wrong(ref, err);
+    if (given[RECALL] && !(query.recall > 0))
+        return tn_fail(err, TN_ESQL, "%s(): recall lies between 0 and 1", ref->name);
     for (size_t i = 0; i < TN_COUNT(names); i++)
         if (tn_str_equal_nocase(ref->name, names[i]))
             query.mode = (enum index_mode)i;
+    if (given[WEIGHT] && (query.mode != INDEX_HYBRID || query.fusion != INDEX_BLEND)) {
+        tn_fail(err, TN_ESQL, "%s(): weight has no meaning here", ref->name);
+        tn_error_hint(err, "It shares out hybrid_search between words and vectors, fused by 'blend'.");
+        return TN_ESQL;
+    }
     *ret = query;
     return TN_OK;
 }

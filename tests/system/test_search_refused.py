@@ -35,3 +35,27 @@ def test_an_empty_query(notes, query):
 def test_a_columns_name_before_a_word_is_a_word(notes, query, found):
     answer = notes.post("/search", json={"query": query, "mode": "keyword"}).json()
     assert [hit["doc_id"] for hit in answer["hits"]] == found
+
+
+def test_what_would_be_ignored(notes):
+    for more in ({"mode": "keyword"}, {"mode": "vector"}, {"fusion": "rrf"}):
+        refused(notes.post("/search", json={"query": "java", "weight": 0.3, **more}), "weight")
+    assert notes.post("/search", json={"query": "java", "weight": 0.3}).status_code == 200
+    refused(notes.post("/search", json={"query": "java", "recall_target": 0}), "recall_target")
+    refused(notes.post("/vectors/search", json={"index": "notes", "query": "java", "recall_target": 0}), "recall_target")
+    refused(notes.post("/vectors/indexes", json={"dataset": "notes", "name": "n", "recall_target": 0}), "recall_target")
+    for call in ("keyword_search('notes', 'java', weight := 0.3)",
+                 "hybrid_search('notes', 'java', weight := 0.3, fusion := 'rrf')"):
+        refused(notes.post("/query/sql", json={"sql": f"select * from {call}"}), "weight")
+
+
+def test_an_index_over_the_vectors_of_an_index(notes):
+    refused(notes.post("/vectors/indexes", json={"dataset": "notes__vectors"}), "vectors of an index")
+
+
+def test_a_failed_first_build_is_told(notes):
+    notes.ingest("uneven", '{"id":1,"v":[0.5,0,0]}\n{"id":2,"v":[0.5,0]}\n', format="ndjson", key="id")
+    made = notes.post("/vectors/indexes", json={"dataset": "uneven", "vector_column": "v"}, params={"wait": 30})
+    assert made.status_code != 200, made.text
+    shown = notes.get("/vectors/indexes/uneven")
+    assert shown.json()["problem"], shown.text
