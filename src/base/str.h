@@ -36,6 +36,11 @@ bool tn_parse_duration_ms(const char *text, uint64_t *ret_ms);
 /* Renders 1536 as "1.5 KB", 2467000 as "2,467,000" and 1234567 ms as "20m 34s". `out` >= 32 bytes. */
 const char *tn_format_size(uint64_t bytes, char out[32]);
 const char *tn_format_count(int64_t value, char out[32]);
+/* What a noun ends in behind a count: "" for one, else "s". */
+static inline const char *tn_plural(int64_t count)
+{
+    return count == 1 ? "" : "s";
+}
 const char *tn_format_duration(uint64_t ms, char out[32]);
 
 /* Length of the longest prefix that is valid UTF-8 (no surrogates, no

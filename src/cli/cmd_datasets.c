@@ -138,16 +138,20 @@ static void put_fact(struct tn_buf *out, const char *label, const json_t *about,
     tn_buf_putc(out, '\n');
 }
 
+static int64_t count_at(const json_t *about, const char *key)
+{
+    return json_integer_value(json_object_get(about, key));
+}
+
 static void put_facts(const json_t *about, struct tn_buf *out)
 {
     char rows[32], bytes[32];
     int64_t size = json_integer_value(json_object_get(about, "bytes"));
-    tn_buf_printf(out, "%s: %s rows, %s in %" PRId64 " files, %" PRId64 " snapshots\n",
-                  json_string_value(json_object_get(about, "name")),
-                  tn_format_count(json_integer_value(json_object_get(about, "rows")), rows),
-                  tn_format_size(size > 0 ? (uint64_t)size : 0, bytes),
-                  (int64_t)json_integer_value(json_object_get(about, "files")),
-                  (int64_t)json_integer_value(json_object_get(about, "snapshots")));
+    tn_buf_printf(out, "%s: %s row%s, %s in %" PRId64 " file%s, %" PRId64 " snapshot%s\n",
+                  json_string_value(json_object_get(about, "name")), tn_format_count(count_at(about, "rows"), rows),
+                  tn_plural(count_at(about, "rows")), tn_format_size(size > 0 ? (uint64_t)size : 0, bytes),
+                  count_at(about, "files"), tn_plural(count_at(about, "files")), count_at(about, "snapshots"),
+                  tn_plural(count_at(about, "snapshots")));
     put_fact(out, "description", about, "description");
     put_fact(out, "owner", about, "owner");
     put_fact(out, "tags", about, "tags");

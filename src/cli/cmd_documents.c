@@ -136,8 +136,8 @@ static enum tn_code send_body(struct cli *cli, const char *path, struct body *bo
     CLIENT_AUTO_REPLY reply = {0};
     query_catch_interrupts(true);
     TN_TRY(client_send(client, &request, &reply, err));
-    return tn_json_parse_zeros(reply.body.data ? reply.body.data : "", reply.body.len, 64 << 20, "the server's answer", ret,
-                         err);
+    return tn_json_parse_zeros(reply.body.data ? reply.body.data : "", reply.body.len, 64 << 20,
+                               "the server's answer", ret, err);
 }
 
 /* ---- all of them --------------------------------------------------------------------------- */
@@ -314,11 +314,12 @@ static enum tn_code tell(struct cli *cli, const json_t *sum, const struct folder
     TN_AUTO_BUF text = {0};
     if (cli->json)
         return cli_print_json(cli, sum, err);
-    tn_buf_printf(
-        &text, "%s: %s documents (%s pages or sections), %s unchanged, %s failed, in %.2f s\n",
-        json_string_value(json_object_get(sum, "dataset")), tn_format_count(number_at(sum, "ingested"), ingested),
-        tn_format_count(number_at(sum, "pages"), pages), tn_format_count(number_at(sum, "unchanged"), unchanged),
-        tn_format_count(number_at(sum, "failed"), failed), (double)elapsed_ns / 1e9);
+    tn_buf_printf(&text, "%s: %s document%s (%s page%s or section%s), %s unchanged, %s failed, in %.2f s\n",
+                  json_string_value(json_object_get(sum, "dataset")),
+                  tn_format_count(number_at(sum, "ingested"), ingested), tn_plural(number_at(sum, "ingested")),
+                  tn_format_count(number_at(sum, "pages"), pages), tn_plural(number_at(sum, "pages")),
+                  tn_plural(number_at(sum, "pages")), tn_format_count(number_at(sum, "unchanged"), unchanged),
+                  tn_format_count(number_at(sum, "failed"), failed), (double)elapsed_ns / 1e9);
     if (number_at(sum, "needs_ocr"))
         tell_scans(sum, &text);
     TN_TRY(cli_print(cli, &text, err));

@@ -87,8 +87,8 @@ static enum tn_code send_file(struct cli *cli, const char *path, const struct fi
     enum tn_code code = client_send(client, &request, &reply, err);
     progress_end(&upload.progress);
     TN_TRY(code);
-    return tn_json_parse_zeros(reply.body.data ? reply.body.data : "", reply.body.len, 64 << 20, "the server's answer", ret,
-                         err);
+    return tn_json_parse_zeros(reply.body.data ? reply.body.data : "", reply.body.len, 64 << 20,
+                               "the server's answer", ret, err);
 }
 
 /* ---- what came of it --------------------------------------------------------------------- */
@@ -163,8 +163,9 @@ static void put_summary(const struct cli *cli, const json_t *answer, const struc
     TN_AUTO_BUF name = {0};
     term_put_safe(&name, file->name, strlen(file->name));
     if (unchanged)
-        tn_buf_printf(out, "%s: unchanged, %s is there already (%s rows)\n", text_at(answer, "dataset"),
-                      name.data ? name.data : "", tn_format_count(number_at(answer, "rows"), rows));
+        tn_buf_printf(out, "%s: unchanged, %s is there already (%s row%s)\n", text_at(answer, "dataset"),
+                      name.data ? name.data : "", tn_format_count(number_at(answer, "rows"), rows),
+                      tn_plural(number_at(answer, "rows")));
     else
         tn_buf_printf(out, "%s: %s row%s from %s (%s%s%s)\n", text_at(answer, "dataset"),
                       tn_format_count(number_at(answer, "rows"), rows), number_at(answer, "rows") == 1 ? "" : "s",
@@ -174,8 +175,8 @@ static void put_summary(const struct cli *cli, const json_t *answer, const struc
     put_warnings(cli, answer, out);
     const char *ingest = text_at(answer, "ingest_id");
     if (rejected > 0)
-        tn_buf_printf(out, "  %s rows were rejected%s%s\n", tn_format_count(rejected, rows),
-                      *ingest ? ": tarn rejects " : "", ingest);
+        tn_buf_printf(out, "  %s row%s rejected%s%s\n", tn_format_count(rejected, rows),
+                      rejected == 1 ? " was" : "s were", *ingest ? ": tarn rejects " : "", ingest);
 }
 
 static enum tn_code ingest_one(struct cli *cli, const struct cli_args *args, const char *path, const char *dataset,

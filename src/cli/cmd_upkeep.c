@@ -63,8 +63,9 @@ enum tn_code cmd_restore(struct cli *cli, const struct cli_args *args, struct tn
     TN_TRY(post(cli, "POST", args->words[0], "restore", body, &answer, err));
     if (cli->json)
         return cli_print_json(cli, answer, err);
-    cli_note(cli, "%s: the state of %s is the newest one again (%" PRId64 " rows); what came between is kept",
-             args->words[0], cli_args_text(args, "as-of", ""), count_of(answer, "rows"));
+    cli_note(cli, "%s: the state of %s is the newest one again (%" PRId64 " row%s); what came between is kept",
+             args->words[0], cli_args_text(args, "as-of", ""), count_of(answer, "rows"),
+             tn_plural(count_of(answer, "rows")));
     return TN_OK;
 }
 

@@ -32,3 +32,11 @@ def test_an_unknown_operation_is_refused(server):
 def test_a_word_that_begins_with_a_dash_has_a_way_in(words):
     done = tarn.run(*words, check=False)
     assert done.returncode == 2 and "unknown option" in done.stderr and "behind --" in done.stderr, done.stderr
+
+
+def test_one_is_not_several(server, tmp_path):
+    (tmp_path / "one.md").write_text("# A")
+    assert "one: 1 document (1 page or section), 0 unchanged" in server.cli("ingest", str(tmp_path / "one.md")).stdout
+    (tmp_path / "p.csv").write_text("id\n1\n")
+    server.cli("ingest", str(tmp_path / "p.csv"))
+    assert "(1 row)" in server.cli("ingest", str(tmp_path / "p.csv")).stdout
