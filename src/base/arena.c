@@ -42,6 +42,7 @@ struct tn_arena {
     struct block *current; /* where small allocations come from */
     size_t offset;         /* first free byte of current */
     size_t handed_out;
+    size_t reserved; /* of all blocks, their heads too */
     size_t next_size;
 };
 
@@ -67,6 +68,7 @@ struct tn_arena *tn_arena_new(void)
 {
     struct tn_arena *arena = tn_calloc(1, sizeof *arena);
     arena->first = block_new(ARENA_FIRST);
+    arena->reserved = sizeof *arena + sizeof(struct block) + ARENA_FIRST;
     arena->current = arena->first;
     arena->next_size = (size_t)ARENA_FIRST * 2;
     return arena;
@@ -97,6 +99,7 @@ void tn_arena_reset(struct tn_arena *arena)
     arena->current = arena->first;
     arena->offset = 0;
     arena->handed_out = 0;
+    arena->reserved = sizeof *arena + sizeof(struct block) + ARENA_FIRST;
     arena->next_size = (size_t)ARENA_FIRST * 2;
 }
 
@@ -114,11 +117,13 @@ void *tn_arena_alloc(struct tn_arena *arena, size_t size)
         arena->offset += room;
     } else if (room > arena->next_size / 2) {
         struct block *own = block_new(room);
+        arena->reserved += sizeof *own + room;
         own->next = block->next;
         block->next = own;
         bytes = own->bytes;
     } else {
         struct block *fresh = block_new(arena->next_size);
+        arena->reserved += sizeof *fresh + fresh->size;
         fresh->next = block->next;
         block->next = fresh;
         arena->current = fresh;
@@ -171,4 +176,9 @@ char *tn_arena_printf(struct tn_arena *arena, const char *format, ...)
 size_t tn_arena_used(const struct tn_arena *arena)
 {
     return arena->handed_out;
+}
+
+size_t tn_arena_reserved(const struct tn_arena *arena)
+{
+    return arena->reserved;
 }

@@ -92,6 +92,8 @@ char *tn_arena_printf(struct tn_arena *arena, const char *format, ...) TN_PRINTF
     __attribute__((returns_nonnull));
 /* Bytes handed out since the last reset. */
 size_t tn_arena_used(const struct tn_arena *arena);
+/* Bytes that it takes, with what was not handed out yet: what a bounded cache counts. */
+size_t tn_arena_reserved(const struct tn_arena *arena);
 TN_DEFINE_CLEANUP(struct tn_arena, tn_arena_free)
 
 #define TN_ARENA_ARRAY(arena, type, count) ((type *)tn_arena_alloc((arena), tn_size_mul((count), sizeof(type))))

@@ -84,6 +84,7 @@ static void arena_alignment_and_zero(void **state)
 {
     (void)state;
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    size_t begun = tn_arena_reserved(arena);
     /* Across blocks, past the doubling, with large ones in between. */
     for (int round = 0; round < 3; round++) {
         size_t total = 0;
@@ -97,8 +98,10 @@ static void arena_alignment_and_zero(void **state)
             total += size;
         }
         assert_int_equal(tn_arena_used(arena), total);
+        assert_true(tn_arena_reserved(arena) > total);
         tn_arena_reset(arena);
         assert_int_equal(tn_arena_used(arena), 0);
+        assert_int_equal(tn_arena_reserved(arena), begun);
     }
 }
 

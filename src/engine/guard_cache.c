@@ -95,7 +95,7 @@ struct guard_analysis *guard_cache_get(struct guard_cache *cache, const char *sq
 
 void guard_cache_put(struct guard_cache *cache, struct guard_analysis *analysis)
 {
-    size_t bytes = tn_arena_used(analysis->arena) + sizeof(struct cache_entry);
+    size_t bytes = tn_arena_reserved(analysis->arena) + sizeof(struct cache_entry);
     if (bytes > cache->max_bytes / 4)
         return;
     uint64_t hash = hash_text(analysis->sql, analysis->length);

@@ -225,7 +225,7 @@ enum tn_code manifest_list_decode(const void *bytes, size_t length, const char *
         TN_TRY(manifest_read_row(&reader, &object->rows[object->count]));
         object->count++;
     }
-    object->bytes = tn_arena_used(object->arena) + reader.capacity * sizeof *object->rows + sizeof *object;
+    object->bytes = tn_arena_reserved(object->arena) + reader.capacity * sizeof *object->rows + sizeof *object;
     *ret = TN_TAKE(reader.object);
     return TN_OK;
 }

@@ -429,7 +429,7 @@ enum tn_code manifest_decode(const void *bytes, size_t length, const char *uri, 
         TN_TRY(manifest_read_entry(&reader, row, &object->entries[object->count]));
         object->count++;
     }
-    object->bytes = tn_arena_used(object->arena) + reader.capacity * sizeof *object->entries + sizeof *object;
+    object->bytes = tn_arena_reserved(object->arena) + reader.capacity * sizeof *object->entries + sizeof *object;
     *ret = TN_TAKE(reader.object);
     return TN_OK;
 }

@@ -148,8 +148,7 @@ static void test_names(void **state)
                                             "2019",
                                             "\xF0\x9F\x8E\x89",
                                             "%%%",
-                                            "gr\xC3\xB6\xC3\x9F"
-                                            "e",
+                                            "gr\303\266\303\237e",
                                             "x.y",
                                             "\xE2\x82\xAC price",
                                             "___",
@@ -165,8 +164,7 @@ static void test_names(void **state)
                                         "_2019",
                                         "column_9",
                                         "column_10",
-                                        "gr\xC3\xB6\xC3\x9F"
-                                        "e",
+                                        "gr\303\266\303\237e",
                                         "x_y",
                                         "price",
                                         "column_14",
