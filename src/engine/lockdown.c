@@ -59,6 +59,8 @@ enum tn_code engine_lockdown(duckdb_connection connection, const struct engine_o
         /* It would keep the footer of every small file that was ever read, long after compaction removed the file:
          * a lake that is written to all day grew without end. What is read often is a hot copy anyway. */
         "SET GLOBAL parquet_metadata_cache = false",
+        /* Nor what stood in them; the system's own cache has that, and lets go of it with the file. */
+        "SET GLOBAL enable_external_file_cache = false",
         "SET GLOBAL preserve_insertion_order = true",
         "SET GLOBAL enable_logging = false",
         /* Not needed, and each a way to a file or to the host's settings. */
