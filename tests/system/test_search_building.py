@@ -16,8 +16,8 @@ def wait_for(condition, what):
 
 @pytest.fixture
 def half_built(server):
-    """1,200 texts, and an index job that is held when it has some of them."""
-    lines = [f"{i},Number {i} of the pages about the lakes of the mountains" for i in range(1200)]
+    """6,000 texts, and an index job that is held when it has some of them."""
+    lines = [f"{i},Number {i} of the pages about the lakes of the mountains" for i in range(6000)]
     server.ingest("pages", "id,body\n" + "\n".join(lines) + "\n", key="id")
     job = server.post("/vectors/indexes", json={"dataset": "pages", "text_columns": ["body"]}).json()["job_id"]
     wait_for(lambda: server.get("/vectors/indexes/pages").json()["documents"] > 0, "the first documents")
