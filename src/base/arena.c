@@ -1,6 +1,6 @@
 /* A bump allocator over a list of blocks.
  *
- * Blocks double from 8 KB to 1 MB. What would not fit half of a fresh block
+ * Blocks double from 8 KB (512 bytes for a small one) to 1 MB. What would not fit half of a fresh block
  * gets a block of its own behind the current one, so that a large value does
  * not waste the rest of it. Under the address sanitizer everything that was
  * not handed out is poisoned, so an overrun inside a block is found too.
@@ -29,7 +29,7 @@
 #define ARENA_GAP            0
 #endif
 
-enum { ARENA_ALIGN = 16, ARENA_FIRST = 8 * 1024, ARENA_LARGEST = 1024 * 1024 };
+enum { ARENA_ALIGN = 16, ARENA_FIRST = 8 * 1024, ARENA_SMALL = 512, ARENA_LARGEST = 1024 * 1024 };
 
 struct block {
     struct block *next;
@@ -64,14 +64,31 @@ static void block_free(struct block *block)
     free(block);
 }
 
-struct tn_arena *tn_arena_new(void)
+static void begin(struct tn_arena *arena)
+{
+    arena->current = arena->first;
+    arena->offset = 0;
+    arena->handed_out = 0;
+    arena->reserved = sizeof *arena + sizeof *arena->first + arena->first->size;
+    arena->next_size = arena->first->size * 2;
+}
+
+static struct tn_arena *new_of(size_t first)
 {
     struct tn_arena *arena = tn_calloc(1, sizeof *arena);
-    arena->first = block_new(ARENA_FIRST);
-    arena->reserved = sizeof *arena + sizeof(struct block) + ARENA_FIRST;
-    arena->current = arena->first;
-    arena->next_size = (size_t)ARENA_FIRST * 2;
+    arena->first = block_new(first);
+    begin(arena);
     return arena;
+}
+
+struct tn_arena *tn_arena_new(void)
+{
+    return new_of(ARENA_FIRST);
+}
+
+struct tn_arena *tn_arena_new_small(void)
+{
+    return new_of(ARENA_SMALL);
 }
 
 static void free_from(struct block *block)
@@ -96,11 +113,7 @@ void tn_arena_reset(struct tn_arena *arena)
     free_from(arena->first->next);
     arena->first->next = NULL;
     ARENA_POISON(arena->first->bytes, arena->first->size);
-    arena->current = arena->first;
-    arena->offset = 0;
-    arena->handed_out = 0;
-    arena->reserved = sizeof *arena + sizeof(struct block) + ARENA_FIRST;
-    arena->next_size = (size_t)ARENA_FIRST * 2;
+    begin(arena);
 }
 
 void *tn_arena_alloc(struct tn_arena *arena, size_t size)

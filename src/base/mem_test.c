@@ -105,6 +105,21 @@ static void arena_alignment_and_zero(void **state)
     }
 }
 
+static void small_arenas_take_little(void **state)
+{
+    (void)state;
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *usual = tn_arena_new();
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *small = tn_arena_new_small();
+    memset(tn_arena_alloc(small, 400), 1, 400);
+    assert_true(tn_arena_reserved(small) < 1024);
+    assert_true(tn_arena_reserved(usual) > 8192);
+    for (int i = 0; i < 1000; i++)
+        memset(tn_arena_alloc(small, 100), 1, 100);
+    size_t used = tn_arena_used(small);
+    assert_int_equal(used, 400 + 1000 * 100);
+    assert_true(tn_arena_reserved(small) >= used && tn_arena_reserved(small) < 3 * used);
+}
+
 static void arena_texts(void **state)
 {
     (void)state;
@@ -130,8 +145,11 @@ static void arena_texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(take_moves),      cmocka_unit_test(small_helpers),
-        cmocka_unit_test(overflow_aborts), cmocka_unit_test(arena_alignment_and_zero),
+        cmocka_unit_test(take_moves),
+        cmocka_unit_test(small_helpers),
+        cmocka_unit_test(overflow_aborts),
+        cmocka_unit_test(arena_alignment_and_zero),
+        cmocka_unit_test(small_arenas_take_little),
         cmocka_unit_test(arena_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,7 +61,7 @@ void hot_queue_add(struct hot_queue *queue, const struct iceberg_metadata *befor
                    const struct iceberg_metadata *after, const struct dataset_change *change)
 {
     struct hot_pending *pending = tn_calloc(1, sizeof *pending);
-    pending->arena = tn_arena_new();
+    pending->arena = tn_arena_new_small();
     pending->before_id = before->current ? before->current->id : 0;
     pending->after_id = after->current ? after->current->id : 0;
     size_t rows = change ? change->removed_count + change->added_rows : 0;

@@ -112,15 +112,15 @@ void recent_note(struct dataset_recent *recent, const char *name, const struct i
     if (bytes > recent->most / 4)
         return;
     struct entry *entry = tn_calloc(1, sizeof *entry);
-    entry->arena = tn_arena_new();
+    entry->arena = tn_arena_new_small();
     entry->name = tn_arena_strdup(entry->arena, name);
     entry->uuid = tn_arena_strdup(entry->arena, after->uuid);
     entry->snapshot_id = after->current->id;
     entry->schema_id = after->schema->id;
-    entry->bytes = bytes;
     entry->rows = TN_ARENA_ARRAY(entry->arena, struct dataset_recent_row, count + 1);
     put_rows(entry, change->shape, change->removed, change->removed_count, true);
     put_rows(entry, change->shape, change->added, change->added_count, false);
+    entry->bytes = sizeof *entry + tn_arena_reserved(entry->arena);
     atomic_init(&entry->references, 1);
     (void)pthread_mutex_lock(&recent->mutex);
     if (recent->last)
@@ -128,7 +128,7 @@ void recent_note(struct dataset_recent *recent, const char *name, const struct i
     else
         recent->first = entry;
     recent->last = entry;
-    recent->bytes += bytes;
+    recent->bytes += entry->bytes;
     while (recent->bytes > recent->most)
         drop_oldest(recent);
     (void)pthread_mutex_unlock(&recent->mutex);

@@ -7,7 +7,7 @@ struct manifest_object *manifest_object_new(const char *uri, bool is_list)
 {
     struct manifest_object *object = tn_calloc(1, sizeof *object);
     atomic_init(&object->refs, 1);
-    object->arena = tn_arena_new();
+    object->arena = tn_arena_new_small();
     object->is_list = is_list;
     object->uri = tn_arena_strdup(object->arena, uri);
     return object;
