@@ -20,7 +20,7 @@ def half_built(server):
     lines = [f"{i},Number {i} of the pages about the lakes of the mountains" for i in range(6000)]
     server.ingest("pages", "id,body\n" + "\n".join(lines) + "\n", key="id")
     job = server.post("/vectors/indexes", json={"dataset": "pages", "text_columns": ["body"]}).json()["job_id"]
-    wait_for(lambda: server.get("/vectors/indexes/pages").json()["documents"] > 0, "the first documents")
+    wait_for(lambda: ((server.get(f"/jobs/{job}").json().get("progress") or {}).get("done") or 0) > 0, "the first documents")
     server.post(f"/jobs/{job}/pause")
     state = wait_for(lambda: (found := server.get(f"/jobs/{job}").json())["state"] in ("paused", "done") and found,
                      "the job to rest")
