@@ -87,7 +87,7 @@ enum tn_code ask_tables(struct lake *lake, struct index_service *indexes, const 
     struct ask_table *tables = TN_ARENA_ARRAY(arena, struct ask_table, name_count + 1);
     size_t count = 0;
     for (size_t i = 0; i < name_count && count < ASK_TABLES_MAX; i++) {
-        if (!named && tn_str_ends_with(names[i], "__vectors"))
+        if (!named && tn_str_ends_with(names[i], INDEX_VECTORS_SUFFIX))
             continue;
         enum tn_code code = take_table(lake, names[i], arena, &tables[count], err);
         if (code == TN_EDATASET && !named) /* dropped meanwhile */

@@ -11,9 +11,8 @@ const char *ask_request_json(const struct answer_ask *ask, struct tn_arena *aren
     tn_json_kstr(&json, "question", ask->question);
     if (ask->model)
         tn_json_kstr(&json, "model", ask->model);
-    if (ask->dataset_count > 0) {
+    if (ask->dataset_count > 0)
         tn_json_kstrs(&json, "datasets", ask->datasets, ask->dataset_count);
-    }
     if (ask->limit > 0)
         tn_json_ki64(&json, "limit", (int64_t)ask->limit);
     tn_json_close(&json, '}');

@@ -107,7 +107,7 @@ static enum tn_code read_texts(struct rag_run *run, const struct answer_record *
 {
     struct lake *lake = run->service->options.lake;
     const struct engine_resolver resolver = dataset_resolver(lake);
-    const struct engine_table_ref ref = {.name = tn_arena_printf(run->arena, "%s__vectors", then->index),
+    const struct engine_table_ref ref = {.name = tn_arena_printf(run->arena, "%s" INDEX_VECTORS_SUFFIX, then->index),
                                          .at = ENGINE_AT_TIMESTAMP,
                                          .at_timestamp_us = then->time_us};
     struct engine_relation relation = {0};

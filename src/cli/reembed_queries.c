@@ -1,6 +1,8 @@
 /* Queries for a comparison: of a file, of the record of answers, or made. */
 #include "cli/reembed_queries.h"
 
+#include "index/index.h"
+
 #include <stdio.h>
 
 enum { QUERIES_MOST = 10000, QUERIES_RECORDED = 200, ANSWERS_LOOKED_AT = 5000, PAGE = 500, QUERIES_MADE = 20 };
@@ -123,7 +125,7 @@ static enum tn_code make(const struct reembed_queries *from, json_t *queries, st
 {
     TN_AUTO_BUF sql = {0};
     TN_AUTO_JSON *body = NULL, *answer = NULL;
-    TN_AUTO_FREE char *table = tn_asprintf("%s__vectors", from->version);
+    TN_AUTO_FREE char *table = tn_asprintf("%s" INDEX_VECTORS_SUFFIX, from->version);
     tn_buf_printf(&sql, "SELECT array_to_string(string_split(min_by(text, chunk_id), ' ')[1:%d], ' ') AS query FROM ",
                   WORDS_MADE);
     tn_buf_put_sql_name(&sql, table);

@@ -54,12 +54,12 @@ static void write_events(struct request *request, const char *dataset, const str
 
 static void note_one(struct request *request, const char *dataset, const struct iceberg_metadata *metadata,
                      const char *operation, const char *source, const json_t *old_value, const json_t *new_value,
-                     const char *reason)
+                     const char *reason, const struct journal_intent *intent)
 {
     struct said said = {0};
     put(&said.old_value, old_value);
     put(&said.new_value, new_value);
-    write_events(request, dataset, metadata, operation, source, &said, 1, reason, NULL);
+    write_events(request, dataset, metadata, operation, source, &said, 1, reason, intent);
     tn_buf_release(&said.old_value);
     tn_buf_release(&said.new_value);
 }
@@ -67,16 +67,16 @@ static void note_one(struct request *request, const char *dataset, const struct 
 void evidence_note(struct request *request, const char *dataset, const struct iceberg_metadata *metadata,
                    const char *operation, const json_t *old_value, const json_t *new_value, const char *reason)
 {
-    note_one(request, dataset, metadata, operation, "api", old_value, new_value, reason);
+    note_one(request, dataset, metadata, operation, "api", old_value, new_value, reason, NULL);
 }
 
 /* ---- notes of people ------------------------------------------------------------ */
 
-void evidence_describe(struct request *request, const char *dataset, const struct iceberg_metadata *before,
-                       const struct iceberg_metadata *after, const json_t *patch, const char *reason,
-                       const struct journal_intent *intent)
+/* What a patch says, by field: of those that it changes, or, without `after`, of
+ * all that it names, as they are now. */
+static size_t describe_fields(const json_t *patch, const struct iceberg_metadata *before,
+                              const struct iceberg_metadata *after, struct said said[FIELDS_MAX])
 {
-    struct said said[FIELDS_MAX] = {0};
     size_t count = 0;
     const char *member;
     json_t *value;
@@ -87,19 +87,34 @@ void evidence_describe(struct request *request, const char *dataset, const struc
         struct said *one = &said[count];
         one->field = member;
         journal_put_described(&one->old_value, before, member);
-        journal_put_described(&one->new_value, after, member);
-        if (!tn_streq(one->old_value.data, one->new_value.data)) {
+        if (after)
+            journal_put_described(&one->new_value, after, member);
+        if (!after || !tn_streq(one->old_value.data, one->new_value.data)) {
             count++;
             continue;
         }
         tn_buf_release(&one->old_value);
         tn_buf_release(&one->new_value);
     }
-    write_events(request, dataset, after, "describe", "api", said, count, reason, intent);
+    return count;
+}
+
+static void release_fields(struct said *said, size_t count)
+{
     for (size_t i = 0; i < count; i++) {
         tn_buf_release(&said[i].old_value);
         tn_buf_release(&said[i].new_value);
     }
+}
+
+void evidence_describe(struct request *request, const char *dataset, const struct iceberg_metadata *before,
+                       const struct iceberg_metadata *after, const json_t *patch, const char *reason,
+                       const struct journal_intent *intent)
+{
+    struct said said[FIELDS_MAX] = {0};
+    size_t count = describe_fields(patch, before, after, said);
+    write_events(request, dataset, after, "describe", "api", said, count, reason, intent);
+    release_fields(said, count);
 }
 
 /* ---- what is about to be done ------------------------------------------------------ */
@@ -139,38 +154,22 @@ enum tn_code evidence_intend_describe(struct request *request, const char *datas
                                       struct journal_intent *ret, struct tn_error *err)
 {
     struct said said[FIELDS_MAX] = {0};
-    size_t count = 0;
-    const char *member;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)patch, member, value)
-    {
-        if (count == FIELDS_MAX)
-            break;
-        said[count].field = member;
-        journal_put_described(&said[count++].old_value, now, member);
-    }
+    size_t count = describe_fields(patch, now, NULL, said);
     enum tn_code code = intend(request, dataset, now, "describe", said, count, reason, ret, err);
-    for (size_t i = 0; i < count; i++)
-        tn_buf_release(&said[i].old_value);
+    release_fields(said, count);
     return code;
 }
 
 void evidence_renamed(struct request *request, const char *dataset, const struct journal_intent *intent,
                       const json_t *old_name, const json_t *new_name)
 {
-    struct said said = {0};
-    put(&said.old_value, old_name);
-    put(&said.new_value, new_name);
-    write_events(request, dataset, NULL, "rename", "api", &said, 1, NULL, intent);
-    tn_buf_release(&said.old_value);
-    tn_buf_release(&said.new_value);
+    note_one(request, dataset, NULL, "rename", "api", old_name, new_name, NULL, intent);
 }
 
 void evidence_dropped(struct request *request, const char *dataset, const struct journal_intent *intent,
                       const char *reason)
 {
-    const struct said said = {0};
-    write_events(request, dataset, NULL, "drop", "api", &said, 1, reason, intent);
+    note_one(request, dataset, NULL, "drop", "api", NULL, NULL, reason, intent);
 }
 
 void evidence_take_back(struct request *request, const char *dataset, const struct journal_intent *intent,
@@ -242,7 +241,7 @@ static void note_rollback(struct request *request, const char *dataset, const st
     TN_AUTO_JSON *value = json_object();
     json_object_set_new(value, "snapshot_id", json_integer(after->current->id));
     json_object_set_new(value, "sequence", json_integer(after->current->sequence_number));
-    note_one(request, dataset, after, "rollback", "iceberg client", NULL, value, NULL);
+    note_one(request, dataset, after, "rollback", "iceberg client", NULL, value, NULL, NULL);
 }
 
 /* Commits of rows have their events already. */
@@ -286,9 +285,9 @@ void evidence_changed(struct request *request, const struct iceberg_change *chan
         moves |= moves_main(update);
     }
     if (iceberg_change_creates(change))
-        note_one(request, dataset, after, "create", "iceberg client", NULL, kept, NULL);
+        note_one(request, dataset, after, "create", "iceberg client", NULL, kept, NULL, NULL);
     else if (json_array_size(kept) > 0)
-        note_one(request, dataset, after, "alter", "iceberg client", NULL, kept, NULL);
+        note_one(request, dataset, after, "alter", "iceberg client", NULL, kept, NULL, NULL);
     if (moves && !adds_rows && after->current)
         note_rollback(request, dataset, after);
 }

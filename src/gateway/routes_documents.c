@@ -11,7 +11,7 @@
     ",\"pages_dataset\":" STRING ",\"files\":" NUMBER ",\"ingested\":" NUMBER ",\"unchanged\":" NUMBER               \
     ",\"failed\":" NUMBER ",\"pages\":" NUMBER ",\"needs_ocr\":" NUMBER ",\"snapshot_id\":" ID                       \
     ",\"pages_snapshot_id\":" ID ",\"ocr_job\":{\"type\":[\"string\",\"null\"]},\"errors\":{\"type\":\"array\","     \
-                                 "\"items\":{\"type\":\"object\",\"required\":["                                     \
+    "\"items\":{\"type\":\"object\",\"required\":["                                                                  \
     "\"path\",\"code\",\"detail\"],\"properties\":{\"path\":" STRING ",\"code\":" STRING ",\"detail\":" STRING       \
     ",\"hint\":" STRING "}}}}}"
 
@@ -50,8 +50,7 @@ static const struct route routes[] = {
      .description = "A job. Each page that is an image without text (needs_ocr) is read by tesseract; its text goes "
                     "into its row, and indexes follow. A page that cannot be read is told and does not keep the "
                     "others out.",
-     .params = ocr_params,
-     .param_count = TN_COUNT(ocr_params),
+     PARAMS(ocr_params),
      .response = OCR_RESPONSE,
      .flags = ROUTE_WRITE | ROUTE_JOB,
      .handler = h_ocr},
@@ -64,8 +63,7 @@ static const struct route routes[] = {
                     "path in name=, or a form with any number of files. A file that cannot be read is told in "
                     "errors and does not keep the others out. A file whose bytes are known under its path changes "
                     "nothing; other bytes replace its rows.",
-     .params = document_params,
-     .param_count = TN_COUNT(document_params),
+     PARAMS(document_params),
      .response = DOCUMENTS_RESPONSE,
      .flags = ROUTE_UPLOAD | ROUTE_WRITE,
      .handler = h_documents,

@@ -68,7 +68,7 @@ static void look_at(struct index_service *service, const char *dataset, struct t
 {
     ICEBERG_AUTO_METADATA *metadata = NULL;
     struct tn_error err = {0};
-    if (tn_str_ends_with(dataset, "__vectors") || has_index(service, dataset) ||
+    if (tn_str_ends_with(dataset, INDEX_VECTORS_SUFFIX) || has_index(service, dataset) ||
         catalog_load(service->lake->catalog, dataset, &metadata, NULL) != TN_OK || !metadata->current ||
         !is_wanted(service, metadata))
         return;
@@ -101,7 +101,7 @@ enum tn_code index_embed_now(struct index_service *service, const char *dataset,
     TN_TRY(catalog_load(service->lake->catalog, dataset, &metadata, err));
     catalog_exact_name(dataset, exact);
     TN_TRY(store_delete(service->lake->store, mark_key(arena, exact), err));
-    if (!metadata->current || tn_str_ends_with(exact, "__vectors"))
+    if (!metadata->current || tn_str_ends_with(exact, INDEX_VECTORS_SUFFIX))
         return TN_OK;
     if (!has_index(service, exact)) {
         enum tn_code code = make(service, exact, actor, err);

@@ -184,10 +184,10 @@ static enum tn_code take_name(const struct index_definition *wanted, struct tn_a
     TN_TRY(catalog_check_name(wanted->dataset, err));
     catalog_exact_name(wanted->dataset, exact);
     ret->dataset = tn_arena_strdup(arena, exact);
-    if (tn_str_ends_with(exact, "__vectors")) {
+    if (tn_str_ends_with(exact, INDEX_VECTORS_SUFFIX)) {
         tn_fail(err, TN_EREQUEST, "\"%.100s\" holds the vectors of an index, and is searched through it", exact);
         tn_error_hint(err, "Name the dataset whose texts are to be found: \"%.*s\"?",
-                      (int)(strlen(exact) - strlen("__vectors")), exact);
+                      (int)(strlen(exact) - strlen(INDEX_VECTORS_SUFFIX)), exact);
         return TN_EREQUEST;
     }
     const char *name = wanted->name ? wanted->name : ret->dataset;
@@ -196,7 +196,7 @@ static enum tn_code take_name(const struct index_definition *wanted, struct tn_a
     if (strlen(exact) > INDEX_NAME_MAX)
         return tn_fail(err, TN_EREQUEST, "the name of an index has at most %d characters", INDEX_NAME_MAX);
     ret->name = tn_arena_strdup(arena, exact);
-    ret->table = tn_arena_printf(arena, "%s__vectors", exact);
+    ret->table = tn_arena_printf(arena, "%s" INDEX_VECTORS_SUFFIX, exact);
     return TN_OK;
 }
 
@@ -373,7 +373,7 @@ enum tn_code definition_read(const char *text, size_t length, const char *what, 
         return tn_fail(err, TN_ECORRUPT, "%s: \"created\" is not a time", what);
     made.name = tn_arena_strdup(arena, name);
     made.dataset = tn_arena_strdup(arena, dataset);
-    made.table = tn_arena_printf(arena, "%s__vectors", name);
+    made.table = tn_arena_printf(arena, "%s" INDEX_VECTORS_SUFFIX, name);
     made.vector_column = vectors ? tn_arena_strdup(arena, vectors) : NULL;
     made.model = tn_arena_strdup(arena, model);
     made.version = tn_arena_strdup(arena, version);

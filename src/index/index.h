@@ -61,6 +61,8 @@
 #include "job/job.h"
 #include "model/model.h"
 
+#define INDEX_VECTORS_SUFFIX "__vectors" /* of the dataset that holds an index's vectors */
+
 struct index_service;
 
 #define INDEX_NAME_MAX    96 /* so that <index>__vectors is a dataset's name */

@@ -126,14 +126,10 @@ static enum tn_code patch(const struct ocr *ocr, const char *dataset, const char
     return ingest_rows_commit(rows, &commit, err);
 }
 
-struct seen_page {
-    bool waiting;
-};
-
 static enum tn_code see_page(void *context, const json_t *row, struct tn_error *err)
 {
     (void)err;
-    ((struct seen_page *)context)->waiting = json_is_true(json_object_get(row, "needs_ocr"));
+    *(bool *)context = json_is_true(json_object_get(row, "needs_ocr"));
     return TN_OK;
 }
 
@@ -177,11 +173,11 @@ static enum tn_code write_page(struct ocr *ocr, int64_t page, const struct resul
     for (int n = 1;; n++) {
         int64_t snapshot;
         bool has_ocr;
-        struct seen_page seen = {0};
+        bool waiting = false;
         TN_AUTO_BUF body = {0};
         TN_TRY(newest(ocr, ocr->pages, &snapshot, &has_ocr, err));
-        TN_TRY(look(ocr, sql.data, snapshot, see_page, &seen, err));
-        if (!seen.waiting || !scans_is_same(ocr->lake, ocr->options->dataset, ocr->doc_id, ocr->fd) ||
+        TN_TRY(look(ocr, sql.data, snapshot, see_page, &waiting, err));
+        if (!waiting || !scans_is_same(ocr->lake, ocr->options->dataset, ocr->doc_id, ocr->fd) ||
             (!result->text && !has_ocr))
             return TN_OK;
         put_result(ocr, result, has_ocr, &body);
@@ -374,21 +370,16 @@ static enum tn_code take_page(void *context, const json_t *row, struct tn_error 
     return TN_OK;
 }
 
-struct gathered {
-    json_t *rows;
-};
-
 static enum tn_code gather(void *context, const json_t *row, struct tn_error *err)
 {
     (void)err;
-    (void)json_array_append(((struct gathered *)context)->rows, (json_t *)(uintptr_t)row);
+    (void)json_array_append(context, (json_t *)(uintptr_t)row);
     return TN_OK;
 }
 
 static enum tn_code next_pages(struct ocr *ocr, json_t *rows, struct tn_error *err)
 {
     TN_AUTO_BUF sql = {0};
-    struct gathered gathered = {rows};
     tn_buf_puts(&sql, "SELECT p.doc_id, p.page, d.path, d.hash FROM ");
     tn_buf_put_sql_name(&sql, ocr->pages);
     tn_buf_puts(&sql, " p JOIN ");
@@ -397,7 +388,7 @@ static enum tn_code next_pages(struct ocr *ocr, json_t *rows, struct tn_error *e
                   " d ON d.doc_id = p.doc_id WHERE p.needs_ocr AND (p.doc_id > '%s' OR (p.doc_id = '%s' AND p.page > "
                   "%" PRId64 ")) ORDER BY p.doc_id, p.page LIMIT %d",
                   ocr->after_id, ocr->after_id, ocr->after_page, PAGES_PER_LOOK);
-    return look(ocr, sql.data, 0, gather, &gathered, err);
+    return look(ocr, sql.data, 0, gather, rows, err);
 }
 
 static enum tn_code read_pages(struct ocr *ocr, struct tn_error *err)
@@ -419,13 +410,12 @@ static enum tn_code finish_left(struct ocr *ocr, struct tn_error *err)
 {
     TN_AUTO_BUF sql = {0};
     TN_AUTO_JSON *rows = json_array();
-    struct gathered gathered = {rows};
     tn_buf_puts(&sql, "SELECT doc_id, path, hash FROM ");
     tn_buf_put_sql_name(&sql, ocr->options->dataset);
     tn_buf_puts(&sql, " d WHERE needs_ocr AND NOT EXISTS (SELECT 1 FROM ");
     tn_buf_put_sql_name(&sql, ocr->pages);
     tn_buf_printf(&sql, " p WHERE p.doc_id = d.doc_id AND p.needs_ocr) LIMIT %d", LEFT_PER_LOOK);
-    TN_TRY(look(ocr, sql.data, 0, gather, &gathered, err));
+    TN_TRY(look(ocr, sql.data, 0, gather, rows, err));
     for (size_t i = 0; i < json_array_size(rows); i++) {
         begin_document(ocr, json_array_get(rows, i));
         ocr->touched = true;
