@@ -3,6 +3,7 @@
 
 #include "index/keyword_bag.h"
 #include "index/keyword_rank.h"
+#include "index/keyword_tokens.h"
 
 #include <unistd.h>
 
@@ -15,7 +16,7 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS removed(number INTEGER PRIMARY KEY, id INTEGER NOT NULL);"
     "INSERT OR IGNORE INTO numbers(name, value) SELECT 'last', coalesce(max(id), -1) FROM chunks;"
     "CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(text, content='',"
-    " tokenize='porter unicode61 remove_diacritics 2');";
+    " tokenize='" KEYWORD_TOKENIZE "');";
 
 enum statement { ADD, ADD_WORDS, ADD_LAST, REMOVE, REMOVE_WORDS, NOTE, NOTE_LESS, GET, SET, OF_DOC, ALL, STATEMENTS };
 static const char *const texts[STATEMENTS] = {

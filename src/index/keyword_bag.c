@@ -2,13 +2,16 @@
 #include "index/keyword_bag.h"
 
 #include "index/keyword_rank.h"
+#include "index/keyword_tokens.h"
 
 #define TERMS_MAX 128
 #define BLOCK     4096 /* ids that are added up together */
 #define FIRST     512  /* hits of a search that does not say how many it wants, at first */
+#define FEW_SHARE 4    /* less than so much of all ids is asked for as rows of SQL, which can begin anywhere */
 
 struct term {
-    char *key;
+    char *phrase; /* as it stands in the expression */
+    char *key;    /* of its list */
     struct keyword_list *list;
     double weight;
     size_t at;
@@ -31,7 +34,9 @@ struct bag_run {
 
 struct keyword_bag {
     sqlite3 *db;
-    sqlite3_stmt *begin, *end, *state, *removed, *postings, *rows;
+    sqlite3_stmt *begin, *end, *state, *removed, *all, *postings, *rows;
+    struct keyword_tokens *tokens;
+    bool (*stopping)(void *context); /* of keyword_bag_learn; or NULL */
     struct bag_run run;
 };
 
@@ -46,6 +51,7 @@ int keyword_bag_open(sqlite3 *db, struct keyword_bag **ret)
         {&bag->end, "COMMIT"},
         {&bag->state, "SELECT (SELECT value FROM numbers WHERE name = 'last'), (SELECT max(number) FROM removed)"},
         {&bag->removed, "SELECT number, id FROM removed WHERE number > ?1 ORDER BY number"},
+        {&bag->all, "SELECT tarn_gather(words, ?2) FROM words WHERE words MATCH ?1 LIMIT 1"},
         {&bag->postings,
          "SELECT rowid, tarn_times(words) FROM words WHERE words MATCH ?1 AND rowid > ?2 AND rowid <= "
          "?3 ORDER BY rowid"},
@@ -57,8 +63,10 @@ int keyword_bag_open(sqlite3 *db, struct keyword_bag **ret)
         if (code != SQLITE_OK)
             return code;
     }
-    *ret = TN_TAKE(bag);
-    return SQLITE_OK;
+    int code = keyword_tokens_open(db, &bag->tokens);
+    if (code == SQLITE_OK)
+        *ret = TN_TAKE(bag);
+    return code;
 }
 
 void keyword_bag_close(struct keyword_bag *bag)
@@ -69,8 +77,10 @@ void keyword_bag_close(struct keyword_bag *bag)
     (void)sqlite3_finalize(bag->end);
     (void)sqlite3_finalize(bag->state);
     (void)sqlite3_finalize(bag->removed);
+    (void)sqlite3_finalize(bag->all);
     (void)sqlite3_finalize(bag->postings);
     (void)sqlite3_finalize(bag->rows);
+    keyword_tokens_close(bag->tokens);
     free(bag->run.hits);
     free(bag);
 }
@@ -78,9 +88,11 @@ void keyword_bag_close(struct keyword_bag *bag)
 /* ---- the words of an expression ------------------------------------------------- */
 
 /* ("word") OR ("pre"*) OR ...: as keyword_query writes them. */
-static bool split(const char *expression, struct bag_run *run)
+static bool split(struct keyword_bag *bag, const char *expression)
 {
+    struct bag_run *run = &bag->run;
     const char *at = expression;
+    TN_AUTO_BUF key = {0};
     for (run->count = 0; run->count < TERMS_MAX;) {
         if (at[0] != '(' || at[1] != '"')
             return false;
@@ -90,10 +102,11 @@ static bool split(const char *expression, struct bag_run *run)
         const char *end = quote[1] == '*' ? quote + 2 : quote + 1;
         if (*end != ')')
             return false;
-        char *key = tn_strndup(at + 1, (size_t)(end - at - 1));
-        for (char *c = key; *c; c++)
-            *c = tn_ascii_lower(*c);
-        run->terms[run->count++] = (struct term){.key = key};
+        struct term *term = &run->terms[run->count++];
+        *term = (struct term){.phrase = tn_strndup(at + 1, (size_t)(end - at - 1))};
+        if (keyword_tokens_key(bag->tokens, term->phrase, &key) != SQLITE_OK)
+            return false;
+        term->key = tn_strdup(key.data ? key.data : "");
         if (end[1] == '\0')
             return true;
         if (strncmp(end + 1, " OR ", 4) != 0)
@@ -106,6 +119,7 @@ static bool split(const char *expression, struct bag_run *run)
 static void forget(struct bag_run *run)
 {
     for (size_t i = 0; i < run->count; i++) {
+        free(run->terms[i].phrase);
         free(run->terms[i].key);
         keyword_list_unref(run->terms[i].list);
     }
@@ -143,26 +157,47 @@ static int read_state(struct keyword_bag *bag, struct keyword_state *ret)
     return reset(bag->removed, code);
 }
 
-/* Rows with ids above `last`, to the end of `into`. */
-static int append(struct keyword_bag *bag, const char *key, int64_t last, int64_t until, struct keyword_list *into)
+static int gather_all(struct keyword_bag *bag, const char *phrase, int64_t last, struct keyword_list *into)
 {
-    const struct keyword_search *search = bag->run.search;
+    struct keyword_gather gather = {
+        .into = into, .after = last, .stopping = bag->stopping, .context = bag->run.search->context};
+    (void)sqlite3_bind_text(bag->all, 1, phrase, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_pointer(bag->all, 2, &gather, KEYWORD_GATHER, NULL);
+    return run_one(bag->all);
+}
+
+static int gather_few(struct keyword_bag *bag, const char *phrase, int64_t last, int64_t until,
+                      struct keyword_list *into)
+{
     int code;
-    (void)sqlite3_bind_text(bag->postings, 1, key, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_text(bag->postings, 1, phrase, -1, SQLITE_STATIC);
     (void)sqlite3_bind_int64(bag->postings, 2, last);
     (void)sqlite3_bind_int64(bag->postings, 3, until);
-    while ((code = sqlite3_step(bag->postings)) == SQLITE_ROW) {
-        int64_t id = sqlite3_column_int64(bag->postings, 0);
-        uint32_t length = search->length_of ? search->length_of(search->context, id) : 0;
-        keyword_list_append(into, id, sqlite3_column_int64(bag->postings, 1), length);
-    }
-    keyword_list_fit(into);
+    while ((code = sqlite3_step(bag->postings)) == SQLITE_ROW)
+        keyword_list_append(into, sqlite3_column_int64(bag->postings, 0), sqlite3_column_int64(bag->postings, 1), 0);
     return reset(bag->postings, code);
 }
 
-/* *ret stays NULL when the lists are of a later state than the reader. */
-static int bring_up(struct keyword_bag *bag, const char *key, struct keyword_state now, struct keyword_list **ret)
+/* Rows with ids above `last`, to the end of `into`; those above `until` are not in this reader's view. */
+static int append(struct keyword_bag *bag, const char *phrase, int64_t last, int64_t until, struct keyword_list *into)
 {
+    const struct keyword_search *search = bag->run.search;
+    int code = SQLITE_OK;
+    if (until - last > until / FEW_SHARE)
+        code = gather_all(bag, phrase, last, into);
+    else if (until > last)
+        code = gather_few(bag, phrase, last, until, into);
+    if (code == SQLITE_OK && search->length_of)
+        keyword_lists_lengths(search->lists, into, search->length_of, search->context);
+    keyword_list_fit(into);
+    return code;
+}
+
+/* *ret stays NULL when the lists are of a later state than the reader. */
+static int bring_up(struct keyword_bag *bag, const struct term *term, struct keyword_state now,
+                    struct keyword_list **ret)
+{
+    const char *key = term->key, *phrase = term->phrase;
     struct keyword_lists *lists = bag->run.search->lists;
     struct keyword_state then = {-1, now.removed};
     TN_CLEANUP(keyword_list_unref_p) struct keyword_list *before = keyword_lists_find(lists, key, &then);
@@ -174,13 +209,13 @@ static int bring_up(struct keyword_bag *bag, const char *key, struct keyword_sta
         return SQLITE_OK;
     }
     added = keyword_list_new(0);
-    int code = append(bag, key, before && !before->unfit ? then.last : -1, now.last, added);
+    int code = append(bag, phrase, before && !before->unfit ? then.last : -1, now.last, added);
     if (code != SQLITE_OK)
         return code;
     if (!before || before->unfit || added->unfit) {
         list = TN_TAKE(added);
     } else if (!keyword_lists_without(lists, before, then.removed, now.removed, added->count, &list)) {
-        code = append(bag, key, -1, now.last, list = keyword_list_new(before->count));
+        code = append(bag, phrase, -1, now.last, list = keyword_list_new(before->count));
     } else if (!list) {
         list = TN_TAKE(before);
     } else if (added->count > 0) {
@@ -194,11 +229,11 @@ static int bring_up(struct keyword_bag *bag, const char *key, struct keyword_sta
     return code;
 }
 
-static int count_rows(struct keyword_bag *bag, const char *key, struct keyword_state now, int64_t *ret)
+static int count_rows(struct keyword_bag *bag, const char *phrase, struct keyword_state now, int64_t *ret)
 {
     if (keyword_lists_rows(bag->run.search->lists, now, ret))
         return SQLITE_OK;
-    (void)sqlite3_bind_text(bag->rows, 1, key, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_text(bag->rows, 1, phrase, -1, SQLITE_STATIC);
     int code = sqlite3_step(bag->rows);
     if (code == SQLITE_ROW)
         *ret = sqlite3_column_int64(bag->rows, 0);
@@ -218,7 +253,7 @@ static int gather(struct keyword_bag *bag, bool *ret_all, int64_t *ret_rows)
     *ret_all = false;
     for (size_t i = 0; i < run->count && code == SQLITE_OK; i++) {
         struct term *term = &run->terms[i];
-        code = bring_up(bag, term->key, now, &term->list);
+        code = bring_up(bag, term, now, &term->list);
         if (code != SQLITE_OK || !term->list || term->list->unfit)
             return code;
         if (term->list->count > 0)
@@ -226,7 +261,7 @@ static int gather(struct keyword_bag *bag, bool *ret_all, int64_t *ret_rows)
     }
     *ret_all = code == SQLITE_OK;
     *ret_rows = 0;
-    return any && code == SQLITE_OK ? count_rows(bag, any->key, now, ret_rows) : code;
+    return any && code == SQLITE_OK ? count_rows(bag, any->phrase, now, ret_rows) : code;
 }
 
 /* ---- the best --------------------------------------------------------------------------- */
@@ -360,6 +395,17 @@ static void weigh(struct bag_run *run, int64_t rows)
         *run->search->ret_full = full;
 }
 
+/* In one view of the file, as gather() does. */
+static int gather_in_one_view(struct keyword_bag *bag, bool *ret_all, int64_t *ret_rows)
+{
+    int code = run_one(bag->begin);
+    if (code != SQLITE_OK)
+        return code;
+    code = gather(bag, ret_all, ret_rows);
+    int ended = run_one(bag->end);
+    return code == SQLITE_OK ? ended : code;
+}
+
 int keyword_bag_search(struct keyword_bag *bag, const struct keyword_search *search, bool *ret_done)
 {
     struct bag_run *run = &bag->run;
@@ -367,13 +413,8 @@ int keyword_bag_search(struct keyword_bag *bag, const struct keyword_search *sea
     int code = SQLITE_OK;
     bool all = false;
     run->search = search;
-    if (split(search->expression, run)) {
-        code = run_one(bag->begin);
-        if (code == SQLITE_OK) {
-            code = gather(bag, &all, &rows);
-            int ended = run_one(bag->end);
-            code = code == SQLITE_OK ? ended : code;
-        }
+    if (split(bag, search->expression)) {
+        code = gather_in_one_view(bag, &all, &rows);
         if (code == SQLITE_OK && all && rows > 0) {
             weigh(run, rows);
             give(run);
@@ -382,5 +423,20 @@ int keyword_bag_search(struct keyword_bag *bag, const struct keyword_search *sea
     forget(run);
     run->search = NULL;
     *ret_done = all;
+    return code;
+}
+
+int keyword_bag_learn(struct keyword_bag *bag, const struct keyword_search *search, bool (*stopping)(void *context))
+{
+    int64_t rows;
+    int code = SQLITE_OK;
+    bool all;
+    bag->run.search = search;
+    bag->stopping = stopping;
+    if (split(bag, search->expression))
+        code = gather_in_one_view(bag, &all, &rows);
+    forget(&bag->run);
+    bag->run.search = NULL;
+    bag->stopping = NULL;
     return code;
 }

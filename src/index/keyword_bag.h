@@ -20,5 +20,7 @@ TN_DEFINE_CLEANUP(struct keyword_bag, keyword_bag_close)
 
 /* *ret_done false: FTS5 is to be asked, nothing was called yet. SQLite's codes. */
 int keyword_bag_search(struct keyword_bag *bag, const struct keyword_search *search, bool *ret_done);
+/* The lists of its words and no more; SQLITE_INTERRUPT when `stopping` (given the search's context) said so. */
+int keyword_bag_learn(struct keyword_bag *bag, const struct keyword_search *search, bool (*stopping)(void *context));
 
 #endif

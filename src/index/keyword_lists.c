@@ -5,6 +5,7 @@
 
 #define BUCKETS      1024
 #define REMOVED_KEPT KEYWORD_REMOVED_KEPT
+#define PAGE         1024 /* lengths that are kept together */
 
 struct entry {
     struct entry *next;
@@ -24,7 +25,10 @@ struct keyword_lists {
     size_t known;    /* of them, the last ones that are in the ring */
     int64_t ring[REMOVED_KEPT];
     struct keyword_state counted;
-    int64_t rows; /* -1: not counted */
+    int64_t rows;     /* -1: not counted */
+    uint32_t **pages; /* lengths by id, 0: not known; NULL where none is */
+    size_t page_count, page_bytes;
+    uint64_t restarts; /* how often all was dropped */
 };
 
 /* ---- one list ---------------------------------------------------------------- */
@@ -82,6 +86,15 @@ static void entry_free(struct entry *entry)
     free(entry);
 }
 
+static void drop_lengths(struct keyword_lists *lists)
+{
+    for (size_t i = 0; i < lists->page_count; i++)
+        free(lists->pages[i]);
+    free(TN_TAKE(lists->pages));
+    lists->page_count = lists->page_bytes = 0;
+    lists->restarts++;
+}
+
 static void drop_all(struct keyword_lists *lists)
 {
     for (size_t i = 0; i < BUCKETS; i++)
@@ -91,6 +104,7 @@ static void drop_all(struct keyword_lists *lists)
             entry_free(entry);
         }
     lists->bytes = 0;
+    drop_lengths(lists);
 }
 
 void keyword_lists_free(struct keyword_lists *lists)
@@ -105,7 +119,7 @@ void keyword_lists_free(struct keyword_lists *lists)
 size_t keyword_lists_bytes(struct keyword_lists *lists)
 {
     pthread_mutex_lock(&lists->lock);
-    size_t bytes = lists->bytes;
+    size_t bytes = lists->bytes + lists->page_bytes;
     pthread_mutex_unlock(&lists->lock);
     return bytes;
 }
@@ -128,7 +142,7 @@ static void drop(struct keyword_lists *lists, struct entry **place)
 
 static void make_room(struct keyword_lists *lists, size_t bytes)
 {
-    while (lists->bytes > 0 && lists->bytes + bytes > lists->most_bytes) {
+    while (lists->bytes > 0 && lists->bytes + lists->page_bytes + bytes > lists->most_bytes) {
         struct entry **oldest = NULL;
         for (size_t i = 0; i < BUCKETS; i++)
             for (struct entry **place = &lists->buckets[i]; *place; place = &(*place)->next)
@@ -275,6 +289,81 @@ bool keyword_lists_without(struct keyword_lists *lists, const struct keyword_lis
     }
     *ret = copy;
     return true;
+}
+
+/* ---- lengths --------------------------------------------------------------------------- */
+
+/* NULL when there is no more room for lengths. */
+static uint32_t *page_of(struct keyword_lists *lists, size_t number)
+{
+    const size_t most = lists->most_bytes / 8, bytes = PAGE * sizeof(uint32_t);
+    if (number >= lists->page_count) {
+        size_t count = TN_MAX(number + 1, lists->page_count * 2), more = (count - lists->page_count) * sizeof(void *);
+        if (lists->page_bytes + more + bytes > most)
+            return NULL;
+        make_room(lists, more);
+        lists->pages = tn_realloc_array(lists->pages, count, sizeof *lists->pages);
+        memset(lists->pages + lists->page_count, 0, more);
+        lists->page_count = count;
+        lists->page_bytes += more;
+    }
+    if (!lists->pages[number] && lists->page_bytes + bytes <= most) {
+        make_room(lists, bytes);
+        lists->pages[number] = tn_calloc(PAGE, sizeof(uint32_t));
+        lists->page_bytes += bytes;
+    }
+    return lists->pages[number];
+}
+
+/* Those of [at, end), which are of one page; how many are not known. */
+static size_t copy_known(struct keyword_lists *lists, struct keyword_list *list, size_t at, size_t end,
+                         uint64_t *ret_restarts)
+{
+    size_t number = list->postings[at].id / PAGE, missing = 0;
+    pthread_mutex_lock(&lists->lock);
+    const uint32_t *page = number < lists->page_count ? lists->pages[number] : NULL;
+    for (size_t i = at; i < end; i++) {
+        uint32_t length = page ? page[list->postings[i].id % PAGE] : 0;
+        list->postings[i].length = length & KEYWORD_LENGTH_MAX;
+        missing += length == 0;
+    }
+    *ret_restarts = lists->restarts;
+    pthread_mutex_unlock(&lists->lock);
+    return missing;
+}
+
+static void keep_known(struct keyword_lists *lists, const struct keyword_list *list, size_t at, size_t end,
+                       uint64_t restarts)
+{
+    pthread_mutex_lock(&lists->lock);
+    uint32_t *page = restarts == lists->restarts ? page_of(lists, list->postings[at].id / PAGE) : NULL;
+    for (size_t i = at; page && i < end; i++)
+        page[list->postings[i].id % PAGE] = list->postings[i].length;
+    pthread_mutex_unlock(&lists->lock);
+}
+
+void keyword_lists_lengths(struct keyword_lists *lists, struct keyword_list *list,
+                           uint32_t (*length_of)(void *context, int64_t id), void *context)
+{
+    uint64_t restarts;
+    for (size_t at = 0, end; at < list->count; at = end) {
+        for (end = at + 1; end < list->count && list->postings[end].id / PAGE == list->postings[at].id / PAGE;)
+            end++;
+        if (copy_known(lists, list, at, end, &restarts) == 0)
+            continue;
+        for (size_t i = at; i < end; i++) {
+            if (list->postings[i].length > 0)
+                continue;
+            uint32_t length = length_of(context, list->postings[i].id);
+            if (length > KEYWORD_LENGTH_MAX) {
+                list->unfit = true;
+                list->count = 0;
+                return;
+            }
+            list->postings[i].length = length & KEYWORD_LENGTH_MAX;
+        }
+        keep_known(lists, list, at, end, restarts);
+    }
 }
 
 /* ---- rows ------------------------------------------------------------------------------ */

@@ -67,6 +67,11 @@ void keyword_lists_remove(struct keyword_lists *lists, int64_t number, int64_t i
 bool keyword_lists_without(struct keyword_lists *lists, const struct keyword_list *list, int64_t since, int64_t until,
                            size_t room, struct keyword_list **ret);
 
+/* Sets the lengths of a list that nobody else has. A text's length never changes:
+ * what was asked for once is kept for the lists of other words. */
+void keyword_lists_lengths(struct keyword_lists *lists, struct keyword_list *list,
+                           uint32_t (*length_of)(void *context, int64_t id), void *context);
+
 /* Rows of the file in that state; false when nobody has counted them. */
 bool keyword_lists_rows(struct keyword_lists *lists, struct keyword_state state, int64_t *ret);
 void keyword_lists_count(struct keyword_lists *lists, struct keyword_state state, int64_t rows);

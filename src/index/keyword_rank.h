@@ -10,6 +10,7 @@
 
 #include <math.h>
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,9 +42,21 @@ struct keyword_ranking {
 
 void keyword_rank_mark(struct keyword_ranking *ranking); /* sets marks */
 
+/* For tarn_gather(words, pointer), which is asked of one row of a search and
+ * appends all rows of the search's first phrase, without lengths. */
+#define KEYWORD_GATHER "keyword_gather" /* the kind of pointer */
+struct keyword_list;
+struct keyword_gather {
+    struct keyword_list *into;
+    int64_t after; /* ids up to here are left out */
+    size_t rows;
+    bool (*stopping)(void *context); /* now and then: true ends it with SQLITE_INTERRUPT; or NULL */
+    void *context;
+};
+
 /* Registers tarn_rank(words), smaller is better; *ranking is looked at for every
- * row. And tarn_times(words), how often the first phrase stands in a row, and
- * tarn_rows(words), how many rows there are at all. */
+ * row. And tarn_times(words), how often the first phrase stands in a row,
+ * tarn_rows(words), how many rows there are at all, and tarn_gather. */
 int keyword_rank_register(sqlite3 *db, struct keyword_ranking *ranking);
 
 #endif
