@@ -81,7 +81,7 @@ struct dataset_lineage {
     const char *content_hash; /* hex; NULL when there is none */
     const char *options_hash;
     const char *actor;
-    const char *reason; /* may be NULL */
+    const char *reason, *workspace; /* may be NULL */
     const char *request_id;
     uint64_t source_bytes;
     uint64_t rejected_rows;
@@ -232,9 +232,11 @@ TN_DEFINE_CLEANUP(struct dataset_recent_hold, dataset_recent_unhold)
 
 /* Makes the state of a snapshot id or of a time (RFC 3339) the newest one: a
  * new snapshot; nothing is destroyed. Exactly that state, also where its snapshot
- * was thinned; TN_ESNAPSHOT when there was none, or it cannot be told any more. */
-enum tn_code dataset_restore(struct lake *lake, const char *name, const char *as_of, const char *actor,
-                             const char *reason, struct dataset_commit *ret, struct tn_error *err) TN_CHECKED;
+ * was thinned; TN_ESNAPSHOT when there was none, or it cannot be told any more. With
+ * if_snapshot: TN_EPRECOND when that is not the newest one any more. */
+enum tn_code dataset_restore(struct lake *lake, const char *name, const char *as_of, int64_t if_snapshot,
+                             const char *actor, const char *reason, struct dataset_commit *ret,
+                             struct tn_error *err) TN_CHECKED;
 
 /* Journals the commits of other engines that are not in the journal yet, with
  * the changes of rows between their snapshots; large ones with their counts

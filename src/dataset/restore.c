@@ -28,6 +28,7 @@ static enum tn_code find_state(struct lake *lake, const char *name, const struct
 struct restoring {
     struct lake *lake;
     const char *name, *as_of, *actor, *reason;
+    int64_t if_snapshot; /* 0: whatever is newest */
     struct moment_state state;
     struct iceberg_metadata *newest;
     struct iceberg_tx *tx;
@@ -145,6 +146,17 @@ static enum tn_code commit_state(struct restoring *restoring, struct iceberg_met
     return TN_OK;
 }
 
+static enum tn_code check_newest(const struct restoring *restoring, const struct iceberg_metadata *newest,
+                                 struct tn_error *err)
+{
+    int64_t now = newest->current ? newest->current->id : 0;
+    if (restoring->if_snapshot == 0 || restoring->if_snapshot == now)
+        return TN_OK;
+    tn_fail(err, TN_EPRECONDITION, "the newest snapshot is %" PRId64 ", not %" PRId64, now, restoring->if_snapshot);
+    tn_error_hint(err, "look at what came meanwhile (`tarn snapshots %s`) and decide anew", restoring->name);
+    return TN_EPRECONDITION;
+}
+
 static enum tn_code restore_locked(struct restoring *restoring, struct dataset_commit *ret, struct tn_error *err)
 {
     struct lake *lake = restoring->lake;
@@ -155,6 +167,7 @@ static enum tn_code restore_locked(struct restoring *restoring, struct dataset_c
     TN_TRY(catalog_load_locked(lake->catalog, restoring->name, &newest, err));
     if (!newest)
         return tn_fail(err, TN_EDATASET, "there is no dataset \"%s\"", restoring->name);
+    TN_TRY(check_newest(restoring, newest, err));
     TN_TRY(find_state(lake, restoring->name, newest, restoring->as_of, &restoring->state, err));
     if (restoring->state.snapshot == newest->current && !restoring->state.replay_to) {
         *ret = (struct dataset_commit){.snapshot_id = newest->current->id, .unchanged = true};
@@ -172,13 +185,14 @@ static enum tn_code restore_locked(struct restoring *restoring, struct dataset_c
     return TN_OK;
 }
 
-enum tn_code dataset_restore(struct lake *lake, const char *name, const char *as_of, const char *actor,
-                             const char *reason, struct dataset_commit *ret, struct tn_error *err)
+enum tn_code dataset_restore(struct lake *lake, const char *name, const char *as_of, int64_t if_snapshot,
+                             const char *actor, const char *reason, struct dataset_commit *ret, struct tn_error *err)
 {
     char exact[CATALOG_NAME_MAX + 1];
     ICEBERG_AUTO_METADATA *known = NULL;
     TN_TRY(catalog_load(lake->catalog, name, &known, err)); /* the misspelt name's suggestion */
     catalog_exact_name(name, exact);
-    struct restoring restoring = {.lake = lake, .name = exact, .as_of = as_of, .actor = actor, .reason = reason};
+    struct restoring restoring = {
+        .lake = lake, .name = exact, .as_of = as_of, .if_snapshot = if_snapshot, .actor = actor, .reason = reason};
     return restore_locked(&restoring, ret, err);
 }

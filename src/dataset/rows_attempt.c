@@ -119,18 +119,32 @@ static enum tn_code unplaced(enum tn_code code, struct tn_error *err)
     return code;
 }
 
+/* WHERE would take any number but 0 for true. */
+static enum tn_code check_truth(const struct engine_query *query, struct tn_error *err)
+{
+    size_t count;
+    const struct engine_column *column = engine_query_columns(query, &count);
+    if (count == 1 && (column->type.kind == ENGINE_BOOLEAN || tn_streq(column->type_text, "\"NULL\"")))
+        return TN_OK;
+    tn_fail(err, TN_ESQL, "the condition is of type %s, which is neither true nor false",
+            count ? column->type_text : "?");
+    tn_error_hint(err, "write what a row must meet, such as city = 'Chicago'");
+    return TN_ESQL;
+}
+
 /* Compiled as a user's own question first: a misspelt column is then an error
  * with a suggestion, not one of a statement of ours. */
 static enum tn_code check_predicate(struct lake *lake, const char *name, const char *predicate, struct tn_error *err)
 {
     TN_AUTO_BUF sql = {0};
     TN_CLEANUP(engine_query_free_p) struct engine_query *query = NULL;
-    tn_buf_puts(&sql, "SELECT 1 FROM ");
+    tn_buf_printf(&sql, "SELECT (%s) FROM ", predicate);
     tn_buf_put_sql_name(&sql, name);
     tn_buf_printf(&sql, " WHERE (%s) LIMIT 0", predicate);
     const struct engine_query_options options = {
         .sql = sql.data, .sql_length = sql.len, .resolver = dataset_resolver(lake)};
-    return unplaced(engine_query_start(lake->engine, &options, &query, err), err);
+    TN_TRY(unplaced(engine_query_start(lake->engine, &options, &query, err), err));
+    return check_truth(query, err);
 }
 
 static enum tn_code attempt_where(struct lake *lake, const char *name, struct iceberg_metadata *newest,

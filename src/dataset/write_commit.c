@@ -166,6 +166,7 @@ static void put_event(const struct dataset_write *write, const struct dataset_li
         .actor = lineage->actor,
         .source = "ingest",
         .reason = lineage->reason,
+        .workspace = lineage->workspace,
         .request_id = lineage->request_id,
     };
     journal_batch_add(batch, &event);

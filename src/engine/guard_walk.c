@@ -514,6 +514,18 @@ enum tn_code guard_walk(const json_t *root, struct guard_analysis *analysis, str
     return code;
 }
 
+/* The engine takes 42 for true, and so would a delete of "the row 42" take all. */
+static enum tn_code judge_truth(const json_t *item, struct tn_error *err)
+{
+    const char *type = text_at(json_object_get(json_object_get(item, "value"), "type"), "id");
+    if (!tn_streq(text_at(item, "class"), "CONSTANT") || !*type || tn_streq(type, "BOOLEAN") ||
+        json_is_true(json_object_get(json_object_get(item, "value"), "is_null")))
+        return TN_OK;
+    tn_fail(err, TN_ESQL, "the condition is a value and says of no row whether it is meant");
+    tn_error_hint(err, "Compare it with a column: id = 42.");
+    return TN_ESQL;
+}
+
 enum tn_code guard_walk_expression(const json_t *root, const char *sql, size_t length, struct tn_error *err)
 {
     static const char *const known[] = {"type", "cte_map", "select_list", "from_table", "aggregate_handling"};
@@ -540,6 +552,7 @@ enum tn_code guard_walk_expression(const json_t *root, const char *sql, size_t l
         tn_error_hint(err, "Write it as behind WHERE: status = 'active' AND rate < 90.");
         return TN_ESQLREFUSED;
     }
+    TN_TRY(judge_truth(item, err));
     struct tn_arena *arena = tn_arena_new();
     struct walk walk = {.sql = sql, .length = length, .arena = arena, .err = err, .expression = true};
     enum tn_code code = walk_value(&walk, item);

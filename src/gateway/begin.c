@@ -99,6 +99,23 @@ static enum tn_code check_site(struct request *request, const struct headers *he
 
 /* ---- what is it ------------------------------------------------------------- */
 
+/* A condition that would not be looked at is refused: who sent it relies on it. */
+static enum tn_code check_conditions(const struct request *request, struct tn_error *err)
+{
+    const struct route *route = request->match.route;
+    bool honoured = false;
+    if (!(route->flags & ROUTE_WRITE) || (route->flags & ROUTE_ICEBERG))
+        return TN_OK;
+    for (size_t i = 0; i < route->param_count; i++)
+        honoured = honoured || tn_streq(route->params[i].name, "If-Match");
+    if ((honoured || !request->if_match) && !request->if_none_match)
+        return TN_OK;
+    tn_fail(err, TN_EREQUEST, "%s %s does not know %s", route->method, route->path,
+            request->if_none_match ? "If-None-Match" : "If-Match");
+    tn_error_hint(err, "If-Match is for the writes of rows and for restore");
+    return TN_EREQUEST;
+}
+
 static enum tn_code find_route(struct request *request, struct tn_error *err)
 {
     const char *allow = NULL;
@@ -109,6 +126,8 @@ static enum tn_code find_route(struct request *request, struct tn_error *err)
         reply_header(request, "Allow", allow);
     TN_TRY(code);
     TN_TRY(route_check_params(request->match.route, &request->target, err));
+    TN_TRY(request_check_words(request, NULL, err));
+    TN_TRY(check_conditions(request, err));
     if (request->idempotency_header && !(request->match.route->flags & ROUTE_WRITE))
         request->idempotency_header = NULL;
     if (request->idempotency_header && !http_idempotency_key_valid(request->idempotency_header))
@@ -157,7 +176,7 @@ static enum tn_code check_size(struct request *request, struct tn_error *err)
 {
     const struct gateway_limits *limits = &request->gateway->limits;
     bool upload = request->match.route->flags & ROUTE_UPLOAD;
-    bool buffered = request->match.route->flags & (ROUTE_JSON | ROUTE_FORM);
+    bool buffered = request->match.route->flags & (ROUTE_JSON | ROUTE_FORM | ROUTE_WRITE);
     request->body_kind = upload ? BODY_UPLOAD : buffered ? BODY_BUFFER : BODY_DISCARD;
     uint64_t max = upload ? limits->max_upload : limits->max_body;
     if (max > 0 && request->promised_bytes > max) {

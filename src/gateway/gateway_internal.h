@@ -338,6 +338,18 @@ enum tn_code request_param_u64(struct request *request, const char *name, uint64
                                struct tn_error *err) TN_CHECKED;
 /* The JSON object of the body, strictly; the caller's. */
 enum tn_code request_json(struct request *request, json_t **ret, struct tn_error *err) TN_CHECKED;
+/* The same where no body is as good as {}. */
+enum tn_code request_optional_json(struct request *request, json_t **ret, struct tn_error *err) TN_CHECKED;
+/* What the parameter `reason` or the member of an optional body says, and `workspace` where it may be
+ * said (else NULL); NULL for what is not given. Texts are the arena's. */
+enum tn_code request_reason(struct request *request, const char **ret_reason, const char **ret_workspace,
+                            struct tn_error *err) TN_CHECKED;
+/* TN_EREQUEST for a reason or workspace (of the parameters; of `body` where it is not NULL) that is too long. */
+enum tn_code request_check_words(const struct request *request, const json_t *body, struct tn_error *err) TN_CHECKED;
+/* Refuses a body where a route that writes takes none; {} and space are none. */
+enum tn_code request_check_spare(const struct request *request, struct tn_error *err) TN_CHECKED;
+/* If-Match: "SNAPSHOT", without the quotes too; 0 for none and for *. */
+enum tn_code request_if_match(const struct request *request, int64_t *ret, struct tn_error *err) TN_CHECKED;
 
 /* ---- watch.c --------------------------------------------------------------- */
 

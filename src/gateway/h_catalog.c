@@ -106,7 +106,10 @@ enum tn_code h_dataset_patch(struct request *request, struct tn_error *err)
     TN_AUTO_JSON *body = NULL;
     TN_TRY(request_json(request, &body, err));
     const char *name = request->match.captures[0];
-    const char *reason = json_string_value(json_object_get(body, "reason"));
+    const json_t *said = json_object_get(body, "reason");
+    const char *reason = json_string_value(said);
+    if (said && !reason && !json_is_null(said))
+        return tn_fail(err, TN_EREQUEST, "request: field \"reason\" must be a text");
     if (reason)
         reason = tn_arena_strdup(request->arena, reason);
     TN_LOG(TN_LOG_INFO, "dataset.patch", TN_FS("dataset", name), TN_FS("actor", request->actor.name),
@@ -137,9 +140,10 @@ enum tn_code h_dataset_patch(struct request *request, struct tn_error *err)
 
 enum tn_code h_dataset_delete(struct request *request, struct tn_error *err)
 {
-    const char *name = request->match.captures[0], *reason = http_param(&request->target, "reason");
+    const char *name = request->match.captures[0], *reason = NULL;
     ICEBERG_AUTO_METADATA *was = NULL;
     struct journal_intent intent;
+    TN_TRY(request_reason(request, &reason, NULL, err));
     TN_TRY(catalog_load(request->gateway->lake.catalog, name, &was, err));
     TN_TRY(evidence_settle(request, name, err));
     TN_TRY(evidence_intend_drop(request, exact_name(request, name), was, reason, &intent, err));

@@ -2,8 +2,7 @@
 #include "gateway/gateway_internal.h"
 #include "ingest/ingest.h"
 
-/* If-Match: "SNAPSHOT"; without the quotes too. */
-static enum tn_code read_if_match(const struct request *request, int64_t *ret, struct tn_error *err)
+enum tn_code request_if_match(const struct request *request, int64_t *ret, struct tn_error *err)
 {
     const char *text = request->if_match;
     *ret = 0;
@@ -12,8 +11,11 @@ static enum tn_code read_if_match(const struct request *request, int64_t *ret, s
     size_t length = strlen(text);
     if (length >= 2 && text[0] == '"' && text[length - 1] == '"')
         text = tn_arena_strndup(request->arena, text + 1, length - 2);
-    if (!tn_parse_i64(text, ret) || *ret == 0)
-        return tn_fail(err, TN_EREQUEST, "If-Match must be a snapshot id in quotes, not %.60s", request->if_match);
+    if (!tn_parse_i64(text, ret) || *ret == 0) {
+        tn_fail(err, TN_EREQUEST, "If-Match must be a snapshot id in quotes, not %.60s", request->if_match);
+        tn_error_hint(err, "it is the ETag of a write's answer, or \"snapshot_id\" of GET /catalog/datasets/{d}");
+        return TN_EREQUEST;
+    }
     return TN_OK;
 }
 
@@ -71,7 +73,9 @@ static enum tn_code start(struct request *request, enum dataset_rows_op op, stru
         .workspace = http_param(&request->target, "workspace"),
         .request_id = request->id,
     };
-    TN_TRY(read_if_match(request, &options.if_snapshot, err));
+    if (op == DATASET_ROWS_DELETE)
+        TN_TRY(request_reason(request, &options.reason, &options.workspace, err));
+    TN_TRY(request_if_match(request, &options.if_snapshot, err));
     return ingest_rows_new(&request->gateway->lake, &options, ret, err);
 }
 
@@ -128,9 +132,10 @@ enum tn_code h_rows_delete_where(struct request *request, struct tn_error *err)
     const struct tn_json_field fields[] = {
         {.name = "where", .kind = TN_JSON_STRING, .ret = &rows.predicate, .required = true},
         {.name = "reason", .kind = TN_JSON_STRING, .ret = &rows.reason},
+        {.name = "workspace", .kind = TN_JSON_STRING, .ret = &rows.workspace},
     };
     TN_TRY(tn_json_read(body, "request", fields, TN_COUNT(fields), err));
-    TN_TRY(read_if_match(request, &rows.if_snapshot, err));
+    TN_TRY(request_if_match(request, &rows.if_snapshot, err));
     struct dataset_commit done = {0};
     TN_TRY(dataset_rows_write(&request->gateway->lake, request->match.captures[0], &rows, &done, err));
     return answer(request, &done);

@@ -1,15 +1,6 @@
 /* Upkeep on request: compaction, expiry, restore, the hot cache. */
 #include "gateway/gateway_internal.h"
 
-/* A body is optional where nothing in it is. */
-static enum tn_code optional_json(struct request *request, json_t **ret, struct tn_error *err)
-{
-    if (request->body.len > 0)
-        return request_json(request, ret, err);
-    *ret = json_object();
-    return TN_OK;
-}
-
 static bool is_cancelled(void *context)
 {
     return atomic_load(&((struct request *)context)->cancel);
@@ -27,7 +18,7 @@ enum tn_code h_compact(struct request *request, struct tn_error *err)
     const char *name = request->match.captures[0];
     struct dataset_compaction options = {
         .actor = request->actor.name, .cancelled = is_cancelled, .cancel_context = request};
-    TN_TRY(optional_json(request, &body, err));
+    TN_TRY(request_optional_json(request, &body, err));
     const struct tn_json_field fields[] = {
         {.name = "reason", .kind = TN_JSON_STRING, .ret = &options.reason},
         {.name = "debt_only", .kind = TN_JSON_BOOL, .ret = &options.debt_only},
@@ -52,7 +43,7 @@ enum tn_code h_expire(struct request *request, struct tn_error *err)
     const char *name = request->match.captures[0], *older_than = NULL;
     int64_t keep = 1;
     struct dataset_expiry options = {.actor = request->actor.name};
-    TN_TRY(optional_json(request, &body, err));
+    TN_TRY(request_optional_json(request, &body, err));
     const struct tn_json_field fields[] = {
         {.name = "older_than", .kind = TN_JSON_STRING, .ret = &older_than, .required = true},
         {.name = "keep", .kind = TN_JSON_INT, .ret = &keep, .min = 1, .max = INT32_MAX},
@@ -98,8 +89,12 @@ enum tn_code h_restore(struct request *request, struct tn_error *err)
     }
     if (!text)
         return tn_fail(err, TN_EREQUEST, "as_of must be a snapshot id or a time");
+    int64_t if_snapshot;
+    TN_TRY(request_if_match(request, &if_snapshot, err));
     struct dataset_commit done = {0};
-    TN_TRY(dataset_restore(&request->gateway->lake, name, text, request->actor.name, reason, &done, err));
+    TN_TRY(
+        dataset_restore(&request->gateway->lake, name, text, if_snapshot, request->actor.name, reason, &done, err));
+    reply_header(request, "ETag", tn_arena_printf(request->arena, "\"%lld\"", (long long)done.snapshot_id));
     struct tn_json json = reply_json(request);
     tn_json_open(&json, '{');
     tn_json_kstr(&json, "dataset", name);

@@ -165,6 +165,11 @@ enum tn_code request_json(struct request *request, json_t **ret, struct tn_error
         json_decref(document);
         return tn_fail(err, TN_EREQUEST, "the body must be a JSON object");
     }
+    enum tn_code code = request_check_words(request, document, err);
+    if (code != TN_OK) {
+        json_decref(document);
+        return code;
+    }
     *ret = document;
     return TN_OK;
 }

@@ -180,6 +180,8 @@ static void run_handler(struct request *request)
     if (request->failed)
         err = request->error;
     if (code == TN_OK)
+        code = request_check_spare(request, &err);
+    if (code == TN_OK)
         code = keep_begin(request, &go, &err);
     if (code == TN_OK && go) {
         code = request->match.route->handler(request, &err);

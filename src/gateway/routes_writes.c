@@ -29,7 +29,11 @@
     "\"type\":[\"string\",\"integer\"],\"description\":\"A snapshot id or a time.\"},\"reason\":" STRING "}}"
 #define DELETE_REQUEST                                                                                               \
     "{\"type\":\"object\",\"required\":[\"where\"],\"additionalProperties\":false,\"properties\":{\"where\":{"       \
-    "\"type\":\"string\",\"description\":\"A predicate over the dataset's columns.\"},\"reason\":" STRING "}}"
+    "\"type\":\"string\",\"description\":\"A predicate over the dataset's columns.\"},\"reason\":" STRING            \
+    ",\"workspace\":" STRING "}}"
+#define DELETE_ONE_REQUEST                                                                                           \
+    "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"reason\":" STRING                         \
+    ",\"workspace\":" STRING "}}"
 #define STATUS_RESPONSE                                                                                              \
     "{\"type\":\"object\",\"required\":[\"dataset\",\"status\"],\"properties\":{\"dataset\":" STRING                 \
     ",\"status\":" STRING "}}"
@@ -122,8 +126,9 @@ static const struct route routes[] = {
      .tag = "rows",
      .summary = "Delete one record",
      PARAMS(append_params),
+     .request = DELETE_ONE_REQUEST,
      .response = ROWS_RESPONSE,
-     .flags = ROUTE_WRITE,
+     .flags = ROUTE_WRITE | ROUTE_JSON,
      .handler = h_rows_delete},
     {.method = "POST",
      .path = "/datasets/{dataset}/delete",
@@ -161,6 +166,7 @@ static const struct route routes[] = {
      .tag = "upkeep",
      .summary = "Make a past state the newest one",
      .description = "A new snapshot; nothing is destroyed.",
+     PARAMS(delete_params),
      .request = RESTORE_REQUEST,
      .response = STATUS_RESPONSE,
      .flags = ROUTE_WRITE | ROUTE_JSON,

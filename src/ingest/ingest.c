@@ -99,6 +99,7 @@ static enum tn_code take_options(struct ingest *ingest, const struct ingest_opti
         ingest->source = "upload";
     ingest->actor = copy_text(ingest, options->actor);
     ingest->reason = copy_text(ingest, options->reason);
+    ingest->workspace = copy_text(ingest, options->workspace);
     ingest->request_id = copy_text(ingest, options->request_id);
     ingest->key = copy_text(ingest, options->key);
     ingest->mode = options->mode;
@@ -280,6 +281,7 @@ static enum tn_code load_and_commit(struct ingest *ingest, struct rejects *rejec
         .options_hash = ingest->options_hash,
         .actor = ingest->actor,
         .reason = ingest->reason,
+        .workspace = ingest->workspace,
         .request_id = ingest->request_id,
         .source_bytes = atomic_load(&ingest->bytes_in),
         .rejected_rows = ret->rejected,

@@ -41,7 +41,7 @@ struct ingest_options {
     const char *key;       /* "id" or "a,b": no two rows may have the same */
     enum dataset_mode mode;
     int64_t max_rejects; /* -1: default (0) */
-    const char *actor, *reason, *request_id;
+    const char *actor, *reason, *workspace, *request_id;
 };
 
 /* Refuses options that do not parse, before a byte is read. */

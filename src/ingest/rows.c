@@ -254,9 +254,10 @@ static enum tn_code make_dataset(struct ingest_rows *rows, struct dataset_commit
         .format = "json",
         .key = options->key,
         .mode = DATASET_UPSERT,
-        .max_rejects = -1,
+        .max_rejects = 0, /* all rows or none, as in every write of rows */
         .actor = options->actor,
         .reason = options->reason,
+        .workspace = options->workspace,
         .request_id = options->request_id,
     };
     TN_CLEANUP(ingest_free_p) struct ingest *ingest = NULL;
@@ -264,7 +265,10 @@ static enum tn_code make_dataset(struct ingest_rows *rows, struct dataset_commit
     struct tn_json out = tn_json_writer(&answer);
     TN_TRY(ingest_new(rows->lake, &made, &ingest, err));
     TN_TRY(ingest_feed(ingest, rows->body.data ? rows->body.data : "", rows->body.len, err));
-    TN_TRY(ingest_finish(ingest, &out, err));
+    enum tn_code code = ingest_finish(ingest, &out, err);
+    if (code == TN_EREJECTS)
+        tn_error_hint(err, "correct the rows and send them all again");
+    TN_TRY(code);
     TN_AUTO_JSON *json = NULL;
     TN_TRY(tn_json_parse(answer.data, answer.len, answer.len, "answer of the ingest", &json, err));
     const json_t *id = json_object_get(json, "snapshot_id");

@@ -57,7 +57,7 @@ static bool take_bytes(struct tn_arena *arena, const struct iceberg_type *type, 
         end != text + length)
         return false;
     if (type->kind == ICEBERG_FIXED && count != (size_t)type->length) {
-        *ret_why = "has another length than the column's bytes";
+        *ret_why = "of another length than the column's bytes";
         return false;
     }
     ret->text.data = (const char *)bytes;
@@ -76,9 +76,61 @@ static bool take_timestamp(const char *text, size_t length, struct engine_cell *
     return true;
 }
 
+/* 1e-05 as 0.00001: how other programs write small and large numbers. Digits are
+ * moved, none is made up, so a decimal stays exact. Anything else as it is. */
+static const char *plain_digits(struct tn_arena *arena, const char *text, size_t *length)
+{
+    enum { EXPONENT_MAX = 100, DIGITS_MAX = 200 };
+    const char *end = text + *length, *e = memchr(text, 'e', *length);
+    int64_t exponent;
+    e = e ? e : memchr(text, 'E', *length);
+    if (!e || *length > DIGITS_MAX)
+        return text;
+    const char *power = tn_arena_strndup(arena, e + 1 + (e + 1 < end && e[1] == '+'),
+                                         (size_t)(end - e - 1) - (e + 1 < end && e[1] == '+'));
+    if (!tn_parse_i64(power, &exponent) || exponent < -EXPONENT_MAX || exponent > EXPONENT_MAX)
+        return text;
+    TN_AUTO_BUF digits = {0};
+    const char *p = text + (*text == '-'), *point = memchr(p, '.', (size_t)(e - p));
+    int64_t whole = (point ? point : e) - p + exponent; /* digits before the point */
+    for (int64_t at = whole; at < 0; at++)
+        tn_buf_putc(&digits, '0');
+    for (; p < e; p++)
+        if (*p != '.')
+            tn_buf_putc(&digits, *p);
+    whole = TN_MAX(whole, 0);
+    while ((int64_t)digits.len < whole)
+        tn_buf_putc(&digits, '0');
+    const char *made = tn_arena_printf(arena, "%s%.*s.%s", *text == '-' ? "-" : "", (int)whole,
+                                       digits.len ? digits.data : "", digits.len ? digits.data + whole : "");
+    *length = strlen(made);
+    return made;
+}
+
+/* Said of this column, where typed_parse knows its kind alone. */
+static const char *plain_why(struct tn_arena *arena, const struct iceberg_type *type, const char *text, size_t length,
+                             const char *why)
+{
+    size_t digits = *text == '-';
+    switch (type->kind) {
+    case ICEBERG_DECIMAL:
+        return tn_arena_printf(arena, "not a DECIMAL(%d,%d)", (int)type->precision, (int)type->scale);
+    case ICEBERG_DATE:
+        return "not a date (2024-01-31)";
+    case ICEBERG_TIMESTAMPTZ:
+        return "not a timestamp with a time zone (2024-01-31T14:30:00Z)";
+    case ICEBERG_LONG:
+        while (digits < length && text[digits] >= '0' && text[digits] <= '9')
+            digits++;
+        return digits == length && length > 1 ? "out of the range of 64 bits" : why;
+    default:
+        return why;
+    }
+}
+
 /* Any type that typed_parse knows. */
-static bool take_typed(const struct iceberg_type *type, const char *text, size_t length, struct engine_cell *ret,
-                       const char **ret_why)
+static bool take_typed(struct tn_arena *arena, const struct iceberg_type *type, const char *text, size_t length,
+                       struct engine_cell *ret, const char **ret_why)
 {
     const struct typed_target target = {.type = engine_type_of(type), .order = TYPED_YMD};
     union typed_value value;
@@ -86,8 +138,12 @@ static bool take_typed(const struct iceberg_type *type, const char *text, size_t
         *ret_why = "empty, or with spaces around it";
         return false;
     }
-    if (!typed_parse(&target, text, length, &value, ret_why))
+    if (type->kind == ICEBERG_DECIMAL)
+        text = plain_digits(arena, text, &length);
+    if (!typed_parse(&target, text, length, &value, ret_why)) {
+        *ret_why = plain_why(arena, type, text, length, *ret_why);
         return false;
+    }
     switch (target.type.kind) {
     case ENGINE_DATE:
         ret->integer = value.days;
@@ -134,7 +190,7 @@ bool rows_value_text(struct tn_arena *arena, const struct iceberg_type *type, co
     case ICEBERG_FLOAT:
     case ICEBERG_DOUBLE:
         good = special_real(text, length, &real) ? take_real(type, real, &cell, ret_why)
-                                                 : take_typed(type, text, length, &cell, ret_why);
+                                                 : take_typed(arena, type, text, length, &cell, ret_why);
         break;
     case ICEBERG_STRUCT:
     case ICEBERG_LIST:
@@ -143,7 +199,7 @@ bool rows_value_text(struct tn_arena *arena, const struct iceberg_type *type, co
         *ret_why = "cannot be written as text";
         return false;
     default:
-        good = take_typed(type, text, length, &cell, ret_why);
+        good = take_typed(arena, type, text, length, &cell, ret_why);
     }
     if (good)
         *ret = cell;
@@ -266,7 +322,7 @@ static bool nest_list(struct nest *nest, const struct iceberg_type *type, const 
         if (!first)
             tn_buf_putc(nest->out, ',');
         if (type->fields[0].required && *p == 'n') {
-            nest->why = "a list has a null where none may be";
+            nest->why = "a list with a null where none may be";
             return false;
         }
         if (!nest_value(nest, type->fields[0].type, p))
@@ -314,8 +370,9 @@ static bool nest_struct(struct nest *nest, const struct iceberg_type *type, cons
                                            memcmp(type->fields[at].name, member.name, member.length) == 0))
             at++;
         if (at == type->field_count || values[at]) {
-            nest->why =
-                at == type->field_count ? "has a member that the column's type does not have" : "has a member twice";
+            nest->why = tn_arena_printf(nest->arena, "an object with the member \"%.*s\" %s",
+                                        (int)TN_MIN(member.length, (size_t)60), member.name,
+                                        at == type->field_count ? "that the column's type does not have" : "twice");
             return false;
         }
         values[at] = member.value;
@@ -325,7 +382,8 @@ static bool nest_struct(struct nest *nest, const struct iceberg_type *type, cons
     for (size_t i = 0; i < type->field_count; i++) {
         const struct iceberg_field *field = &type->fields[i];
         if (field->required && (!values[i] || *values[i] == 'n')) {
-            nest->why = "lacks a member that must have a value";
+            nest->why =
+                tn_arena_printf(nest->arena, "an object without \"%.60s\", which must have a value", field->name);
             return false;
         }
         if (i)
@@ -341,16 +399,48 @@ static bool nest_struct(struct nest *nest, const struct iceberg_type *type, cons
     return true;
 }
 
+struct map_key {
+    const char *text;
+    size_t length;
+};
+
+static int compare_keys(const void *a, const void *b)
+{
+    const struct map_key *left = a, *right = b;
+    int order = memcmp(left->text, right->text, TN_MIN(left->length, right->length));
+    return order ? order : (left->length > right->length) - (left->length < right->length);
+}
+
+/* The engine takes no map with a key twice. */
+static bool keys_differ(struct nest *nest, const struct tn_buf *bytes)
+{
+    size_t count = bytes->len / sizeof(struct map_key);
+    struct map_key *keys = TN_ARENA_ARRAY(nest->arena, struct map_key, count + 1);
+    if (count > 0)
+        memcpy(keys, bytes->data, bytes->len);
+    qsort(keys, count, sizeof *keys, compare_keys);
+    for (size_t i = 1; i < count; i++)
+        if (compare_keys(&keys[i - 1], &keys[i]) == 0) {
+            nest->why = tn_arena_printf(nest->arena, "a map with the key \"%.*s\" twice",
+                                        (int)TN_MIN(keys[i].length, (size_t)60), keys[i].text);
+            return false;
+        }
+    return true;
+}
+
 static bool nest_map(struct nest *nest, const struct iceberg_type *type, const char *p)
 {
     if (*p != '{') {
         nest->why = "not an object";
         return false;
     }
+    TN_AUTO_BUF keys = {0};
     tn_buf_putc(nest->out, '{');
     p = skip(nest, p + 1);
     for (bool first = true; *p != '}'; first = false) {
         const struct member member = take_member(nest, p);
+        const struct map_key known = {member.name, member.length};
+        tn_buf_append(&keys, &known, sizeof known);
         struct engine_cell key;
         if (!rows_value_text(nest->arena, type->fields[0].type, member.name, member.length, &key, &nest->why))
             return false;
@@ -363,7 +453,7 @@ static bool nest_map(struct nest *nest, const struct iceberg_type *type, const c
         p = member.next;
     }
     tn_buf_putc(nest->out, '}');
-    return true;
+    return keys_differ(nest, &keys);
 }
 
 static bool nest_value(struct nest *nest, const struct iceberg_type *type, const char *p)

@@ -13,7 +13,8 @@
 #include "engine/engine.h"
 
 /* `text` is one JSON value that json_take_value has passed. Texts of the cell
- * are the arena's or lie in `text`. On failure *ret_why is a static reason. */
+ * are the arena's or lie in `text`. On failure *ret_why is a reason, static or
+ * the arena's, to stand behind "is". */
 bool rows_value_json(struct tn_arena *arena, const struct iceberg_type *type, const char *text, size_t length,
                      struct engine_cell *ret, const char **ret_why);
 /* The bare text of a value, as it stands in a path: a key. */
