@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static _Noreturn void out_of_memory(void)
@@ -36,6 +37,33 @@ void *tn_realloc(void *pointer, size_t size)
     if (!moved)
         out_of_memory();
     return moved;
+}
+
+#define LARGE_PAGE ((size_t)2 << 20)
+
+bool tn_pages_map(size_t size, struct tn_pages *ret)
+{
+    if (size > SIZE_MAX / 2)
+        return false;
+    bool large = size >= LARGE_PAGE;
+    size_t want = size + (large ? LARGE_PAGE : 64);
+    void *mapped = mmap(NULL, want, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (mapped == MAP_FAILED)
+        return false;
+    uintptr_t start = (uintptr_t)mapped;
+    if (large) {
+        start = (start + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+        (void)madvise((void *)start, size, MADV_HUGEPAGE);
+    }
+    *ret = (struct tn_pages){.data = (void *)start, .mapped = mapped, .mapped_size = want};
+    return true;
+}
+
+void tn_pages_unmap(struct tn_pages *pages)
+{
+    if (pages->mapped)
+        (void)munmap(pages->mapped, pages->mapped_size);
+    *pages = (struct tn_pages){0};
 }
 
 size_t tn_size_mul(size_t a, size_t b)

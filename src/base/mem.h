@@ -66,6 +66,18 @@ char *tn_asprintf(const char *format, ...) TN_PRINTF(1, 2) __attribute__((malloc
 /* NULL when there is not enough memory. */
 void *tn_try_malloc(size_t size) __attribute__((malloc, alloc_size(1)));
 
+/* A zeroed block of its own, for megabytes that are read through: on large pages
+ * where the system has them (MADV_HUGEPAGE), which spares most of the walks
+ * through page tables. */
+struct tn_pages {
+    void *data;   /* 64-byte aligned at least; NULL when there is none */
+    void *mapped; /* what munmap wants */
+    size_t mapped_size;
+};
+/* False, and *ret untouched, when there is not enough memory. */
+bool tn_pages_map(size_t size, struct tn_pages *ret) TN_CHECKED;
+void tn_pages_unmap(struct tn_pages *pages);
+
 /* Grows *items (count used, *capacity allocated) to hold one more. */
 #define TN_GROW(items, count, capacity)                                                                              \
     do {                                                                                                             \

@@ -142,6 +142,28 @@ static void arena_texts(void **state)
     tn_arena_free(NULL);
 }
 
+static void pages_are_zeroed_and_apart(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0, 1, 4096, ((size_t)2 << 20) - 1, (size_t)2 << 20, ((size_t)5 << 20) + 3};
+    for (size_t i = 0; i < TN_COUNT(sizes); i++) {
+        struct tn_pages pages = {0};
+        assert_true(tn_pages_map(sizes[i], &pages));
+        unsigned char *bytes = pages.data;
+        assert_int_equal((uintptr_t)bytes % (sizes[i] >= (size_t)2 << 20 ? (size_t)2 << 20 : 64), 0);
+        assert_true((char *)bytes + sizes[i] <= (char *)pages.mapped + pages.mapped_size);
+        for (size_t at = 0; at < sizes[i]; at += 4096)
+            assert_int_equal(bytes[at], 0);
+        memset(bytes, 7, sizes[i]);
+        tn_pages_unmap(&pages);
+        assert_true(!pages.data && !pages.mapped);
+        tn_pages_unmap(&pages);
+    }
+    struct tn_pages untouched = {.mapped_size = 77};
+    assert_false(tn_pages_map(SIZE_MAX - 5, &untouched));
+    assert_int_equal(untouched.mapped_size, 77);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +173,7 @@ int main(void)
         cmocka_unit_test(arena_alignment_and_zero),
         cmocka_unit_test(small_arenas_take_little),
         cmocka_unit_test(arena_texts),
+        cmocka_unit_test(pages_are_zeroed_and_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

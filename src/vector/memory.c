@@ -1,16 +1,12 @@
 #include "vector/memory.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-
-#define LARGE_PAGE ((size_t)2 << 20)
 
 enum tn_code block_alloc(struct block *ret, uint64_t size, struct budget *budget, const char *what,
                          struct tn_error *err)
@@ -23,19 +19,12 @@ enum tn_code block_alloc(struct block *ret, uint64_t size, struct budget *budget
         tn_error_hint(err, "raise the memory budget or work on fewer rows");
         return TN_ENOMEM;
     }
-    bool large = size >= LARGE_PAGE;
-    size_t want = (size_t)size + (large ? LARGE_PAGE : 64);
-    void *p = mmap(NULL, want, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED)
+    struct tn_pages pages;
+    if (!tn_pages_map((size_t)size, &pages))
         return tn_fail(err, TN_ENOMEM, "not enough memory for %s: %llu bytes", what, (unsigned long long)size);
-    uintptr_t start = (uintptr_t)p;
-    if (large) {
-        start = (start + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
-        (void)madvise((void *)start, (size_t)size, MADV_HUGEPAGE);
-    }
-    *ret = (struct block){.data = (void *)start, .mapped = p, .mapped_size = want};
+    *ret = (struct block){.data = pages.data, .mapped = pages.mapped, .mapped_size = pages.mapped_size};
     if (budget) {
-        budget->used += want;
+        budget->used += pages.mapped_size;
         budget->peak = TN_MAX(budget->peak, budget->used);
     }
     return TN_OK;
@@ -45,7 +34,8 @@ void block_free(struct block *block, struct budget *budget)
 {
     if (!block->mapped)
         return;
-    (void)munmap(block->mapped, block->mapped_size);
+    struct tn_pages pages = {.data = block->data, .mapped = block->mapped, .mapped_size = block->mapped_size};
+    tn_pages_unmap(&pages);
     if (budget)
         budget->used -= block->mapped_size;
     memset(block, 0, sizeof *block);
