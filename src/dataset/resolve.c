@@ -223,6 +223,16 @@ static bool resolve_hot(struct lake *lake, const char *name, const struct iceber
     return true;
 }
 
+/* A dropped and remade table may meet the same number again: the uuid tells
+ * them apart. The schema's id stands in some versions and not in others. */
+static const char *identity_text(struct tn_arena *arena, const struct iceberg_metadata *metadata, const char *version,
+                                 const struct iceberg_schema *schema)
+{
+    if (!metadata->uuid)
+        return NULL; /* formats of old need not have one */
+    return tn_arena_printf(arena, "%s@%s/%d", metadata->uuid, version, schema->id);
+}
+
 /* A moment whose snapshot was thinned, told again from the journal. */
 static enum tn_code resolve_told(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
                                  const struct moment_state *state, struct tn_arena *arena,
@@ -235,6 +245,8 @@ static enum tn_code resolve_told(struct lake *lake, const char *name, const stru
     TN_TRY(moment_told_sql(lake, name, metadata, state, told, schema, MOMENT_ALL, false, &text, err));
     *ret = (struct engine_relation){
         .version = tn_arena_printf(arena, "replay-%" PRId64, state->replay_to),
+        .identity =
+            identity_text(arena, metadata, tn_arena_printf(arena, "replay-%" PRId64, state->replay_to), schema),
         .variant = tn_arena_printf(arena, "%" PRIu64, told->number),
         .definition = tn_arena_strndup(arena, text.data, text.len),
         .hold = engine_hold_ref(&told->hold),
@@ -283,7 +295,7 @@ static enum tn_code resolve(void *context, const struct engine_table_ref *ref, s
     /* A dropped and remade table may meet the same number again: the uuid tells them apart. */
     const char *key = tn_arena_printf(arena, "%s@%s", metadata->uuid, version);
     struct iceberg_table table = catalog_table(lake->catalog, arena, name);
-    *ret = (struct engine_relation){.version = version};
+    *ret = (struct engine_relation){.version = version, .identity = identity_text(arena, metadata, version, schema)};
     if (resolve_hot(lake, name, metadata, snapshot, schema, arena, ret))
         return TN_OK;
     enum tn_code code = TN_OK;

@@ -161,6 +161,8 @@ TN_DEFINE_CLEANUP(struct engine_hold, engine_hold_unref)
 struct engine_relation {
     const char *version;
     const char *definition;
+    const char *identity;     /* names these rows for ever: the same again, the same rows, wherever they are read from
+                               * and after a restart; NULL: nothing does */
     const char *variant;      /* tells apart definitions of one version that hold the rows for different
                                * predicates or from elsewhere; NULL: the definition has all rows */
     struct engine_hold *hold; /* may be NULL; the engine's from then on, until the query is freed */
@@ -193,6 +195,16 @@ struct engine_query_options {
  * computed already. Options are borrowed for the call only. */
 enum tn_code engine_query_start(struct engine *engine, const struct engine_query_options *options,
                                 struct engine_query **ret, struct tn_error *err) TN_CHECKED;
+/* The same in two steps, for who may know the answer already: guarded and
+ * resolved, then compiled and run with the same parameters. Of a query that does
+ * not run, only its tables and its identity may be asked. */
+enum tn_code engine_query_open(struct engine *engine, const struct engine_query_options *options,
+                               struct engine_query **ret, struct tn_error *err) TN_CHECKED;
+enum tn_code engine_query_run(struct engine_query *query, const json_t *params, struct tn_error *err) TN_CHECKED;
+/* Of what it reads. Two queries of the same text, parameters and identity may
+ * have the same answer. NULL: they may not, since the text asks for the time or
+ * for chance, or reads what has no versions. The query's. */
+const char *engine_query_identity(const struct engine_query *query);
 /* Ends it wherever it is; returns its connection to the pool. */
 void engine_query_free(struct engine_query *query);
 TN_DEFINE_CLEANUP(struct engine_query, engine_query_free)

@@ -156,6 +156,7 @@ struct guard_analysis {
     size_t length;
     struct guard_table *tables;
     size_t table_count;
+    bool varies; /* the same rows may give another answer: time, chance */
 };
 void guard_analysis_free(struct guard_analysis *analysis);
 TN_DEFINE_CLEANUP(struct guard_analysis, guard_analysis_free)
@@ -195,6 +196,8 @@ void guard_text_strip(const char *sql, size_t length, struct tn_buf *out);
 /* guard_names.c: the allow-lists. */
 bool guard_function_allowed(const char *name);
 bool guard_table_function_allowed(const char *name);
+/* Whether an allowed function says something else at another time. */
+bool guard_function_varies(const char *name);
 bool guard_node_allowed(const char *type);
 bool guard_expression_allowed(const char *expression_class);
 /* Known and refused on purpose; says why. NULL: not known. */
@@ -215,6 +218,7 @@ struct engine_bound {
     struct engine_text text;
     struct engine_used_table *used;
     size_t used_count;
+    const char *identity; /* of what all its tables hold, one after the other; NULL: one of them has none */
     struct engine_hold **holds; /* of the relations; engine_query_free lets them go */
     size_t hold_count;
 };
@@ -245,9 +249,6 @@ struct engine_query {
  * it. */
 enum tn_code engine_query_chunk(struct engine_query *query, duckdb_data_chunk *ret, size_t *ret_rows,
                                 struct tn_error *err) TN_CHECKED;
-/* A query that is guarded, resolved and compiled but not started. */
-enum tn_code engine_query_open(struct engine *engine, const struct engine_query_options *options,
-                               struct engine_query **ret, struct tn_error *err) TN_CHECKED;
 /* Compiles bound.sql, binds parameters, executes, fills columns. */
 enum tn_code engine_query_execute(struct engine_query *query, const json_t *params, bool keep_plan,
                                   struct tn_error *err) TN_CHECKED;

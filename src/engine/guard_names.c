@@ -138,6 +138,14 @@ static const struct family refused_prefixes[] = {
     {"reads the engine's catalogue", "duckdb_ pragma_ pg_get_ has_ pg_has_ pg_"},
 };
 
+/* Of the allowed ones: the same rows give another answer at another time. `age`
+ * of one argument counts from today. */
+static const struct family varying_functions[] = {
+    {"time", "age ago current_date current_localtime current_localtimestamp current_time current_timestamp "
+             "get_current_time get_current_timestamp localtime localtimestamp now today transaction_timestamp"},
+    {"chance", "random uuid uuidv4 uuidv7 gen_random_uuid"},
+};
+
 static const struct family allowed_table_functions[] = {
     {"rows made from arguments", "range generate_series unnest repeat json_each json_tree"},
 };
@@ -179,6 +187,11 @@ bool guard_function_allowed(const char *name)
     if (tn_streq(name, "IS DISTINCT FROM") || tn_streq(name, "IS NOT DISTINCT FROM"))
         return true;
     return *name && !strchr(name, ' ') && find(allowed_functions, TN_COUNT(allowed_functions), name, false);
+}
+
+bool guard_function_varies(const char *name)
+{
+    return *name && find(varying_functions, TN_COUNT(varying_functions), name, false);
 }
 
 bool guard_table_function_allowed(const char *name)

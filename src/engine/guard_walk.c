@@ -33,6 +33,7 @@ struct walk {
     size_t depth, nodes, refs, lambda_depth;
     bool constant;   /* inside AT (...) */
     bool expression; /* a predicate: no tables */
+    bool varies;     /* for guard_analysis */
     const struct scope *scope;
     const json_t *select, *only_table; /* the SELECT being walked, when it reads one table */
     struct tn_error *err;
@@ -448,8 +449,18 @@ static enum tn_code walk_expression(struct walk *walk, const json_t *object, con
     return walk_fields(walk, object, NULL);
 }
 
+/* Functions of time and chance; the first go without parentheses too, as a column would; samples. */
+static bool varies(const json_t *object)
+{
+    const json_t *parts = json_object_get(object, "column_names");
+    const char *word = json_array_size(parts) == 1 ? json_string_value(json_array_get(parts, 0)) : NULL;
+    return guard_function_varies(text_at(object, "function_name")) || (word && guard_function_varies(word)) ||
+           json_is_object(json_object_get(object, "sample"));
+}
+
 static enum tn_code walk_object(struct walk *walk, const json_t *object)
 {
+    walk->varies = walk->varies || varies(object);
     const json_t *class = json_object_get(object, "class");
     const json_t *type = json_object_get(object, "type");
     if (json_is_string(class))
@@ -509,6 +520,7 @@ enum tn_code guard_walk(const json_t *root, struct guard_analysis *analysis, str
         if (walk.table_count)
             memcpy(analysis->tables, walk.tables, walk.table_count * sizeof *walk.tables);
         analysis->table_count = walk.table_count;
+        analysis->varies = walk.varies;
     }
     free(walk.tables);
     return code;

@@ -136,12 +136,22 @@ enum tn_code engine_query_execute(struct engine_query *query, const json_t *para
     return read_columns(query, err);
 }
 
+enum tn_code engine_query_run(struct engine_query *query, const json_t *params, struct tn_error *err)
+{
+    return engine_query_execute(query, params, true, err);
+}
+
+const char *engine_query_identity(const struct engine_query *query)
+{
+    return query->analysis->varies ? NULL : query->bound.identity;
+}
+
 enum tn_code engine_query_start(struct engine *engine, const struct engine_query_options *options,
                                 struct engine_query **ret, struct tn_error *err)
 {
     TN_CLEANUP(engine_query_free_p) struct engine_query *query = NULL;
     TN_TRY(engine_query_open(engine, options, &query, err));
-    TN_TRY(engine_query_execute(query, options->params, true, err));
+    TN_TRY(engine_query_run(query, options->params, err));
     *ret = TN_TAKE(query);
     return TN_OK;
 }

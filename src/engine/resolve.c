@@ -28,6 +28,8 @@ struct resolving {
     size_t used_count;
     struct engine_hold **holds;
     size_t hold_count;
+    struct tn_buf identity;
+    bool unnamed; /* rows of a table are not named by an identity */
 };
 
 /* One BIGINT from a constant expression that the guard has judged. */
@@ -130,6 +132,14 @@ static void note_used(struct resolving *resolving, const char *name, const struc
         tn_arena_strdup(resolving->arena, name), tn_arena_strdup(resolving->arena, version), relation->cached};
 }
 
+/* In the order of the text: with it they say which rows each of its places reads. */
+static void note_identity(struct resolving *resolving, const struct engine_relation *relation)
+{
+    resolving->unnamed = resolving->unnamed || !relation->identity;
+    if (relation->identity)
+        tn_buf_printf(&resolving->identity, "%zu:%s", strlen(relation->identity), relation->identity);
+}
+
 static enum tn_code resolve_target(struct resolving *resolving, const struct guard_table *table,
                                    const struct engine_table_ref *ref, struct target *ret, struct tn_error *err)
 {
@@ -156,6 +166,7 @@ static enum tn_code resolve_target(struct resolving *resolving, const struct gua
         return tn_fail(err, TN_ESQLREFUSED, "the statement looks at more than %d moments", SESSION_AT_VIEWS / 2);
     TN_TRY(engine_session_view(resolving->session, view, spliced, &relation, err));
     note_used(resolving, ref->name, &relation);
+    note_identity(resolving, &relation);
     *ret = (struct target){.ref = *ref, .key = table->key, .view = view, .spliced = spliced};
     return TN_OK;
 }
@@ -257,6 +268,11 @@ enum tn_code engine_resolve(struct engine_session *session, const struct guard_a
     enum tn_code code = resolve_all(&resolving, splices, &splice_count, err);
     ret->holds = resolving.holds;
     ret->hold_count = resolving.hold_count;
+    const char *identity =
+        resolving.unnamed
+            ? NULL
+            : tn_arena_strndup(arena, resolving.identity.data ? resolving.identity.data : "", resolving.identity.len);
+    tn_buf_release(&resolving.identity);
     TN_TRY(code);
     struct engine_bound bound = {.sql = analysis->sql, .length = analysis->length};
     if (splice_count)
@@ -265,6 +281,7 @@ enum tn_code engine_resolve(struct engine_session *session, const struct guard_a
     bound.text.length = analysis->length;
     bound.used = resolving.used;
     bound.used_count = resolving.used_count;
+    bound.identity = identity;
     bound.holds = resolving.holds;
     bound.hold_count = resolving.hold_count;
     *ret = bound;

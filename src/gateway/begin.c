@@ -44,6 +44,7 @@ static enum MHD_Result on_header(void *context, enum MHD_ValueKind kind, const c
         {"If-None-Match", &request->if_none_match},
         {"If-Match", &request->if_match},
         {"Last-Event-ID", &request->last_event_id},
+        {"Cache-Control", &request->cache_control},
     };
     for (size_t i = 0; i < TN_COUNT(wanted); i++)
         if (strcasecmp(name, wanted[i].name) == 0)

@@ -32,6 +32,7 @@
 #include "gateway/idempotency.h"
 #include "gateway/metrics.h"
 #include "gateway/problem.h"
+#include "gateway/results.h"
 #include "gateway/route.h"
 #include "gateway/tokens.h"
 #include "index/index.h"
@@ -77,6 +78,7 @@ struct gateway {
     char local_token[TOKEN_TEXT];
     struct tokens *tokens;
     struct idempotency *kept;
+    struct results *results; /* of queries; NULL: none are kept */
     struct metrics *metrics;
     struct route_table routes;
     struct tn_buf openapi;
@@ -161,7 +163,7 @@ struct request {
     struct http_target target;
     struct route_match match;
     const char *content_type, *idempotency_header, *accept, *if_none_match, *if_match, *authorization;
-    const char *last_event_id;
+    const char *last_event_id, *cache_control;
     const char *user_agent;
     bool expects_continue;
     uint64_t promised_bytes; /* by Content-Length */

@@ -105,6 +105,7 @@ struct rows {
     struct engine_writer *writer;
     enum answer_kind answer;
     bool begun;
+    struct tn_buf name; /* under which a short answer is kept; empty: under none */
 };
 
 static void cancel_query(void *query)
@@ -119,6 +120,7 @@ static void rows_free(void *context)
     engine_writer_free(rows->writer);
     engine_query_free(rows->query);
     small_engine_close(rows->small);
+    tn_buf_release(&rows->name);
     free(rows);
 }
 
@@ -163,37 +165,46 @@ static void write_snapshots(const struct engine_used_table *tables, size_t count
     tn_json_close(json, '}');
 }
 
-static void write_tail(const struct rows *rows, struct tn_buf *out)
+static void write_sources(const struct engine_used_table *tables, size_t count, struct tn_json *json)
 {
-    size_t count;
-    const struct engine_used_table *tables = engine_query_tables(rows->query, &count);
-    struct tn_json json = tn_json_writer(out);
-    tn_buf_putc(out, ']');
-    json.comma = true;
-    json.depth = 1;
-    tn_json_ki64(&json, "row_count", (int64_t)engine_query_rows(rows->query));
-    tn_json_kbool(&json, "truncated", engine_query_truncated(rows->query));
-    tn_json_kf64(&json, "elapsed_ms", (double)((tn_mono_ns() - rows->request->started_ns) / 1000) / 1e3);
-    write_snapshots(tables, count, &json);
-    tn_json_key(&json, "source");
-    tn_json_open(&json, '{');
+    tn_json_key(json, "source");
+    tn_json_open(json, '{');
     for (size_t i = 0; i < count; i++) {
         bool seen = false;
         for (size_t k = 0; k < i && !seen; k++)
             seen = tn_streq(tables[k].name, tables[i].name);
         if (!seen)
-            tn_json_kstr(&json, tables[i].name, tables[i].cached ? "cache" : "parquet");
+            tn_json_kstr(json, tables[i].name, tables[i].cached ? "cache" : "parquet");
     }
-    tn_json_close(&json, '}');
+    tn_json_close(json, '}');
+}
+
+static void write_tail(const struct request *request, const struct engine_query *query, struct result result,
+                       bool kept, struct tn_buf *out)
+{
+    size_t count;
+    const struct engine_used_table *tables = engine_query_tables(query, &count);
+    struct tn_json json = tn_json_writer(out);
+    tn_buf_putc(out, ']');
+    json.comma = true;
+    json.depth = 1;
+    tn_json_ki64(&json, "row_count", (int64_t)result.rows);
+    tn_json_kbool(&json, "truncated", result.truncated);
+    if (kept)
+        tn_json_kbool(&json, "kept", true);
+    tn_json_kf64(&json, "elapsed_ms", (double)((tn_mono_ns() - request->started_ns) / 1000) / 1e3);
+    write_snapshots(tables, count, &json);
+    write_sources(tables, count, &json);
     tn_buf_puts(out, "}\n");
 }
 
 static enum tn_code rows_fill(void *context, size_t target, struct tn_buf *out, bool *ret_done, struct tn_error *err)
 {
     struct rows *rows = context;
-    bool envelope = rows->answer == ANSWER_JSON;
+    bool envelope = rows->answer == ANSWER_JSON, first = !rows->begun;
     bool done = false;
-    if (envelope && !rows->begun) {
+    size_t start = out->len;
+    if (envelope && first) {
         tn_buf_puts(out, "{\"columns\":");
         struct tn_json json = tn_json_writer(out);
         engine_query_columns_json(rows->query, &json);
@@ -201,8 +212,12 @@ static enum tn_code rows_fill(void *context, size_t target, struct tn_buf *out, 
     }
     rows->begun = true;
     TN_TRY(engine_writer_fill(rows->writer, target, out, &done, err));
+    const struct result result = {engine_query_rows(rows->query), engine_query_truncated(rows->query)};
+    if (done && first && rows->name.len)
+        results_keep(rows->request->gateway->results, rows->name.data, rows->name.len, out->data + start,
+                     out->len - start, result);
     if (done && envelope)
-        write_tail(rows, out);
+        write_tail(rows->request, rows->query, result, false, out);
     *ret_done = done;
     return TN_OK;
 }
@@ -222,20 +237,80 @@ static void rows_fail(void *context, const struct tn_error *error, const char *r
     tn_buf_puts(out, "}\n");
 }
 
+/* ---- what was answered before ------------------------------------------------------ */
+
+/* Each part with its length, so that none runs into the next. */
+static void put_part(struct tn_buf *out, const char *text, size_t length)
+{
+    tn_buf_printf(out, "%zu:", length);
+    tn_buf_append(out, text, length);
+}
+
+/* Leaves it empty when an answer to this cannot be told from another. */
+static void name_answer(const struct engine_query *query, const struct engine_query_options *options,
+                        enum answer_kind kind, struct tn_buf *out)
+{
+    const char *identity = engine_query_identity(query);
+    if (!identity)
+        return;
+    tn_buf_printf(out, "%d %llu ", (int)kind, (unsigned long long)options->row_limit);
+    put_part(out, options->sql, options->sql_length);
+    put_part(out, identity, strlen(identity));
+    char *params = options->params ? json_dumps(options->params, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    if (params)
+        put_part(out, params, strlen(params));
+    free(params);
+}
+
+static bool asks(const struct request *request, const char *directive)
+{
+    return request->cache_control && strcasestr(request->cache_control, directive);
+}
+
+static void reply_rows(struct request *request, enum answer_kind kind)
+{
+    reply_status(request, 200, kind == ANSWER_CSV ? "text/csv; charset=utf-8" : answers[kind]);
+}
+
+static bool answer_kept(struct request *request, const struct engine_query *query, enum answer_kind kind,
+                        const struct tn_buf *name)
+{
+    struct result result;
+    struct tn_buf *body = &request->reply.body;
+    if (!name->len || asks(request, "no-cache") ||
+        !results_find(request->gateway->results, name->data, name->len, body, &result))
+        return false;
+    reply_rows(request, kind);
+    reply_header(request, "X-Tarn-Result", "kept");
+    if (kind == ANSWER_JSON)
+        write_tail(request, query, result, true, body);
+    return true;
+}
+
+/* ---- answers ------------------------------------------------------------------------ */
+
 static enum tn_code answer_rows(struct request *request, const struct engine_query_options *options, uint64_t memory,
                                 enum answer_kind kind, struct tn_error *err)
 {
-    struct engine_query *query = NULL;
     TN_CLEANUP(small_engine_close_p) struct small_engine *small = NULL;
+    TN_CLEANUP(engine_query_free_p) struct engine_query *query = NULL;
+    TN_AUTO_BUF name = {0};
     if (memory)
         TN_TRY(small_engine_open(request->gateway, memory, &small, err));
     const struct engine_query_options mine = options_for(request, options, small);
-    TN_TRY(engine_query_start(engine_for(request, small), &mine, &query, err));
+    TN_TRY(engine_query_open(engine_for(request, small), &mine, &query, err));
+    if (request->gateway->results && !asks(request, "no-store"))
+        name_answer(query, options, kind, &name);
+    if (answer_kept(request, query, kind, &name))
+        return TN_OK;
+    TN_TRY(engine_query_run(query, options->params, err));
     struct rows *rows = tn_calloc(1, sizeof *rows);
-    *rows = (struct rows){.request = request, .small = TN_TAKE(small), .query = query, .answer = kind};
-    rows->writer = engine_writer_new(query, formats[kind]);
-    request_on_cancel(request, cancel_query, query);
-    reply_status(request, 200, kind == ANSWER_CSV ? "text/csv; charset=utf-8" : answers[kind]);
+    *rows = (struct rows){
+        .request = request, .small = TN_TAKE(small), .query = TN_TAKE(query), .answer = kind, .name = name};
+    name = (struct tn_buf){0};
+    rows->writer = engine_writer_new(rows->query, formats[kind]);
+    request_on_cancel(request, cancel_query, rows->query);
+    reply_rows(request, kind);
     request->reply.stream = (struct stream){.context = rows, .fill = rows_fill, .fail = rows_fail, .free = rows_free};
     return TN_OK;
 }

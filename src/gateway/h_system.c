@@ -76,6 +76,11 @@ static void sample_writes(struct gateway *gateway, struct tn_buf *out)
     metrics_sample(out, "tarn_cache_misses_total", "counter", "Reads of datasets from files.", (double)hot.misses);
     metrics_sample(out, "tarn_cache_evictions_total", "counter", "Datasets that lost their memory.",
                    (double)hot.evictions);
+    const struct results_state results = results_state(gateway->results);
+    metrics_sample(out, "tarn_results_bytes", "gauge", "Answers of queries that are kept.", (double)results.bytes);
+    metrics_sample(out, "tarn_results_hits_total", "counter", "Queries answered with one.", (double)results.hits);
+    metrics_sample(out, "tarn_results_misses_total", "counter", "Queries that could have been.",
+                   (double)results.misses);
     metrics_sample(out, "tarn_journal_unrolled_events", "gauge", "Events in batches of commits.",
                    (double)journal.events);
     sample_jobs(gateway, out);
@@ -170,6 +175,19 @@ static void write_cache(struct gateway *gateway, struct tn_json *json)
     tn_json_ki64(json, "misses", (int64_t)state.misses);
     tn_json_ki64(json, "fills", (int64_t)state.fills);
     tn_json_ki64(json, "evictions", (int64_t)state.evictions);
+    tn_json_close(json, '}');
+}
+
+static void write_results(struct gateway *gateway, struct tn_json *json)
+{
+    const struct results_state state = results_state(gateway->results);
+    tn_json_key(json, "results");
+    tn_json_open(json, '{');
+    tn_json_ki64(json, "answers", (int64_t)state.count);
+    tn_json_ki64(json, "bytes", (int64_t)state.bytes);
+    tn_json_ki64(json, "budget_bytes", (int64_t)state.budget);
+    tn_json_ki64(json, "hits", (int64_t)state.hits);
+    tn_json_ki64(json, "misses", (int64_t)state.misses);
     tn_json_close(json, '}');
 }
 
@@ -287,6 +305,7 @@ enum tn_code h_system(struct request *request, struct tn_error *err)
     write_memory(gateway, &json);
     write_disk(gateway, &json);
     write_cache(gateway, &json);
+    write_results(gateway, &json);
     write_journal(gateway, &json);
     write_jobs(gateway, &json);
     write_upkeep(gateway, &json);

@@ -119,6 +119,7 @@ static enum tn_code open_lake(struct gateway *gateway, const struct tn_config *c
     gateway->lake.queues = dataset_rows_queues_new();
     gateway->lake.recent = dataset_recent_new(RECENT_BYTES);
     gateway->lake.hot = dataset_hot_new(tn_config_size(config, "cache.memory"));
+    gateway->results = results_new(tn_config_size(config, "sql.results"));
     TN_TRY(tn_pool_new((size_t)tn_config_int(config, "ingest.threads"), &gateway->lake.pool, err));
     size_t waiting =
         (size_t)tn_config_int(config, "sql.max_queries") + (size_t)gateway->limits.max_ingests + GATEWAY_PUSHES_MAX;
@@ -390,6 +391,7 @@ void gateway_close(struct gateway *gateway)
     if (gateway->stop_fd >= 0)
         (void)close(gateway->stop_fd);
     idempotency_free(gateway->kept);
+    results_free(gateway->results);
     metrics_free(gateway->metrics);
     tn_buf_release(&gateway->openapi);
     free(gateway->tls_cert);

@@ -34,7 +34,8 @@
     "\"rows\":{\"type\":\"array\",\"items\":{\"type\":\"array\"}},\"row_count\":{\"type\":[\"integer\",\"string\"]}" \
     ","                                                                                                              \
     "\"truncated\":{\"type\":\"boolean\"},\"elapsed_ms\":{\"type\":\"number\"},\"snapshots\":{\"type\":\"object\"}," \
-    "\"source\":{\"type\":\"object\"}}}"
+    "\"source\":{\"type\":\"object\"},\"kept\":{\"const\":true,\"description\":\"The answer was kept from an equal " \
+    "query of the same snapshots; ask with Cache-Control: no-cache to have it computed.\"}}}"
 
 #define SQL_MEDIA                                                                                                    \
     "application/json,application/x-ndjson,text/csv,application/vnd.apache.parquet,application/"                     \

@@ -42,6 +42,8 @@ static const struct tn_config_key keys[] = {
     {"sql.max_rows", TN_CONFIG_INT, "100000000", NULL, 0, INT64_MAX,
      "Most rows of one result; a request may ask for less. 0: no limit."},
     {"sql.max_queries", TN_CONFIG_INT, "16", NULL, 1, 1024, "Queries at once; one more is answered 429."},
+    {"sql.results", TN_CONFIG_SIZE, "64MB", NULL, 0, INT64_MAX,
+     "Memory for answers of queries, kept for who asks the same of the same snapshots; 0: none."},
     {"sql.temp", TN_CONFIG_SIZE, "0", NULL, 0, INT64_MAX,
      "Disk space for sorts and joins that do not fit in memory; 0: ten times sql.memory."},
     {"ingest.max_rejects", TN_CONFIG_INT, "0", NULL, 0, INT64_MAX,

@@ -51,12 +51,13 @@ def tarn(*words):
 
 
 class Server:
-    def __init__(self, lake):
+    def __init__(self, lake, results="0"):
+        """Every query is computed, unless `results` has a budget for kept answers."""
         self.ready = WORK / "ready.json"
         self.ready.unlink(missing_ok=True)
         started = time.perf_counter()
-        self.process = subprocess.Popen([BINARY, "--lake", lake, "--set", "log.level=warn", "serve", "--port", "0",
-                                         "--ready-file", self.ready], env=environment(), stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([BINARY, "--lake", lake, "--set", "log.level=warn", "--set", f"sql.results={results}",
+                                         "serve", "--port", "0", "--ready-file", self.ready], env=environment(), stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while not self.ready.exists():
             if self.process.poll() is not None:
