@@ -233,7 +233,7 @@ TN_DEFINE_CLEANUP(struct dataset_recent_hold, dataset_recent_unhold)
 /* Makes the state of a snapshot id or of a time (RFC 3339) the newest one: a
  * new snapshot; nothing is destroyed. Exactly that state, also where its snapshot
  * was thinned; TN_ESNAPSHOT when there was none, or it cannot be told any more. With
- * if_snapshot: TN_EPRECOND when that is not the newest one any more. */
+ * if_snapshot: TN_EPRECONDITION when that is not the newest one any more. */
 enum tn_code dataset_restore(struct lake *lake, const char *name, const char *as_of, int64_t if_snapshot,
                              const char *actor, const char *reason, struct dataset_commit *ret,
                              struct tn_error *err) TN_CHECKED;

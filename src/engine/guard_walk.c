@@ -529,9 +529,9 @@ enum tn_code guard_walk(const json_t *root, struct guard_analysis *analysis, str
 /* The engine takes 42 for true, and so would a delete of "the row 42" take all. */
 static enum tn_code judge_truth(const json_t *item, struct tn_error *err)
 {
-    const char *type = text_at(json_object_get(json_object_get(item, "value"), "type"), "id");
-    if (!tn_streq(text_at(item, "class"), "CONSTANT") || !*type || tn_streq(type, "BOOLEAN") ||
-        json_is_true(json_object_get(json_object_get(item, "value"), "is_null")))
+    enum engine_literal kind;
+    const char *text;
+    if (!guard_constant(item, &kind, &text))
         return TN_OK;
     tn_fail(err, TN_ESQL, "the condition is a value and says of no row whether it is meant");
     tn_error_hint(err, "Compare it with a column: id = 42.");

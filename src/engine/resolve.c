@@ -94,9 +94,7 @@ static enum tn_code moment_of(const struct resolving *resolving, const struct gu
     *ret = table->ref;
     if (is_shared(resolving->analysis, table)) /* one view for several places, each with its own WHERE */
         ret->predicate_count = 0;
-    if (table->call)
-        return TN_OK;
-    if (!table->at_expression)
+    if (table->call || !table->at_expression) /* a call says itself what another moment means to it */
         return resolving->options->default_at ? read_default_at(resolving->options->default_at, ret, err) : TN_OK;
     bool version = ret->at == ENGINE_AT_VERSION;
     return evaluate(resolving->session, ret, table->at_expression, version ? &ret->at_version : &ret->at_timestamp_us,

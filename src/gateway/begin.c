@@ -10,6 +10,7 @@
 
 struct headers {
     const char *host, *origin, *authorization, *cookie, *content_length, *transfer_encoding, *request_id, *expect;
+    const char *content_encoding;
     struct request *request;
     bool repeated; /* one that decides something stands there twice */
 };
@@ -37,6 +38,7 @@ static enum MHD_Result on_header(void *context, enum MHD_ValueKind kind, const c
         {"Transfer-Encoding", &headers->transfer_encoding},
         {"X-Request-Id", &headers->request_id},
         {"Expect", &headers->expect},
+        {"Content-Encoding", &headers->content_encoding},
         {"Content-Type", &request->content_type},
         {"Idempotency-Key", &request->idempotency_header},
         {"Accept", &request->accept},
@@ -189,6 +191,18 @@ static enum tn_code check_size(struct request *request, struct tn_error *err)
     return TN_OK;
 }
 
+/* Files are looked into, so that a compressed one is known by itself; other bodies are taken as they are. */
+static enum tn_code check_encoding(const struct request *request, const char *encoding, struct tn_error *err)
+{
+    const struct route *route = request->match.route;
+    bool file = (route->flags & ROUTE_UPLOAD) && !tn_str_starts_with(route->id, "rows");
+    if (!encoding || file || strcasecmp(encoding, "identity") == 0 || request->body_kind == BODY_DISCARD)
+        return TN_OK;
+    (void)tn_fail(err, TN_EMEDIA, "a body with Content-Encoding %.60s is not taken here", encoding);
+    tn_error_hint(err, "send it as it is; compressed files go to POST /ingest/file");
+    return TN_EMEDIA;
+}
+
 static enum tn_code judge(struct request *request, const char *version, struct tn_error *err)
 {
     struct headers headers = {.request = request};
@@ -203,7 +217,8 @@ static enum tn_code judge(struct request *request, const char *version, struct t
     TN_TRY(check_site(request, &headers, err));
     TN_TRY(find_route(request, err));
     TN_TRY(authenticate(request, &headers, err));
-    return check_size(request, err);
+    TN_TRY(check_size(request, err));
+    return check_encoding(request, headers.content_encoding, err);
 }
 
 void request_begin(struct request *request, const char *method, const char *version)

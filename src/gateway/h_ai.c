@@ -118,7 +118,7 @@ enum tn_code ai_texts(struct request *request, const json_t *list, const char *w
     for (size_t i = 0; i < count; i++) {
         const json_t *item = json_array_get(list, i);
         if (!json_is_string(item))
-            return tn_fail(err, TN_EREQUEST, "%s must be texts; number %zu is none", what, i);
+            return tn_fail(err, TN_EREQUEST, "%s must be texts; number %zu is none", what, i + 1);
         texts[i] = (struct model_text){json_string_value(item), json_string_length(item)};
     }
     *ret = texts;

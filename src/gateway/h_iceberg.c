@@ -91,7 +91,9 @@ struct iceberg_origin rest_origin(const struct request *request)
 enum tn_code rest_page_begin(struct request *request, struct rest_page *ret, struct tn_error *err)
 {
     *ret = (struct rest_page){.token = http_param(&request->target, "pageToken"), .size = UINT64_MAX};
-    return request_param_u64(request, "pageSize", INT64_MAX, &ret->size, err);
+    TN_TRY(request_param_u64(request, "pageSize", INT64_MAX, &ret->size, err));
+    /* A page of nothing has no last name to go on behind. */
+    return ret->size ? TN_OK : tn_fail(err, TN_EREQUEST, "pageSize must be 1 or more");
 }
 
 bool rest_page_takes(struct rest_page *page, const char *name, bool *ret_full)

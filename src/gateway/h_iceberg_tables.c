@@ -155,11 +155,13 @@ enum tn_code h_iceberg_table_drop(struct request *request, struct tn_error *err)
     const char *purge = http_param(&request->target, "purgeRequested"), *dataset = NULL;
     ICEBERG_AUTO_METADATA *was = NULL;
     struct journal_intent intent;
+    bool purges = purge && tn_str_equal_nocase(purge, "true");
+    if (purge && !purges && !tn_str_equal_nocase(purge, "false"))
+        return tn_fail(err, TN_EREQUEST, "purgeRequested must be true or false, not \"%.60s\"", purge);
     TN_TRY(rest_dataset(request, &dataset, err));
     TN_TRY(catalog_load(catalog_of(request), dataset, &was, err));
     TN_TRY(evidence_settle(request, dataset, err));
     TN_TRY(evidence_intend_drop(request, dataset, was, NULL, &intent, err));
-    bool purges = purge && tn_str_equal_nocase(purge, "true");
     enum tn_code code =
         purges ? catalog_purge(catalog_of(request), dataset, err) : catalog_drop(catalog_of(request), dataset, err);
     if (code != TN_OK)

@@ -221,6 +221,11 @@ enum tn_code h_vector_search(struct request *request, struct tn_error *err)
     TN_TRY(tn_json_read(body, "request", fields, TN_COUNT(fields), err));
     TN_TRY(check_recall(body, query.recall, err));
     TN_TRY(take_vector(request, vector, &query, err));
+    if (query.text && query.vector) {
+        tn_fail(err, TN_EREQUEST, "a search goes by query or by vector, not by both");
+        tn_error_hint(err, "Words beside a vector: hybrid_search('index', 'text', vector := [...]) in SQL.");
+        return TN_EREQUEST;
+    }
     query.k = (uint32_t)k;
     return answer_search(request, &query, explain, err);
 }
@@ -239,9 +244,16 @@ static enum tn_code choose_index(struct request *request, const char *dataset, c
     return TN_OK;
 }
 
-static enum tn_code take_datasets(const json_t *list, struct tn_error *err)
+static enum tn_code take_datasets(const json_t *list, const char *index, struct tn_error *err)
 {
     size_t count = json_array_size(list);
+    if (list && index)
+        return tn_fail(err, TN_EREQUEST, "a search names an index or datasets, not both");
+    if (list && count == 0) {
+        tn_fail(err, TN_EREQUEST, "datasets names none");
+        tn_error_hint(err, "Leave it out to search the only index there is.");
+        return TN_EREQUEST;
+    }
     if (count > INDEX_SEVERAL_MAX)
         return tn_fail(err, TN_EREQUEST, "a search looks into %d datasets at most, not %zu", INDEX_SEVERAL_MAX,
                        count);
@@ -325,7 +337,7 @@ enum tn_code h_search(struct request *request, struct tn_error *err)
     TN_TRY(check_weight(body, &query, err));
     TN_TRY(check_recall(body, query.recall, err));
     query.k = (uint32_t)k;
-    TN_TRY(take_datasets(datasets, err));
+    TN_TRY(take_datasets(datasets, query.index, err));
     if (!query.index && json_array_size(datasets) > 1)
         return search_several(request, datasets, &query, explain, err);
     if (!query.index)

@@ -61,6 +61,15 @@ void problem_write_iceberg(const struct tn_error *error, struct tn_buf *out)
     tn_json_close(&json, '}');
 }
 
+void problem_write_oauth(const struct tn_error *error, struct tn_buf *out)
+{
+    struct tn_json json = tn_json_writer(out);
+    tn_json_open(&json, '{');
+    tn_json_kstr(&json, "error", error->code == TN_EUNAUTHORIZED ? "invalid_client" : "invalid_request");
+    tn_json_kstr(&json, "error_description", error->detail);
+    tn_json_close(&json, '}');
+}
+
 static const char *openai_type(int status)
 {
     if (status == 401)

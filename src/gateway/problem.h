@@ -11,6 +11,8 @@
 void problem_write(const struct tn_error *error, const char *request_id, struct tn_buf *out);
 /* {"error":{"message","type","code"}} as the Iceberg REST catalog wants it. */
 void problem_write_iceberg(const struct tn_error *error, struct tn_buf *out);
+/* As RFC 6749 has it, which clients of the token's path know alone. */
+void problem_write_oauth(const struct tn_error *error, struct tn_buf *out);
 /* {"error":{"message","type","param","code"}} as OpenAI's clients want it. */
 void problem_write_openai(const struct tn_error *error, struct tn_buf *out);
 /* Seconds for Retry-After; 0 when the error is not one that passes by itself. */

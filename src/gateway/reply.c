@@ -54,7 +54,9 @@ void reply_error(struct request *request, const struct tn_error *error)
     bool openai = request->match.route ? (request->match.route->flags & ROUTE_OPENAI) != 0
                                        : tn_str_starts_with(request->raw_target, "/v1/");
     reply->media = iceberg || openai ? "application/json" : PROBLEM_MEDIA;
-    if (iceberg)
+    if (request->match.route && (request->match.route->flags & ROUTE_OAUTH))
+        problem_write_oauth(error, &reply->body);
+    else if (iceberg)
         problem_write_iceberg(error, &reply->body);
     else if (openai)
         problem_write_openai(error, &reply->body);

@@ -26,6 +26,7 @@ enum route_flag {
     ROUTE_QUERY = 256,   /* its errors and ends may come after the headers */
     ROUTE_JOB = 1024,    /* may answer 202 with a job */
     ROUTE_OPENAI = 512,  /* errors in OpenAI's shape */
+    ROUTE_OAUTH = 2048,  /* errors in OAuth's shape */
 };
 
 struct route_param {

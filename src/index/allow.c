@@ -112,8 +112,11 @@ static enum tn_code mark_passing(struct logical *logical, const struct relation 
     /* What the engine says against this text, it says against the predicate. */
     struct tn_error why = {0};
     enum tn_code code = mark_all(logical, marking, sql.data, &why);
-    if (code == TN_EINTERNAL)
-        return tn_fail(err, TN_ESQL, "filter: %s", why.detail);
+    if (code == TN_EINTERNAL) {
+        tn_fail(err, TN_ESQL, "filter: %s", why.detail);
+        tn_error_hint(err, "A filter is over the columns of the dataset \"%s\".", logical->definition.dataset);
+        return TN_ESQL;
+    }
     why.line = why.column = 0; /* counted in this text, which nobody wrote */
     if (code != TN_OK && err)
         *err = why;

@@ -191,6 +191,13 @@ static enum tn_code resolve(void *context, const struct engine_table_ref *ref, s
     TN_CLEANUP(index_answer_free_p) struct index_answer *answer = NULL;
     struct index_query query;
     TN_AUTO_BUF sql = {0};
+    if (ref->at != ENGINE_AT_NOW) {
+        tn_fail(err, TN_ESQLREFUSED, "%s() finds what is there now, and the request asks as of another moment",
+                ref->name);
+        tn_error_hint(err, "Leave as_of out, and give the tables beside it a moment of their own: people AT "
+                           "(TIMESTAMP => '2026-01-31 12:00').");
+        return TN_ESQLREFUSED;
+    }
     TN_TRY(read_call(ref, arena, &query, err));
     TN_TRY(logical_serving(service, query.index, &logical, err));
     enum tn_code code = index_search(service, &query, &answer, err);
