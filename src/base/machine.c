@@ -5,6 +5,7 @@
 #include "base/pool.h"
 #include "base/str.h"
 
+#include <malloc.h>
 #include <sched.h>
 #include <string.h>
 #include <unistd.h>
@@ -58,4 +59,12 @@ uint64_t tn_machine_memory(void)
     if (read_line("/sys/fs/cgroup/memory.max", &text) && tn_parse_u64(text.data, &limit))
         bytes = TN_MIN(bytes, limit);
     return bytes;
+}
+
+void tn_machine_few_heaps(void)
+{
+#ifdef M_ARENA_MAX
+    if (!getenv("MALLOC_ARENA_MAX"))
+        (void)mallopt(M_ARENA_MAX, (int)TN_MIN(TN_MAX(tn_cpu_count(), (size_t)2), (size_t)1024));
+#endif
 }

@@ -1,6 +1,10 @@
 /* Allocation and arenas. */
+#include "base/machine.h"
+#include "base/pool.h"
 #include "base/test_support.h"
 
+#include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -164,6 +168,39 @@ static void pages_are_zeroed_and_apart(void **state)
     assert_int_equal(untouched.mapped_size, 77);
 }
 
+static void *allocate_some(void *barrier)
+{
+    TN_AUTO_FREE char *some = tn_malloc(1000);
+    memset(some, 1, 1000);
+    (void)pthread_barrier_wait(barrier); /* all at once: none inherits the heap of one that ended */
+    return NULL;
+}
+
+static void many_threads_share_few_heaps(void **state)
+{
+    (void)state;
+    enum { THREADS = 200 };
+    pthread_t threads[THREADS];
+    pthread_barrier_t barrier;
+    tn_machine_few_heaps();
+    assert_int_equal(pthread_barrier_init(&barrier, NULL, THREADS), 0);
+    for (size_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, allocate_some, &barrier), 0);
+    for (size_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_int_equal(pthread_barrier_destroy(&barrier), 0);
+    char *told = NULL;
+    size_t length = 0, heaps = 0;
+    FILE *stream = open_memstream(&told, &length);
+    assert_non_null(stream);
+    assert_int_equal(malloc_info(0, stream), 0);
+    assert_int_equal(fclose(stream), 0);
+    for (const char *at = told; (at = strstr(at, "<heap nr=")); at++)
+        heaps++;
+    free(told);
+    assert_in_range(heaps, 0, TN_MAX(tn_cpu_count(), (size_t)2));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +210,7 @@ int main(void)
         cmocka_unit_test(arena_alignment_and_zero),
         cmocka_unit_test(small_arenas_take_little),
         cmocka_unit_test(arena_texts),
+        cmocka_unit_test(many_threads_share_few_heaps),
         cmocka_unit_test(pages_are_zeroed_and_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

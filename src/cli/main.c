@@ -1,4 +1,5 @@
 /* The `tarn` command: global options, the table of commands, exit status. */
+#include "base/machine.h"
 #include "cli/cli.h"
 #include "document/document.h"
 
@@ -116,6 +117,7 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && tn_streq(argv[1], DOCUMENT_WORKER))
         return document_worker_main();
+    tn_machine_few_heaps();
     (void)signal(SIGPIPE, SIG_IGN);
     tn_fault_init();
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();

@@ -1,7 +1,7 @@
 /* Position deletes as bitmaps.
  *
  * A delete file never changes, so the rows that it takes out of a data file are
- * read once and remembered, under a budget. A SELECT names one bitmap for each
+ * read once and remembered, under a budget, least recently used out first. A SELECT names one bitmap for each
  * data file that has deletes; they are numbered one after the other, as the
  * files stand in its list. Where bitmaps would be too large, or there is
  * nobody to hold them, the SELECT joins with the delete files instead.
@@ -16,22 +16,28 @@
 
 #define BUCKETS          4096
 #define REMEMBERED_BYTES ((size_t)64 << 20)
-#define BITMAPS_BYTES    ((uint64_t)64 << 20) /* of one SELECT */
-#define ROWS_MAX         ((int64_t)20000000)  /* of the delete files of one SELECT */
+/* Small ones: more of them than any table has between two compactions, so that
+ * those of files long gone do not pile up to the budget. */
+#define REMEMBERED_MOST 16384
+#define BITMAPS_BYTES   ((uint64_t)64 << 20) /* of one SELECT */
+#define ROWS_MAX        ((int64_t)20000000)  /* of the delete files of one SELECT */
 
 /* Rows that one delete file takes out of one data file; counted. */
 struct rows_gone {
     atomic_size_t references;
-    char *delete_path, *data_path;
+    const char *delete_path, *data_path; /* behind the struct */
     int64_t *rows;
     size_t count, capacity;
-    struct rows_gone *next;
+    size_t bytes;                    /* as the memory counts it */
+    struct rows_gone *next;          /* of the bucket */
+    struct rows_gone *newer, *older; /* of all */
 };
 
 struct dataset_deletes {
     pthread_mutex_t mutex;
     struct rows_gone *buckets[BUCKETS];
-    size_t bytes;
+    struct rows_gone *newest, *oldest;
+    size_t bytes, count;
 };
 
 struct dataset_deletes *dataset_deletes_new(void)
@@ -41,38 +47,24 @@ struct dataset_deletes *dataset_deletes_new(void)
     return deletes;
 }
 
+static struct rows_gone *gone_new(const char *delete_path, const char *data_path)
+{
+    size_t delete_bytes = strlen(delete_path) + 1, data_bytes = strlen(data_path) + 1;
+    struct rows_gone *gone = tn_calloc(1, sizeof *gone + delete_bytes + data_bytes);
+    char *text = (char *)(gone + 1);
+    gone->references = 1;
+    gone->delete_path = memcpy(text, delete_path, delete_bytes);
+    gone->data_path = memcpy(text + delete_bytes, data_path, data_bytes);
+    return gone;
+}
+
 static void gone_unref(struct rows_gone *gone)
 {
     if (!gone || atomic_fetch_sub(&gone->references, 1) != 1)
         return;
-    free(gone->delete_path);
-    free(gone->data_path);
     free(gone->rows);
     free(gone);
 }
-
-static void forget_all(struct dataset_deletes *deletes)
-{
-    for (size_t i = 0; i < BUCKETS; i++) {
-        while (deletes->buckets[i]) {
-            struct rows_gone *gone = deletes->buckets[i];
-            deletes->buckets[i] = gone->next;
-            gone_unref(gone);
-        }
-    }
-    deletes->bytes = 0;
-}
-
-void dataset_deletes_free(struct dataset_deletes *deletes)
-{
-    if (!deletes)
-        return;
-    forget_all(deletes);
-    pthread_mutex_destroy(&deletes->mutex);
-    free(deletes);
-}
-
-/* ---- remembering ------------------------------------------------------------------ */
 
 static size_t bucket_of(const char *delete_path, const char *data_path)
 {
@@ -80,15 +72,64 @@ static size_t bucket_of(const char *delete_path, const char *data_path)
     return (size_t)(tn_hash64(data_path, strlen(data_path), hash) % BUCKETS);
 }
 
+/* Where the pointer to it stands; to NULL when it is not there. */
+static struct rows_gone **find(struct dataset_deletes *deletes, const char *delete_path, const char *data_path)
+{
+    struct rows_gone **at = &deletes->buckets[bucket_of(delete_path, data_path)];
+    while (*at && !(tn_streq((*at)->delete_path, delete_path) && tn_streq((*at)->data_path, data_path)))
+        at = &(*at)->next;
+    return at;
+}
+
+static void unlink_gone(struct dataset_deletes *deletes, struct rows_gone *gone)
+{
+    *(gone->newer ? &gone->newer->older : &deletes->newest) = gone->older;
+    *(gone->older ? &gone->older->newer : &deletes->oldest) = gone->newer;
+}
+
+static void push_gone(struct dataset_deletes *deletes, struct rows_gone *gone)
+{
+    gone->newer = NULL;
+    gone->older = deletes->newest;
+    *(deletes->newest ? &deletes->newest->newer : &deletes->oldest) = gone;
+    deletes->newest = gone;
+}
+
+static void forget(struct dataset_deletes *deletes, struct rows_gone **at)
+{
+    struct rows_gone *gone = *at;
+    *at = gone->next;
+    unlink_gone(deletes, gone);
+    deletes->bytes -= gone->bytes;
+    deletes->count--;
+    gone_unref(gone);
+}
+
+static void forget_oldest(struct dataset_deletes *deletes)
+{
+    forget(deletes, find(deletes, deletes->oldest->delete_path, deletes->oldest->data_path));
+}
+
+void dataset_deletes_free(struct dataset_deletes *deletes)
+{
+    if (!deletes)
+        return;
+    while (deletes->oldest)
+        forget_oldest(deletes);
+    pthread_mutex_destroy(&deletes->mutex);
+    free(deletes);
+}
+
 /* Counted for the caller; NULL when it is not there. */
 static struct rows_gone *recall(struct dataset_deletes *deletes, const char *delete_path, const char *data_path)
 {
     pthread_mutex_lock(&deletes->mutex);
-    struct rows_gone *gone = deletes->buckets[bucket_of(delete_path, data_path)];
-    while (gone && !(tn_streq(gone->delete_path, delete_path) && tn_streq(gone->data_path, data_path)))
-        gone = gone->next;
-    if (gone)
+    struct rows_gone *gone = *find(deletes, delete_path, data_path);
+    if (gone) {
         atomic_fetch_add(&gone->references, 1);
+        unlink_gone(deletes, gone);
+        push_gone(deletes, gone);
+    }
     pthread_mutex_unlock(&deletes->mutex);
     return gone;
 }
@@ -99,14 +140,20 @@ static void remember(struct dataset_deletes *deletes, struct rows_gone *gone)
         sizeof *gone + strlen(gone->delete_path) + strlen(gone->data_path) + 2 + gone->capacity * sizeof *gone->rows;
     if (bytes > REMEMBERED_BYTES / 4)
         return;
-    pthread_mutex_lock(&deletes->mutex);
-    if (deletes->bytes + bytes > REMEMBERED_BYTES)
-        forget_all(deletes); /* what is in use is read again: rare, and it cannot go wrong */
-    struct rows_gone **bucket = &deletes->buckets[bucket_of(gone->delete_path, gone->data_path)];
     atomic_fetch_add(&gone->references, 1);
-    gone->next = *bucket;
-    *bucket = gone;
+    gone->bytes = bytes;
+    pthread_mutex_lock(&deletes->mutex);
+    struct rows_gone **at = find(deletes, gone->delete_path, gone->data_path);
+    if (*at)
+        forget(deletes, at); /* two read it at once */
+    at = &deletes->buckets[bucket_of(gone->delete_path, gone->data_path)];
+    gone->next = *at;
+    *at = gone;
+    push_gone(deletes, gone);
     deletes->bytes += bytes;
+    deletes->count++;
+    while (deletes->bytes > REMEMBERED_BYTES || deletes->count > REMEMBERED_MOST)
+        forget_oldest(deletes);
     pthread_mutex_unlock(&deletes->mutex);
 }
 
@@ -115,16 +162,21 @@ void dataset_deletes_note(struct dataset_deletes *deletes, const char *delete_pa
 {
     if (!deletes)
         return;
-    struct rows_gone *gone = tn_calloc(1, sizeof *gone);
-    gone->references = 1;
-    gone->delete_path = tn_strdup(delete_path);
-    gone->data_path = tn_strdup(data_path);
-    gone->rows = tn_malloc(TN_MAX(count, (size_t)1) * sizeof *gone->rows);
+    struct rows_gone *gone = gone_new(delete_path, data_path);
+    gone->rows = tn_realloc_array(NULL, TN_MAX(count, (size_t)1), sizeof *gone->rows);
     gone->count = gone->capacity = count;
     if (count)
         memcpy(gone->rows, positions, count * sizeof *gone->rows);
     remember(deletes, gone);
     gone_unref(gone);
+}
+
+struct dataset_deletes_state dataset_deletes_state(struct dataset_deletes *deletes)
+{
+    pthread_mutex_lock(&deletes->mutex);
+    struct dataset_deletes_state state = {deletes->count, deletes->bytes};
+    pthread_mutex_unlock(&deletes->mutex);
+    return state;
 }
 
 /* ---- reading ------------------------------------------------------------------------ */
@@ -148,15 +200,6 @@ struct reading {
     size_t *wanted_count;
     size_t file_count;
 };
-
-static struct rows_gone *gone_new(const struct pair *pair)
-{
-    struct rows_gone *gone = tn_calloc(1, sizeof *gone);
-    gone->references = 1;
-    gone->delete_path = tn_strdup(pair->delete_path);
-    gone->data_path = tn_strdup(pair->data_path);
-    return gone;
-}
 
 /* (index of the delete file, data file's path, row) */
 static enum tn_code take_row(void *context, const struct engine_cell *cells, struct tn_error *err)
@@ -239,7 +282,7 @@ static enum tn_code collect(struct reading *reading, struct dataset_deletes *del
             pair->gone = recall(deletes, pair->delete_path, pair->data_path);
             pair->read = !pair->gone;
             if (pair->read)
-                pair->gone = gone_new(pair);
+                pair->gone = gone_new(pair->delete_path, pair->data_path);
         }
     }
     TN_TRY(read_files(reading, err));

@@ -14,6 +14,12 @@ void dataset_deletes_free(struct dataset_deletes *deletes);
 void dataset_deletes_note(struct dataset_deletes *deletes, const char *delete_path, const char *data_path,
                           const int64_t *positions, size_t count);
 
+/* How much is remembered. */
+struct dataset_deletes_state {
+    size_t count, bytes;
+};
+struct dataset_deletes_state dataset_deletes_state(struct dataset_deletes *deletes);
+
 /* One bitmap for each file of the plan that has deletes, numbered from
  * *ret_first on in the plan's order; they are there until *ret is let go.
  * *ret is NULL when there are none, or when they would be too large. */

@@ -73,7 +73,7 @@ enum tn_code manifest_list_decode(const void *bytes, size_t length, const char *
 
 /* What the validator wants to know, taken from a file's schema and header. */
 void manifest_note_form(struct manifest_form *form, const struct avro_type *record);
-void manifest_note_header(struct manifest_form *form, const struct avro_reader *avro);
+void manifest_note_header(struct manifest_object *object, const struct avro_reader *avro);
 
 /* Deep copies into an arena. */
 void manifest_copy_file(struct tn_arena *arena, const struct iceberg_file *from, struct iceberg_file *to);

@@ -35,6 +35,7 @@ static const struct avro_name summary_names[] = {
 
 struct list_reader {
     struct manifest_object *object;
+    struct tn_arena *scratch; /* as in manifest_read.c */
     struct avro_reader avro;
     size_t capacity;
 };
@@ -43,6 +44,7 @@ static void list_reader_release(struct list_reader *reader)
 {
     avro_reader_release(&reader->avro);
     manifest_object_unref(reader->object);
+    tn_arena_free(reader->scratch);
 }
 
 /* --- What the validator wants to know --- */
@@ -66,13 +68,19 @@ void manifest_note_form(struct manifest_form *form, const struct avro_type *reco
     }
 }
 
-void manifest_note_header(struct manifest_form *form, const struct avro_reader *avro)
+static const char *header_text(struct manifest_object *object, const char *text)
 {
-    form->codec = avro->codec_missing ? NULL : avro->codec;
-    form->header_format_version = avro_reader_pair(avro, "format-version");
-    form->header_content = avro_reader_pair(avro, "content");
-    form->header_schema = avro_reader_pair(avro, "schema");
-    form->header_spec_id = avro_reader_pair(avro, "partition-spec-id");
+    return text ? tn_arena_strdup(object->arena, text) : NULL;
+}
+
+void manifest_note_header(struct manifest_object *object, const struct avro_reader *avro)
+{
+    struct manifest_form *form = &object->form;
+    form->codec = avro->codec_missing ? NULL : header_text(object, avro->codec);
+    form->header_format_version = header_text(object, avro_reader_pair(avro, "format-version"));
+    form->header_content = header_text(object, avro_reader_pair(avro, "content"));
+    form->header_schema = header_text(object, avro_reader_pair(avro, "schema"));
+    form->header_spec_id = header_text(object, avro_reader_pair(avro, "partition-spec-id"));
 }
 
 /* --- Rows --- */
@@ -203,9 +211,9 @@ static enum tn_code manifest_read_row(struct list_reader *reader, struct manifes
 enum tn_code manifest_list_decode(const void *bytes, size_t length, const char *uri, struct manifest_object **ret,
                                   struct tn_error *err)
 {
-    TN_CLEANUP(list_reader_release) struct list_reader reader = {0};
+    TN_CLEANUP(list_reader_release) struct list_reader reader = {.scratch = tn_arena_new()};
     struct manifest_object *object = reader.object = manifest_object_new(uri, true);
-    TN_TRY(avro_reader_open(&reader.avro, object->arena, bytes, length, object->uri, err));
+    TN_TRY(avro_reader_open(&reader.avro, reader.scratch, bytes, length, object->uri, err));
     const struct avro_type *type = reader.avro.type;
     if (type->kind != AVRO_RECORD)
         return tn_fail(err, TN_ECORRUPT, "%s: not a manifest list", uri);
@@ -215,7 +223,7 @@ enum tn_code manifest_list_decode(const void *bytes, size_t length, const char *
     if (array && array->kind == AVRO_ARRAY)
         avro_resolve_names(array->parts[0], summary_names, TN_COUNT(summary_names));
     manifest_note_form(&object->form, type);
-    manifest_note_header(&object->form, &reader.avro);
+    manifest_note_header(object, &reader.avro);
     bool more = true;
     for (;;) {
         TN_TRY(avro_reader_next(&reader.avro, &more));
@@ -225,7 +233,8 @@ enum tn_code manifest_list_decode(const void *bytes, size_t length, const char *
         TN_TRY(manifest_read_row(&reader, &object->rows[object->count]));
         object->count++;
     }
-    object->bytes = tn_arena_reserved(object->arena) + reader.capacity * sizeof *object->rows + sizeof *object;
+    object->rows = tn_realloc_array(object->rows, TN_MAX(object->count, (size_t)1), sizeof *object->rows);
+    object->bytes = tn_arena_reserved(object->arena) + object->count * sizeof *object->rows + sizeof *object;
     *ret = TN_TAKE(reader.object);
     return TN_OK;
 }

@@ -33,6 +33,7 @@ static const struct avro_name file_names[] = {
 
 struct manifest_reader {
     struct manifest_object *object;
+    struct tn_arena *scratch; /* the file's schema and header: of no use when it is decoded */
     struct avro_reader avro;
     const struct iceberg_spec *spec;
     int32_t *partition_position; /* of each field of the file's partition record in the spec, or NONE */
@@ -46,6 +47,7 @@ static void manifest_reader_release(struct manifest_reader *reader)
 {
     avro_reader_release(&reader->avro);
     manifest_object_unref(reader->object);
+    tn_arena_free(reader->scratch);
     free(reader->partition_position);
     free(reader->stats);
 }
@@ -412,13 +414,13 @@ static void manifest_resolve(struct manifest_reader *reader)
 enum tn_code manifest_decode(const void *bytes, size_t length, const char *uri, const struct manifest_row *row,
                              const struct iceberg_spec *spec, struct manifest_object **ret, struct tn_error *err)
 {
-    TN_CLEANUP(manifest_reader_release) struct manifest_reader reader = {.spec = spec};
+    TN_CLEANUP(manifest_reader_release) struct manifest_reader reader = {.scratch = tn_arena_new(), .spec = spec};
     struct manifest_object *object = reader.object = manifest_object_new(uri, false);
-    TN_TRY(avro_reader_open(&reader.avro, object->arena, bytes, length, object->uri, err));
+    TN_TRY(avro_reader_open(&reader.avro, reader.scratch, bytes, length, object->uri, err));
     if (reader.avro.type->kind != AVRO_RECORD)
         return tn_fail(err, TN_ECORRUPT, "%s: not a manifest", uri);
     manifest_resolve(&reader);
-    manifest_note_header(&object->form, &reader.avro);
+    manifest_note_header(object, &reader.avro);
     bool more = true;
     for (;;) {
         TN_TRY(avro_reader_next(&reader.avro, &more));
@@ -429,7 +431,8 @@ enum tn_code manifest_decode(const void *bytes, size_t length, const char *uri, 
         TN_TRY(manifest_read_entry(&reader, row, &object->entries[object->count]));
         object->count++;
     }
-    object->bytes = tn_arena_reserved(object->arena) + reader.capacity * sizeof *object->entries + sizeof *object;
+    object->entries = tn_realloc_array(object->entries, TN_MAX(object->count, (size_t)1), sizeof *object->entries);
+    object->bytes = tn_arena_reserved(object->arena) + object->count * sizeof *object->entries + sizeof *object;
     *ret = TN_TAKE(reader.object);
     return TN_OK;
 }

@@ -293,7 +293,7 @@ static void the_cache_is_bounded_and_used(void **state)
     ICEBERG_AUTO_PLAN *p = plan(f, metadata, NULL, 0); /* all in memory since the commits */
     assert_int_equal(store_counters(f->store).gets, before.gets);
     assert_int_equal(p->file_count, 20);
-    TN_CLEANUP(iceberg_cache_free_p) struct iceberg_cache *tiny = iceberg_cache_new((size_t)256 << 10);
+    TN_CLEANUP(iceberg_cache_free_p) struct iceberg_cache *tiny = iceberg_cache_new((size_t)24 << 10);
     f->table.cache = tiny;
     for (int i = 0; i < 3; i++) {
         ICEBERG_AUTO_PLAN *q = plan(f, metadata, NULL, 0);
