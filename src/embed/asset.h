@@ -58,6 +58,7 @@ struct embed_matrix {
     const float *scale; /* of an output's codes */
     const float *sums;  /* scale * sum of the output's codes */
     const float *bias;
+    const int8_t *next; /* codes of the matrix that will be wanted after this one; NULL: not known */
 };
 
 struct embed_norm {

@@ -5,6 +5,8 @@
 #include "embed/asset.h"
 #include "embed/kernels.h"
 
+#include "base/mem.h"
+
 #include <pthread.h>
 
 struct embed_vocab {
@@ -28,6 +30,7 @@ void embed_idle_free(struct embed_idle *idle);
 struct embed_model {
     void *map; /* NULL when the bytes are somebody else's */
     size_t map_bytes;
+    struct tn_pages layer_pages; /* a copy of the layers' blocks, where there is one */
     struct asset_header header;
     struct embed_vocab vocab;
     const int8_t *words;

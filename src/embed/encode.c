@@ -19,7 +19,7 @@ struct embed_scratch {
     float *inner; /* [tokens][inner] */
     float *keys, *values, *scores;
     float *step, *low;              /* [tokens] */
-    uint8_t *codes;                 /* [tokens][max of hidden and inner] */
+    uint8_t *codes, *room;          /* [tokens][max of hidden and inner] */
     struct embed_outlier *outliers; /* [tokens * EMBED_OUTLIERS] */
 };
 
@@ -50,6 +50,7 @@ enum tn_code embed_scratch_new(const struct embed_model *model, struct embed_scr
     size_t step = place_part(&end, tokens, sizeof(float));
     size_t low = place_part(&end, tokens, sizeof(float));
     size_t codes = place_part(&end, tokens, TN_MAX(h->hidden, h->inner));
+    size_t room = place_part(&end, tokens, TN_MAX(h->hidden, h->inner));
     size_t outliers = place_part(&end, tokens * EMBED_OUTLIERS, sizeof(struct embed_outlier));
 
     char *memory = aligned_alloc(64, end);
@@ -71,6 +72,7 @@ enum tn_code embed_scratch_new(const struct embed_model *model, struct embed_scr
         .step = (float *)(void *)(memory + step),
         .low = (float *)(void *)(memory + low),
         .codes = (uint8_t *)(memory + codes),
+        .room = (uint8_t *)(memory + room),
         .outliers = (struct embed_outlier *)(void *)(memory + outliers),
     };
     *ret = s;
@@ -150,7 +152,7 @@ static void multiply(const struct embed_matrix *matrix, const float *x, size_t r
 {
     const struct embed_kernels *k = s->model->kernels;
     size_t apart = k->quantise(x, rows, matrix->inputs, s->codes, s->step, s->low, s->outliers);
-    struct embed_rows coded = {.codes = s->codes, .step = s->step, .low = s->low, .count = rows};
+    struct embed_rows coded = {.codes = s->codes, .step = s->step, .low = s->low, .count = rows, .room = s->room};
     k->multiply(matrix, &coded, out);
     k->correct(matrix, s->outliers, apart, out);
 }

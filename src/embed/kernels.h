@@ -24,6 +24,7 @@ struct embed_rows {
     const float *step;
     const float *low;
     size_t count;
+    uint8_t *room; /* as large as the codes: for another order of them */
 };
 
 /* A value so far from the rest of its row that it would take the others' codes:
@@ -49,7 +50,7 @@ struct embed_attention {
 
 enum {
     EMBED_OUTLIERS = 8,
-    EMBED_QUERY_ROWS = 12,
+    EMBED_QUERY_ROWS = 14,
     EMBED_ROW_PAD = 32, /* rows are padded to a multiple of it in scratch */
 };
 

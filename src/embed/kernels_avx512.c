@@ -1,29 +1,37 @@
-/* AVX-512 with VNNI: six rows by 64 outputs stay in registers (24 sums, 4
- * loads of weights, 1 of activations). */
+/* AVX-512 with VNNI: up to 14 rows by 32 outputs stay in registers (28 sums, 2
+ * of weights, 1 of activations). A query's rows are one such tile: the weights
+ * go by once. */
 #if defined(__x86_64__)
 #include <immintrin.h>
 
 #define EMBED_LANES         16
 #define EMBED_ISA           __attribute__((target("avx2,fma,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
-#define EMBED_QUERIES       12
+#define EMBED_QUERIES       14
 #define EMBED_LARGER(a, b)  ((lanes_f)_mm512_max_ps((__m512)(a), (__m512)(b)))
 #define EMBED_SMALLER(a, b) ((lanes_f)_mm512_min_ps((__m512)(a), (__m512)(b)))
-#define EMBED_INVERSE(x)    inverse_512(x)
+#define EMBED_SUM(v)        _mm512_reduce_add_ps((__m512)(v))
+#define EMBED_LEAST(v)      _mm512_reduce_min_ps((__m512)(v))
+#define EMBED_MOST(v)       _mm512_reduce_max_ps((__m512)(v))
 /* Around the intrinsics gcc 12 copies and spills sums in every step, which costs
  * a third of the speed; told like this it leaves them be. */
 #define EMBED_ADD_PRODUCT(sum, a, b) __asm__("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b))
 
-/* 14 bits, and one step of Newton's. */
-EMBED_ISA static inline __m512 inverse_512(__m512 x)
-{
-    __m512 near = _mm512_rcp14_ps(x);
-    return _mm512_mul_ps(near, _mm512_fnmadd_ps(x, near, _mm512_set1_ps(2.0F)));
-}
-
 #define EMBED_OWN_SET_APART
+#define EMBED_OWN_TURN
 #include "embed/kernels_float.h"
 
-enum { ROWS = 6, PANELS = 4 };
+INLINE void turn(const float *from, size_t stride, float *to)
+{
+    __m128 a = _mm_loadu_ps(from), b = _mm_loadu_ps(from + stride), c = _mm_loadu_ps(from + 2 * stride),
+           d = _mm_loadu_ps(from + 3 * stride);
+    _MM_TRANSPOSE4_PS(a, b, c, d);
+    _mm_storeu_ps(to, a);
+    _mm_storeu_ps(to + KEYS, b);
+    _mm_storeu_ps(to + 2 * KEYS, c);
+    _mm_storeu_ps(to + 3 * KEYS, d);
+}
+
+enum { ROWS = 14, PANELS = 2, LINE = 64 };
 
 INLINE void store_sums(const struct embed_matrix *m, size_t n, __m512i dot, float step, float low, float *out)
 {
@@ -38,74 +46,105 @@ INLINE void add_products(__m512i *sum, __m512i codes, __m512i weights)
     __asm__("vpdpbusd %2, %1, %0" : "+v"(*sum) : "v"(codes), "v"(weights));
 }
 
-/* Rows first to first + count by outputs n to n + 64. `ahead`: the weights of
- * the next 64 are fetched meanwhile, which nothing else would see coming. */
-INLINE void multiply_tile(const struct embed_matrix *m, const struct embed_rows *rows, size_t first, size_t count,
-                          size_t n, bool ahead, float *out)
+/* `count` rows whose codes lie as put_across leaves them. */
+struct tile {
+    const uint8_t *across;
+    const float *step, *low;
+    float *out;
+    /* Weights that will be wanted next, and how much of them a step fetches:
+     * nothing else would see them coming. */
+    const int8_t *ahead;
+    size_t fetch;
+};
+
+/* The rows' sums for outputs n to n + 32. */
+INLINE void multiply_tile(const struct embed_matrix *m, size_t n, const struct tile *t, size_t count)
 {
-    size_t inputs = m->inputs;
-    const uint8_t *x = rows->codes + first * inputs;
-    const int8_t *w = m->codes + n * inputs;
+    const size_t panel = 16 * (size_t)m->inputs;
+    const int8_t *w = m->codes + n * m->inputs, *end = w + panel, *ahead = t->ahead;
+    const uint8_t *x = t->across;
     __m512i dot[ROWS][PANELS];
-#pragma GCC unroll 6
+#pragma GCC unroll 14
     for (size_t r = 0; r < count; r++)
-#pragma GCC unroll 4
-        for (size_t p = 0; p < PANELS; p++)
-            dot[r][p] = _mm512_setzero_si512();
-    for (size_t k = 0; k < inputs; k += 4) {
-        __m512i weights[PANELS];
-#pragma GCC unroll 4
-        for (size_t p = 0; p < PANELS; p++) {
-            weights[p] = _mm512_loadu_si512(w + p * 16 * inputs + k * 16);
-            if (ahead)
-                _mm_prefetch(w + (p + PANELS) * 16 * inputs + k * 16, _MM_HINT_T1);
-        }
-#pragma GCC unroll 6
+        dot[r][0] = dot[r][1] = _mm512_setzero_si512();
+    for (; w < end; w += LINE, x += 4 * count, ahead += t->fetch) {
+        const __m512i left = _mm512_loadu_si512(w), right = _mm512_loadu_si512(w + panel);
+        _mm_prefetch(ahead, _MM_HINT_T0);
+        _mm_prefetch(ahead + LINE, _MM_HINT_T0);
+#pragma GCC unroll 14
         for (size_t r = 0; r < count; r++) {
             int32_t four;
-            memcpy(&four, x + r * inputs + k, sizeof four);
-            __m512i codes = _mm512_set1_epi32(four);
-#pragma GCC unroll 4
-            for (size_t p = 0; p < PANELS; p++)
-                add_products(&dot[r][p], codes, weights[p]);
+            memcpy(&four, x + 4 * r, sizeof four);
+            const __m512i codes = _mm512_set1_epi32(four);
+            add_products(&dot[r][0], codes, left);
+            add_products(&dot[r][1], codes, right);
         }
     }
-#pragma GCC unroll 6
+#pragma GCC unroll 14
     for (size_t r = 0; r < count; r++)
-#pragma GCC unroll 4
+#pragma GCC unroll 2
         for (size_t p = 0; p < PANELS; p++)
-            store_sums(m, n + 16 * p, dot[r][p], rows->step[first + r], rows->low[first + r],
-                       out + (first + r) * m->outputs);
+            store_sums(m, n + 16 * p, dot[r][p], t->step[r], t->low[r], t->out + r * m->outputs);
+}
+
+typedef void tile_fn(const struct embed_matrix *m, size_t n, const struct tile *t);
+#define TILE_OF(count)                                                                                               \
+    EMBED_ISA static void multiply_##count(const struct embed_matrix *m, size_t n, const struct tile *t)             \
+    {                                                                                                                \
+        multiply_tile(m, n, t, count);                                                                               \
+    }
+TILE_OF(1)
+TILE_OF(2)
+TILE_OF(3)
+TILE_OF(4)
+TILE_OF(5)
+TILE_OF(6)
+TILE_OF(7)
+TILE_OF(8)
+TILE_OF(9)
+TILE_OF(10)
+TILE_OF(11)
+TILE_OF(12)
+TILE_OF(13)
+TILE_OF(14)
+static tile_fn *const tiles[ROWS + 1] = {
+    NULL,       multiply_1, multiply_2,  multiply_3,  multiply_4,  multiply_5,  multiply_6,  multiply_7,
+    multiply_8, multiply_9, multiply_10, multiply_11, multiply_12, multiply_13, multiply_14,
+};
+
+/* Four codes of each row after the other, then the next four of each: a tile
+ * reads them in one stream. */
+EMBED_ISA static void put_across(const uint8_t *codes, size_t inputs, size_t count, uint8_t *across)
+{
+    for (size_t r = 0; r < count; r++)
+        for (size_t k = 0; k < inputs; k += 4)
+            memcpy(across + k * count + 4 * r, codes + r * inputs + k, 4);
 }
 
 EMBED_ISA static void multiply_avx512(const struct embed_matrix *m, const struct embed_rows *rows, float *out)
 {
-    for (size_t n = 0; n < m->outputs; n += 64) {
-        size_t row = 0;
-        if (rows->count >= 2 * ROWS && n + 64 < m->outputs) {
-            multiply_tile(m, rows, 0, ROWS, n, true, out);
-            row = ROWS;
-        }
-        for (; row + ROWS <= rows->count; row += ROWS)
-            multiply_tile(m, rows, row, ROWS, n, false, out);
-        switch (rows->count - row) {
-        case 5:
-            multiply_tile(m, rows, row, 5, n, false, out);
-            break;
-        case 4:
-            multiply_tile(m, rows, row, 4, n, false, out);
-            break;
-        case 3:
-            multiply_tile(m, rows, row, 3, n, false, out);
-            break;
-        case 2:
-            multiply_tile(m, rows, row, 2, n, false, out);
-            break;
-        case 1:
-            multiply_tile(m, rows, row, 1, n, false, out);
-            break;
-        default:
-            break;
+    const size_t inputs = m->inputs, outputs = m->outputs;
+    for (size_t first = 0, height; first < rows->count; first += height) {
+        height = tile_height(rows->count - first, ROWS);
+        put_across(rows->codes + first * inputs, inputs, height, rows->room + first * inputs);
+    }
+    /* What comes next is as much as this: two lines a step in one tile, or one in two of them. */
+    const size_t fetch = rows->count > ROWS ? LINE : 2 * LINE;
+    for (size_t n = 0; n < outputs; n += 16 * PANELS) {
+        const int8_t *ahead = m->codes + (n + 16 * PANELS) * inputs;
+        if (n + 16 * PANELS == outputs)
+            ahead = m->next ? m->next : m->codes;
+        for (size_t first = 0, height, tile = 0; first < rows->count; first += height, tile++) {
+            height = tile_height(rows->count - first, ROWS);
+            const struct tile t = {
+                .across = rows->room + first * inputs,
+                .step = rows->step + first,
+                .low = rows->low + first,
+                .out = out + first * outputs,
+                .ahead = ahead + TN_MIN(tile, 1) * inputs / 4 * LINE,
+                .fetch = tile < 2 ? fetch : 0,
+            };
+            tiles[height](m, n, &t);
         }
     }
 }

@@ -8,10 +8,10 @@
  *
  * A set whose compilers do badly at one of these says its own before that:
  * EMBED_LARGER and EMBED_SMALLER (two vectors in, the second where one of them
- * is no number), EMBED_INVERSE (1 / x to the last bit or two),
+ * is no number), EMBED_SUM, EMBED_LEAST and EMBED_MOST (of a vector's lanes),
  * EMBED_ADD_PRODUCT (sum += a * b), and with more registers EMBED_QUERIES, how
- * many queries attention looks at together. EMBED_OWN_SET_APART: the file has
- * its own of that name.
+ * many queries attention looks at together, at most EMBED_QUERY_ROWS.
+ * EMBED_OWN_SET_APART, EMBED_OWN_TURN: the file has its own of that name.
  */
 #include "embed/kernels.h"
 
@@ -40,9 +40,6 @@ INLINE lanes_f pick(lanes_i mask, lanes_f a, lanes_f b)
 #define EMBED_LARGER(a, b)  pick((a) > (b), (a), (b))
 #define EMBED_SMALLER(a, b) pick((a) < (b), (a), (b))
 #endif
-#ifndef EMBED_INVERSE
-#define EMBED_INVERSE(x) (1.0F / (x))
-#endif
 #ifndef EMBED_ADD_PRODUCT
 #define EMBED_ADD_PRODUCT(sum, a, b) ((sum) += (a) * (b))
 #endif
@@ -59,6 +56,7 @@ INLINE lanes_f smaller(lanes_f a, lanes_f b)
     return EMBED_SMALLER(a, b);
 }
 
+#ifndef EMBED_SUM
 INLINE float sum_lanes(lanes_f v)
 {
     float sum = 0;
@@ -82,39 +80,30 @@ INLINE float largest_lane(lanes_f v)
         most = v[i] > most ? v[i] : most;
     return most;
 }
+#define EMBED_SUM(v)   sum_lanes(v)
+#define EMBED_LEAST(v) least_lane(v)
+#define EMBED_MOST(v)  largest_lane(v)
+#endif
 
-/* e^x for x <= 0, relative error 2e-7: 2^k times a polynomial (Cephes expf). */
-INLINE lanes_f exp_negative(lanes_f x)
-{
-    x = larger(x, SPLAT(-87.0F));
-    lanes_i k = __builtin_convertvector(x * 1.44269504F - 0.5F, lanes_i);
-    lanes_f whole = __builtin_convertvector(k, lanes_f);
-    lanes_f r = x - whole * 0.693359375F + whole * 2.12194440e-4F;
-    lanes_f p = SPLAT(1.9875691500e-4F);
-    p = p * r + 1.3981999507e-3F;
-    p = p * r + 8.3334519073e-3F;
-    p = p * r + 4.1665795894e-2F;
-    p = p * r + 1.6666665459e-1F;
-    p = p * r + 5.0000001201e-1F;
-    p = p * r * r + r + 1.0F;
-    return p * (lanes_f)((k + 127) << 23);
-}
-
-/* x/2 * (1 + erf(x / sqrt 2)), erf by Abramowitz and Stegun 7.1.26 (1.5e-7). */
+/* x * (1/2 + erf(x / sqrt 2) / 2). Half of erf(x / sqrt 2), which is odd, is
+ * x times a polynomial of x^2 for |x| <= 5, beyond which it is 1/2 within
+ * 3e-7; the polynomial was fitted to an equal error of 1e-7 * (1 + 1 / |x|),
+ * in a variable that runs from -1 to 1, so that rounding does not add up. */
 EMBED_ISA static void gelu(float *x, size_t n)
 {
+    static const float factors[] = {5.62348694e-4F, -1.57589663e-3F, 1.83713087e-3F, -2.77329003e-3F,
+                                    6.30732626e-3F, -1.10906102e-2F, 1.64437927e-2F, -2.32952628e-2F,
+                                    3.14348899e-2F, -4.04387787e-2F, 5.15209623e-2F, -7.02964291e-2F,
+                                    1.41363785e-1F};
     for (size_t i = 0; i < n; i += EMBED_LANES) {
-        lanes_f v = LOAD(x + i);
-        lanes_f z = v * 0.70710678F;
-        lanes_i sign = (lanes_i)z & INT32_MIN;
-        lanes_f a = smaller((lanes_f)((lanes_i)z & INT32_MAX), SPLAT(16.0F));
-        lanes_f t = EMBED_INVERSE(1.0F + 0.3275911F * a);
-        lanes_f y = 1.061405429F * t - 1.453152027F;
-        y = y * t + 1.421413741F;
-        y = y * t - 0.284496736F;
-        y = (y * t + 0.254829592F) * t;
-        lanes_f erf = (lanes_f)((lanes_i)(1.0F - y * exp_negative(-a * a)) | sign);
-        STORE(x + i, 0.5F * v * (1.0F + erf));
+        const lanes_f v = LOAD(x + i);
+        const lanes_f near = smaller(larger(v, SPLAT(-5.0F)), SPLAT(5.0F));
+        const lanes_f s = near * near * 0.08F - 1.0F;
+        lanes_f p = SPLAT(factors[0]);
+#pragma GCC unroll 12
+        for (size_t k = 1; k < sizeof factors / sizeof factors[0]; k++)
+            p = p * s + factors[k];
+        STORE(x + i, v * (near * p + 0.5F));
     }
 }
 
@@ -130,13 +119,13 @@ EMBED_ISA static void normalise(float *x, const float *added, size_t rows, size_
             STORE(x + i, v);
             sum += v;
         }
-        float mean = sum_lanes(sum) / (float)n;
+        float mean = EMBED_SUM(sum) / (float)n;
         lanes_f squares = {0};
         for (size_t i = 0; i < n; i += EMBED_LANES) {
             lanes_f v = LOAD(x + i) - mean;
             squares += v * v;
         }
-        float factor = 1.0F / sqrtf(sum_lanes(squares) / (float)n + epsilon);
+        float factor = 1.0F / sqrtf(EMBED_SUM(squares) / (float)n + epsilon);
         for (size_t i = 0; i < n; i += EMBED_LANES)
             STORE(x + i, (LOAD(x + i) - mean) * factor * LOAD(norm->gain + i) + LOAD(norm->shift + i));
     }
@@ -167,9 +156,9 @@ INLINE struct row_range measure_row(const float *x, size_t n)
         sum1 += v1;
         squares1 += v1 * v1;
     }
-    struct row_range range = {.least = least_lane(smaller(low1, low)), .most = largest_lane(larger(high1, high))};
-    float mean = sum_lanes(sum + sum1) / (float)n;
-    float variance = sum_lanes(squares + squares1) / (float)n - mean * mean;
+    struct row_range range = {.least = EMBED_LEAST(smaller(low1, low)), .most = EMBED_MOST(larger(high1, high))};
+    float mean = EMBED_SUM(sum + sum1) / (float)n;
+    float variance = EMBED_SUM(squares + squares1) / (float)n - mean * mean;
     float reach = OUTLIER_DEVIATIONS * sqrtf(variance > 0 ? variance : 0);
     range.below = mean - reach;
     range.above = mean + reach;
@@ -221,7 +210,7 @@ INLINE size_t set_apart(const float *x, size_t n, struct row_range *range, uint3
         if (any_lane(outside) && !take_outliers(x, at, range, row, out, &count))
             return 0;
     }
-    float least = least_lane(low), most = largest_lane(high);
+    float least = EMBED_LEAST(low), most = EMBED_MOST(high);
     if (!(least < most))
         return 0;
     range->least = least;
@@ -288,6 +277,14 @@ EMBED_ISA static void correct(const struct embed_matrix *m, const struct embed_o
     }
 }
 
+/* Of the next tile, so that `rows` fall into as few as hold them, of nearly the
+ * same height. */
+INLINE size_t tile_height(size_t rows, size_t most)
+{
+    const size_t tiles = (rows + most - 1) / most;
+    return (rows + tiles - 1) / tiles;
+}
+
 /* --- Attention ------------------------------------------------------------ */
 
 enum { KEYS = 2 * EMBED_LANES }; /* that a step serves */
@@ -309,6 +306,18 @@ INLINE lanes_f exp2_negative(lanes_f x)
 }
 
 /* Keys lie across: of KEYS at a time one dimension after the other. */
+/* to[d][j] = from[j][d] for four of each; rows of `to` have KEYS floats. */
+INLINE void turn(const float *from, size_t stride, float *to);
+
+#ifndef EMBED_OWN_TURN
+INLINE void turn(const float *from, size_t stride, float *to)
+{
+    for (size_t j = 0; j < 4; j++)
+        for (size_t d = 0; d < 4; d++)
+            to[d * KEYS + j] = from[j * stride + d];
+}
+#endif
+
 INLINE void lay_keys_across(const struct embed_attention *a, size_t padded)
 {
     for (size_t first = 0; first < padded; first += KEYS) {
@@ -317,9 +326,14 @@ INLINE void lay_keys_across(const struct embed_attention *a, size_t padded)
         count = count < KEYS ? count : KEYS;
         if (count < KEYS)
             memset(across, 0, KEYS * a->dims * sizeof(float));
-        for (size_t j = 0; j < count; j++)
+        const float *keys = a->keys + first * a->stride;
+        size_t j = 0;
+        for (; j + 4 <= count; j += 4)
+            for (size_t d = 0; d < a->dims; d += 4)
+                turn(keys + j * a->stride + d, a->stride, across + d * KEYS + j);
+        for (; j < count; j++)
             for (size_t d = 0; d < a->dims; d++)
-                across[d * KEYS + j] = a->keys[(first + j) * a->stride + d];
+                across[d * KEYS + j] = keys[j * a->stride + d];
     }
 }
 
@@ -341,13 +355,13 @@ INLINE void multiply_some(const struct float_tile *t, size_t count)
     const float *x = t->x, *y = t->y;
     const size_t stride = t->x_stride;
     lanes_r left[EMBED_QUERIES], right[EMBED_QUERIES];
-#pragma GCC unroll 12
+#pragma GCC unroll 14
     for (size_t r = 0; r < count; r++)
         left[r] = right[r] = (lanes_r){0};
     for (size_t k = 0; k < t->steps; k++, x++, y += t->y_stride) {
         const lanes_r y0 = (lanes_r)LOAD(y);
         const lanes_r y1 = (lanes_r)LOAD(y + EMBED_LANES);
-#pragma GCC unroll 12
+#pragma GCC unroll 14
         for (size_t r = 0; r < count; r++) {
             const lanes_r one = x[r * stride] - (lanes_r){0};
             add_product(&left[r], one, y0);
@@ -355,30 +369,55 @@ INLINE void multiply_some(const struct float_tile *t, size_t count)
         }
     }
     float *out = t->out;
-#pragma GCC unroll 12
+#pragma GCC unroll 14
     for (size_t r = 0; r < count; r++) {
         STORE(out + r * t->out_stride, (lanes_f)(left[r] * t->factor[r]));
         STORE(out + r * t->out_stride + EMBED_LANES, (lanes_f)(right[r] * t->factor[r]));
     }
 }
 
-/* Inlined into its callers, gcc 12 keeps the sums in memory. */
-#define ALONE EMBED_ISA static __attribute__((noinline)) void
-ALONE multiply_many(const struct float_tile *t)
-{
-    multiply_some(t, EMBED_QUERIES);
-}
-#if EMBED_QUERIES > 4
-ALONE multiply_four(const struct float_tile *t)
-{
-    multiply_some(t, 4);
-}
-#endif
-ALONE multiply_one(const struct float_tile *t)
-{
-    multiply_some(t, 1);
-}
+/* One of each height. Inlined into its callers, gcc 12 keeps the sums in memory. */
 typedef void multiply_fn(const struct float_tile *t);
+#define FLOATS_OF(count)                                                                                             \
+    EMBED_ISA static __attribute__((noinline)) void multiply_floats_##count(const struct float_tile *t)              \
+    {                                                                                                                \
+        multiply_some(t, count);                                                                                     \
+    }
+FLOATS_OF(1)
+FLOATS_OF(2)
+FLOATS_OF(3)
+FLOATS_OF(4)
+#if EMBED_QUERIES > 4
+FLOATS_OF(5)
+FLOATS_OF(6)
+FLOATS_OF(7)
+FLOATS_OF(8)
+FLOATS_OF(9)
+FLOATS_OF(10)
+FLOATS_OF(11)
+FLOATS_OF(12)
+FLOATS_OF(13)
+FLOATS_OF(14)
+#endif
+static multiply_fn *const float_tiles[EMBED_QUERIES + 1] = {
+    NULL,
+    multiply_floats_1,
+    multiply_floats_2,
+    multiply_floats_3,
+    multiply_floats_4,
+#if EMBED_QUERIES > 4
+    multiply_floats_5,
+    multiply_floats_6,
+    multiply_floats_7,
+    multiply_floats_8,
+    multiply_floats_9,
+    multiply_floats_10,
+    multiply_floats_11,
+    multiply_floats_12,
+    multiply_floats_13,
+    multiply_floats_14,
+#endif
+};
 
 /* Scores become weights; returns one over their sum. */
 INLINE float soften(const struct embed_attention *a, float *scores, size_t padded)
@@ -388,19 +427,19 @@ INLINE float soften(const struct embed_attention *a, float *scores, size_t padde
     lanes_f most = LOAD(scores);
     for (size_t j = EMBED_LANES; j < padded; j += EMBED_LANES)
         most = larger(LOAD(scores + j), most);
-    const float top = largest_lane(most);
+    const float top = EMBED_MOST(most);
     lanes_f sum = {0};
     for (size_t j = 0; j < padded; j += EMBED_LANES) {
         lanes_f e = exp2_negative(LOAD(scores + j) - top);
         STORE(scores + j, e);
         sum += e;
     }
-    return 1.0F / sum_lanes(sum);
+    return 1.0F / EMBED_SUM(sum);
 }
 
-INLINE void attend_rows(const struct embed_attention *a, size_t first, size_t count, size_t padded,
-                        multiply_fn *multiply)
+INLINE void attend_rows(const struct embed_attention *a, size_t first, size_t count, size_t padded)
 {
+    multiply_fn *multiply = float_tiles[count];
     float factor[EMBED_QUERIES];
     struct float_tile tile = {.x = a->queries + first * a->stride,
                               .x_stride = a->stride,
@@ -435,13 +474,8 @@ EMBED_ISA static void attend(const struct embed_attention *a)
     lay_keys_across(a, padded);
     for (size_t j = 0; j < a->rows; j++)
         memcpy(a->values_dense + j * a->dims, a->values + j * a->stride, a->dims * sizeof(float));
-    size_t row = 0;
-    for (; row + EMBED_QUERIES <= a->rows; row += EMBED_QUERIES)
-        attend_rows(a, row, EMBED_QUERIES, padded, multiply_many);
-#if EMBED_QUERIES > 4
-    for (; row + 4 <= a->rows; row += 4)
-        attend_rows(a, row, 4, padded, multiply_four);
-#endif
-    for (; row < a->rows; row++)
-        attend_rows(a, row, 1, padded, multiply_one);
+    for (size_t first = 0, height; first < a->rows; first += height) {
+        height = tile_height(a->rows - first, EMBED_QUERIES);
+        attend_rows(a, first, height, padded);
+    }
 }

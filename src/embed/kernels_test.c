@@ -15,6 +15,7 @@ static void check_sums(const struct embed_kernels *k, uint32_t outputs, uint32_t
     size_t weights = (size_t)outputs * inputs;
     int8_t *codes = aligned_alloc(64, weights);
     TN_AUTO_FREE uint8_t *x = tn_malloc(rows * inputs);
+    TN_AUTO_FREE uint8_t *room = tn_malloc(rows * inputs);
     TN_AUTO_FREE float *ones = tn_calloc(outputs + rows, sizeof *ones);
     TN_AUTO_FREE float *zeros = tn_calloc(outputs + rows, sizeof *zeros);
     TN_AUTO_FREE float *got = tn_calloc(rows * outputs, sizeof *got);
@@ -27,8 +28,8 @@ static void check_sums(const struct embed_kernels *k, uint32_t outputs, uint32_t
     for (size_t i = 0; i < outputs + rows; i++)
         ones[i] = 1;
     /* Sums feed the correction that signed dot products need. */
-    const struct embed_matrix m = {outputs, inputs, codes, ones, zeros, zeros};
-    const struct embed_rows r = {x, ones, zeros, rows};
+    const struct embed_matrix m = {outputs, inputs, codes, ones, zeros, zeros, NULL};
+    const struct embed_rows r = {x, ones, zeros, rows, room};
     k->multiply(&m, &r, got);
     embed_kernels_scalar.multiply(&m, &r, want);
     assert_memory_equal(got, want, rows * outputs * sizeof *got);
@@ -43,7 +44,7 @@ static void test_integer_sums_are_exact(void **state)
         if (!k)
             continue;
         for (int kind = 0; kind < 4; kind++)
-            for (size_t rows = 1; rows <= 14; rows++)
+            for (size_t rows = 1; rows <= 31; rows++)
                 check_sums(k, 128, 64, rows, kind);
         check_sums(k, 64, 1536, 7, 0);
         check_sums(k, 64, 1536, 7, 1);
@@ -89,7 +90,7 @@ static void test_outliers_are_set_apart(void **state)
     (void)state;
     enum { N = 384, OUTPUTS = 64 };
     float x[N], step, low, got[OUTPUTS], scale[OUTPUTS], zeros[OUTPUTS] = {0}, sums[OUTPUTS] = {0};
-    uint8_t codes[N];
+    uint8_t codes[N], room[N];
     struct embed_outlier apart[EMBED_OUTLIERS];
     int8_t *weights = aligned_alloc(64, (size_t)OUTPUTS * N);
     assert_non_null(weights);
@@ -104,14 +105,14 @@ static void test_outliers_are_set_apart(void **state)
         for (size_t i = 0; i < N; i++)
             sums[n] += 0.01F * (float)weights[n / 16 * 16 * N + i / 4 * 64 + n % 16 * 4 + i % 4];
     }
-    const struct embed_matrix m = {OUTPUTS, N, weights, scale, sums, zeros};
+    const struct embed_matrix m = {OUTPUTS, N, weights, scale, sums, zeros, NULL};
     for (size_t t = 0; t <= TN_COUNT(names); t++) {
         const struct embed_kernels *k = t == TN_COUNT(names) ? &embed_kernels_scalar : embed_kernels_named(names[t]);
         if (!k)
             continue;
         assert_int_equal(k->quantise(x, 1, N, codes, &step, &low, apart), 2);
         assert_true(apart[0].column == 5 && apart[1].column == 202 && step < 0.02F);
-        const struct embed_rows rows = {codes, &step, &low, 1};
+        const struct embed_rows rows = {codes, &step, &low, 1, room};
         k->multiply(&m, &rows, got);
         k->correct(&m, apart, 2, got);
         for (size_t n = 0; n < OUTPUTS; n++) {
