@@ -344,7 +344,7 @@ static const struct cli_command commands[] = {
              "The whole file is considered before a column gets a type other than text. The same bytes\n"
              "again are \"unchanged\" and write nothing. Rows that do not fit are never dropped in silence:\n"
              "see `tarn rejects`.\n\n"
-             "Documents (PDF, DOCX, HTML, Markdown, text, EML), zip archives and folders of them become a\n"
+             "Documents (PDF, DOCX, HTML, Markdown, text, EML, images), zip archives and folders of them become a\n"
              "dataset with one row each, and NAME__pages with one row per page or section.\n\n"
              "`tarn ingest postgres URL` reads tables of a PostgreSQL database, all in one snapshot. The\n"
              "key is the primary key. The password is that of the URL, of --password-file, of PGPASSWORD\n"

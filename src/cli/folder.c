@@ -24,8 +24,9 @@ struct walk {
 
 bool folder_is_document(const char *name)
 {
-    static const char *const endings[] = {".pdf",      ".docx", ".html", ".htm", ".xhtml", ".md",
-                                          ".markdown", ".txt",  ".text", ".eml", ".zip",   NULL};
+    static const char *const endings[] = {".pdf", ".docx", ".html", ".htm", ".xhtml", ".md",  ".markdown",
+                                          ".txt", ".text", ".eml",  ".zip", ".png",   ".jpg", ".jpeg",
+                                          ".tif", ".tiff", ".gif",  ".bmp", ".webp",  NULL};
     return tn_name_has_ending(name, endings);
 }
 
@@ -41,7 +42,6 @@ static struct folder_left left_for_its_kind(struct tn_arena *arena, const char *
 {
     static const char *const sheets[] = {".xlsx", ".xls", ".xlsm", ".ods", NULL};
     static const char *const office[] = {".doc", ".odt", ".rtf", ".pptx", ".ppt", ".odp", ".epub", ".pages", NULL};
-    static const char *const images[] = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".gif", ".bmp", ".webp", NULL};
     if (is_table(name))
         return (struct folder_left){path, "a file of a table, not a document",
                                     tn_arena_printf(arena, "`tarn ingest %s` brings it in", path)};
@@ -50,8 +50,6 @@ static struct folder_left left_for_its_kind(struct tn_arena *arena, const char *
                                     "save its sheets as CSV and bring each in with `tarn ingest FILE.csv`"};
     if (tn_name_has_ending(name, office))
         return (struct folder_left){path, "a kind of document that is not read", "save it as PDF or DOCX"};
-    if (tn_name_has_ending(name, images))
-        return (struct folder_left){path, "an image", "scans are read from PDF: put it into one"};
     return (struct folder_left){path, "its ending is that of no document",
                                 tn_arena_printf(arena,
                                                 "a table: `tarn ingest %s`; a text: give it the ending .txt or .md; "

@@ -1,4 +1,5 @@
 /* What a file is, by its bytes; the name decides between kinds of text. */
+#include "document/image.h"
 #include "document/readers.h"
 #include "document/text.h"
 
@@ -7,8 +8,9 @@
 #define LOOK_BYTES ((size_t)2048)
 
 static const char *const names[] = {
-    [DOCUMENT_NONE] = "unknown",      [DOCUMENT_PDF] = "pdf",   [DOCUMENT_DOCX] = "docx", [DOCUMENT_HTML] = "html",
-    [DOCUMENT_MARKDOWN] = "markdown", [DOCUMENT_TEXT] = "text", [DOCUMENT_EML] = "eml",   [DOCUMENT_ZIP] = "zip",
+    [DOCUMENT_NONE] = "unknown", [DOCUMENT_PDF] = "pdf",           [DOCUMENT_DOCX] = "docx",
+    [DOCUMENT_HTML] = "html",    [DOCUMENT_MARKDOWN] = "markdown", [DOCUMENT_TEXT] = "text",
+    [DOCUMENT_EML] = "eml",      [DOCUMENT_ZIP] = "zip",           [DOCUMENT_IMAGE] = "image",
 };
 
 const char *document_type_name(enum document_type type)
@@ -107,11 +109,12 @@ static const struct other {
 } others[] = {
     {"\xD0\xCF\x11\xE0", 4, "an old Office file (.doc, .xls, .ppt) or one with a password",
      "save it as .docx or PDF, without a password"},
-    {"\x89PNG", 4, "an image (PNG)", "run OCR on it, or put it into a PDF with a text layer"},
-    {"\xFF\xD8\xFF", 3, "an image (JPEG)", "run OCR on it, or put it into a PDF with a text layer"},
-    {"GIF8", 4, "an image (GIF)", NULL},
-    {"II*\0", 4, "an image (TIFF)", NULL},
-    {"MM\0*", 4, "an image (TIFF)", NULL},
+    {"\x89PNG", 4, "a damaged image (PNG)", NULL},
+    {"GIF8", 4, "a damaged image (GIF)", NULL},
+    {"II+\0", 4, "an image (BigTIFF)", "save it as an ordinary TIFF"},
+    {"MM\0+", 4, "an image (BigTIFF)", "save it as an ordinary TIFF"},
+    {"\0\0\0\x0CjP  ", 8, "an image (JPEG 2000)", "save it as JPEG or PNG"},
+    {"8BPS", 4, "an image (Photoshop)", "save it as JPEG or PNG"},
     {"\x1F\x8B", 2, "a gzip file", "unpack it first, or send a zip archive"},
     {"7z\xBC\xAF", 4, "a 7-Zip archive", "send a zip archive"},
     {"Rar!", 4, "a RAR archive", "send a zip archive"},
@@ -140,6 +143,8 @@ enum document_type detect_type(const char *bytes, size_t count, const char *name
         return DOCUMENT_PDF;
     if (look >= 4 && (memcmp(bytes, "PK\3\4", 4) == 0 || memcmp(bytes, "PK\5\6", 4) == 0))
         return DOCUMENT_ZIP; /* the archive's reader knows a DOCX by its members */
+    if (image_sniff(bytes, look) != IMAGE_NONE)
+        return DOCUMENT_IMAGE;
     if (find_other(bytes, count) || !looks_like_text(bytes, count))
         return DOCUMENT_NONE;
     /* strspn above stops at the end of `head` at the latest. */

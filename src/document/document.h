@@ -4,7 +4,8 @@
  *
  *   chunk.h            cuts a text into pieces for a model (included here)
  *   this file          makes text of PDF, DOCX, HTML, Markdown, EML and plain
- *                      text, and takes zip archives apart
+ *                      text, takes zip archives apart, and knows images of
+ *                      pages, which have text only once OCR has read them
  *
  * Files come from anywhere, so no byte of them is looked at in the caller's
  * process. A document_extractor is a helper process (the same program, started
@@ -48,7 +49,8 @@ enum document_type {
     DOCUMENT_MARKDOWN,
     DOCUMENT_TEXT,
     DOCUMENT_EML,
-    DOCUMENT_ZIP
+    DOCUMENT_ZIP,
+    DOCUMENT_IMAGE /* of pages that wait for OCR */
 };
 const char *document_type_name(enum document_type type); /* "pdf" */
 /* "pdf" or "PDF" back to the type; false for other words. */
@@ -133,8 +135,8 @@ void document_extractor_stop_when(struct document_extractor *extractor, bool (*s
                                   void *context);
 
 /* ---- OCR ---------------------------------------------------------------------
- * A page that is an image, drawn by pdftoppm and read by tesseract, in the same
- * cage and under the same limits, each for one page. Languages are tesseract's
+ * A page that is an image, drawn by pdftoppm when it is one of a PDF and read by
+ * tesseract, in the same cage and under the same limits, each for one page. Languages are tesseract's
  * words, "eng+deu"; others are TN_EREQUEST. */
 
 /* Whether both programs are where the helper looks. */
@@ -143,7 +145,7 @@ bool document_ocr_installed(void);
  * missing; else what reads: "tesseract 5.3.0". */
 enum tn_code document_ocr_look(struct document_extractor *extractor, const char *languages, char ret_engine[64],
                                struct tn_error *err) TN_CHECKED;
-/* Page `page` (from 1) of a PDF, appended to `ret_text`, and how sure the
+/* Page `page` (from 1) of a PDF or an image, appended to `ret_text`, and how sure the
  * words are, 0 to 100. Errors as of document_extract. */
 enum tn_code document_ocr_page(struct document_extractor *extractor, int fd, uint32_t page, const char *languages,
                                struct tn_buf *ret_text, unsigned *ret_confidence, struct tn_error *err) TN_CHECKED;

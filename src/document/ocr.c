@@ -1,12 +1,16 @@
-/* OCR in the child (see ocr.h): pdftoppm draws the page, tesseract reads it. */
+/* OCR in the child (see ocr.h): pdftoppm draws the page of a PDF, tesseract reads it, or an image as it is. */
 #include "document/ocr.h"
 
+#include "document/image.h"
 #include "document/tool.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define OUTPUT_MAX ((size_t)64 << 20)
@@ -145,8 +149,8 @@ static enum tn_code page_dpi(int fd, char *page, unsigned *ret, struct tn_error 
     return TN_OK;
 }
 
-static enum tn_code recognise(int fd, char *page, char *dpi, char *languages, struct tn_buf *tsv,
-                              struct tn_error *err)
+static enum tn_code draw_and_recognise(int fd, char *page, char *dpi, char *languages, struct tn_buf *tsv,
+                                       struct tn_error *err)
 {
     char *draw[] = {(char[]){"pdftoppm"},
                     (char[]){"-q"},
@@ -189,19 +193,76 @@ static enum tn_code recognise(int fd, char *page, char *dpi, char *languages, st
     return read_code;
 }
 
-enum tn_code ocr_read_page(int fd, uint32_t page, const char *languages, struct outline *outline,
-                           struct tn_error *err)
+static enum tn_code read_of_pdf(int fd, uint32_t page, char *languages, struct tn_buf *tsv, struct tn_error *err)
 {
-    char number[16], resolution[16], words[OCR_LANGUAGES_MAX], share[8];
-    TN_AUTO_BUF tsv = {0}, text = {0};
-    unsigned dpi, confidence;
-    /* One page, one thread: the job decides how many run. */
-    (void)setenv("OMP_THREAD_LIMIT", "1", 1);
+    char number[16], resolution[16];
+    unsigned dpi;
     (void)snprintf(number, sizeof number, "%u", page);
-    (void)snprintf(words, sizeof words, "%s", languages);
     TN_TRY(page_dpi(fd, number, &dpi, err));
     (void)snprintf(resolution, sizeof resolution, "%u", dpi);
-    TN_TRY(recognise(fd, number, resolution, words, &tsv, err));
+    return draw_and_recognise(fd, number, resolution, languages, tsv, err);
+}
+
+static enum tn_code look_at_image(int fd, const struct document_limits *limits, struct image *ret,
+                                  struct tn_error *err)
+{
+    struct stat info;
+    if (fstat(fd, &info) != 0 || info.st_size <= 0 || (uint64_t)info.st_size > limits->file_bytes)
+        return tn_fail(err, TN_EUNREADABLE, "the image cannot be looked at");
+    size_t size = (size_t)info.st_size;
+    char *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (bytes == MAP_FAILED)
+        return tn_fail_errno(err, errno, "the image");
+    enum tn_code code = image_look(bytes, size, limits, ret, err);
+    (void)munmap(bytes, size);
+    return code;
+}
+
+static enum tn_code read_of_image(int fd, uint32_t page, char *languages, const struct document_limits *limits,
+                                  struct tn_buf *tsv, struct tn_error *err)
+{
+    struct image image;
+    char number[48];
+    TN_TRY(look_at_image(fd, limits, &image, err));
+    if (page < 1 || page > image.pages)
+        return tn_fail(err, TN_EUNREADABLE, "the image has no page %u", page);
+    (void)snprintf(number, sizeof number, "tessedit_page_number=%u", page - 1);
+    char *argv[] = {(char[]){"tesseract"},
+                    (char[]){"stdin"},
+                    (char[]){"stdout"},
+                    (char[]){"-l"},
+                    languages,
+                    (char[]){"-c"},
+                    number,
+                    (char[]){"-c"},
+                    (char[]){"tessedit_create_tsv=1"},
+                    (char[]){"-c"},
+                    (char[]){"tessedit_create_txt=0"},
+                    NULL};
+    TN_CLEANUP(tool_release) struct tool reader = {0};
+    TN_TRY(tool_start(argv, fd, &reader, err));
+    read_output(&reader, tsv);
+    return judge_tesseract(&reader, languages, err);
+}
+
+static bool is_image(int fd)
+{
+    char head[64];
+    ssize_t got = pread(fd, head, sizeof head, 0);
+    return got > 0 && image_sniff(head, (size_t)got) != IMAGE_NONE;
+}
+
+enum tn_code ocr_read_page(int fd, uint32_t page, const char *languages, const struct document_limits *limits,
+                           struct outline *outline, struct tn_error *err)
+{
+    char words[OCR_LANGUAGES_MAX], share[8];
+    TN_AUTO_BUF tsv = {0}, text = {0};
+    unsigned confidence;
+    /* One page, one thread: the job decides how many run. */
+    (void)setenv("OMP_THREAD_LIMIT", "1", 1);
+    (void)snprintf(words, sizeof words, "%s", languages);
+    TN_TRY(is_image(fd) ? read_of_image(fd, page, words, limits, &tsv, err)
+                        : read_of_pdf(fd, page, words, &tsv, err));
     ocr_take_tsv(tsv.data ? tsv.data : "", tsv.len, &text, &confidence);
     outline->document->pages = 1;
     outline_page(outline, page, text.data ? text.data : "", text.len);

@@ -8,9 +8,10 @@
 
 #define OCR_LANGUAGES_MAX 64
 
-/* Page `page` of a PDF, one section; with the field "confidence". */
-enum tn_code ocr_read_page(int fd, uint32_t page, const char *languages, struct outline *outline,
-                           struct tn_error *err) TN_CHECKED;
+/* Page `page` of a PDF or an image, one section; with the field "confidence".
+ * The headers of an image are held against the limits once more before it is decoded. */
+enum tn_code ocr_read_page(int fd, uint32_t page, const char *languages, const struct document_limits *limits,
+                           struct outline *outline, struct tn_error *err) TN_CHECKED;
 /* No file: the field "engine", when the languages are there. */
 enum tn_code ocr_look(const char *languages, struct outline *outline, struct tn_error *err) TN_CHECKED;
 

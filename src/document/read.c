@@ -134,7 +134,7 @@ static enum tn_code read_document(const struct read_job *job, enum document_type
             .bytes = bytes.data, .count = bytes.len, .name = job->name, .limits = job->limits, .sink = job->sink};
         static enum tn_code (*const readers[])(const struct document_input *, struct outline *, struct tn_error *) = {
             [DOCUMENT_DOCX] = reader_docx,         [DOCUMENT_HTML] = reader_html, [DOCUMENT_EML] = reader_eml,
-            [DOCUMENT_MARKDOWN] = reader_markdown, [DOCUMENT_TEXT] = reader_text,
+            [DOCUMENT_MARKDOWN] = reader_markdown, [DOCUMENT_TEXT] = reader_text, [DOCUMENT_IMAGE] = reader_image,
         };
         TN_TRY(readers[type](&input, &outline, err));
     }

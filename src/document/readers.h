@@ -24,6 +24,9 @@ enum tn_code reader_html(const struct document_input *input, struct outline *out
 enum tn_code reader_docx(const struct document_input *input, struct outline *outline,
                          struct tn_error *err) TN_CHECKED;
 enum tn_code reader_eml(const struct document_input *input, struct outline *outline, struct tn_error *err) TN_CHECKED;
+/* Its pages without text: image.h. */
+enum tn_code reader_image(const struct document_input *input, struct outline *outline,
+                          struct tn_error *err) TN_CHECKED;
 
 /* The HTML of a mail's body into an outline that has begun. */
 enum tn_code reader_html_body(const char *bytes, size_t count, const char *charset, struct outline *outline,

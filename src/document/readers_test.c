@@ -304,7 +304,7 @@ static void test_refusals(void **state)
         const char *says;
     } cases[] = {
         {"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", 8, TN_EUNSUPPORTED, "old Office"},
-        {"\x89PNG\r\n\x1A\n\0\0\0\r", 12, TN_EUNSUPPORTED, "PNG"},
+        {"\x89PNG\r\n\x1A\n\0\0\0\r", 12, TN_EUNREADABLE, "PNG"},
         {"", 0, TN_EUNREADABLE, "empty"},
         {"PK\3\4 and nothing", 16, TN_EUNREADABLE, "directory"},
         {"\1\2\3\4\5\6\0\1\2\3\4\5\6\7\10\2\3\4", 18, TN_EUNSUPPORTED, "neither"},
@@ -370,7 +370,7 @@ static void test_extract(void **state)
         enum tn_code code;
     } files[] = {
         {"a.md", "# One\ntext", TN_OK},
-        {"b.bin", "\x89PNG\r\n\x1A\n", TN_EUNSUPPORTED},
+        {"b.bin", "PAR1 and so on", TN_EUNSUPPORTED},
         {"c.pdf", "%PDF-1.4\nnothing of the kind", TN_EUNREADABLE},
         {"d.html", "<h1>Two</h1>three", TN_OK},
     };

@@ -49,7 +49,7 @@ static enum tn_code ocr_caged(const struct worker_request *request, int in, cons
     if (request->task == WORKER_OCR_LOOK)
         TN_TRY(ocr_look(request->languages, &outline, err));
     else
-        TN_TRY(ocr_read_page(in, request->page, request->languages, &outline, err));
+        TN_TRY(ocr_read_page(in, request->page, request->languages, &request->limits, &outline, err));
     TN_TRY(outline_finish(&outline, err));
     return sink->document(sink->context, document, err);
 }

@@ -59,7 +59,7 @@ static const struct route routes[] = {
      .id = "ingestDocuments",
      .tag = "ingest",
      .summary = "Load documents, and archives of them",
-     .description = "The body is one file (PDF, DOCX, HTML, Markdown, text, EML, or a zip archive of them) with its "
+     .description = "The body is one file (PDF, DOCX, HTML, Markdown, text, EML, image, or a zip archive of them) with its "
                     "path in name=, or a form with any number of files. A file that cannot be read is told in "
                     "errors and does not keep the others out. A file whose bytes are known under its path changes "
                     "nothing; other bytes replace its rows.",

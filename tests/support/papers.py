@@ -1,6 +1,7 @@
 """Documents made for tests: PDF, DOCX, mails and archives, by hand."""
 import io
 import re
+import struct
 import subprocess
 import zipfile
 import zlib
@@ -49,6 +50,39 @@ def drawn(text, dpi):
                              check=True).stdout
     width, height = re.match(rb"P5\s+(\d+)\s+(\d+)\s", picture).groups()
     return int(width), int(height), picture[-int(width) * int(height):]
+
+
+def picture(text, kind="png", dpi=150):
+    """A page with these lines as a PNG or JPEG, by poppler; a BMP by hand."""
+    if kind == "bmp":
+        width, height, pixels = drawn(text, dpi)
+        rows = [pixels[at * width:(at + 1) * width].ljust((width + 3) // 4 * 4, b"\0") for at in reversed(range(height))]
+        colours = b"".join(bytes([grey, grey, grey, 0]) for grey in range(256))
+        return (b"BM" + struct.pack("<III", 0, 0, 54 + len(colours)) +
+                struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 0, 0, 5906, 5906, 256, 0) + colours + b"".join(rows))
+    return subprocess.run(["pdftoppm", "-q", "-gray", f"-{kind}", "-r", str(dpi), "-"], input=pdf([text]),
+                          stdout=subprocess.PIPE, check=True).stdout
+
+
+def tiff(pages, dpi=150):
+    """A TIFF of several pages, not packed, as scanners make it: its directories stand behind the pixels."""
+    out, link = b"II*\0" + bytes(4), 4
+    for text in pages:
+        width, height, pixels = drawn(text, dpi)
+        place, out = len(out), out + pixels + bytes(len(pixels) % 2)
+        values = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 273: place, 277: 1, 278: height, 279: len(pixels)}
+        out = out[:link] + struct.pack("<I", len(out)) + out[link + 4:] + struct.pack("<H", len(values))
+        out += b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in values.items())
+        link, out = len(out), out + bytes(4)
+    return out
+
+
+def png(width, height, data):
+    """A PNG that says it is so large, of these packed bytes."""
+    def chunk(name, body):
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)) +
+            chunk(b"IDAT", data) + chunk(b"IEND", b""))
 
 
 def lines(text):
