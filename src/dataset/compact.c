@@ -280,18 +280,14 @@ static enum tn_code rewrite_files(struct compact_work *group, bool last_try, str
     return group->told ? TN_OK : tell_places(group, err);
 }
 
-static enum tn_code rewrite_rows(struct compact_work *group, bool last_try, struct tn_error *err)
+static enum tn_code rewrite_rows(struct compact_work *group, struct tn_error *err)
 {
     const struct compact_rows *rows = group->rows;
-    size_t count = compact_rows_count(rows);
-    bool hot = group->run->lake->hot && group->base->schema->identifier_count;
-    if (count > 0)
+    if (compact_rows_count(rows) > 0)
         TN_TRY(compact_rows_write(rows, group->run->arena, &group->object, &group->file, err));
     TN_FAULT("compact.file_written");
-    group->told = group->run->lake->hot && !last_try && count <= COMPACT_FOLLOW_ROWS;
-    group->change = (struct dataset_change){.moved = true};
-    if (group->told || hot)
-        compact_rows_tell(rows, !group->told, group->run->arena, &group->change);
+    if (group->run->lake->hot)
+        compact_rows_tell(rows, group->run->arena, &group->change);
     return TN_OK;
 }
 
@@ -299,7 +295,7 @@ static enum tn_code compact_group(struct compact_work *group, bool last_try, str
 {
     TN_TRY(compact_rows_load(group->run->lake, group->base, group->files, group->count, &group->rows, err));
     if (group->rows)
-        TN_TRY(rewrite_rows(group, last_try, err));
+        TN_TRY(rewrite_rows(group, err));
     else
         TN_TRY(rewrite_files(group, last_try, err));
     compact_find_moved(group);

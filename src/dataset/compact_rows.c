@@ -294,26 +294,18 @@ enum tn_code compact_rows_write(const struct compact_rows *rows, struct tn_arena
     return iceberg_small_write(arena, rows->schema, cells, rows->count, out, ret, err);
 }
 
-void compact_rows_tell(const struct compact_rows *rows, bool moved, struct tn_arena *arena,
-                       struct dataset_change *ret)
+void compact_rows_tell(const struct compact_rows *rows, struct tn_arena *arena, struct dataset_change *ret)
 {
-    size_t width = rows->shape.width, keys = rows->shape.key_count;
+    size_t keys = rows->shape.key_count;
     struct dataset_place *removed = TN_ARENA_ARRAY(arena, struct dataset_place, rows->count + 1);
     struct engine_cell *removed_keys = TN_ARENA_ARRAY(arena, struct engine_cell, rows->count * keys + 1);
-    struct engine_cell *added = TN_ARENA_ARRAY(arena, struct engine_cell, moved ? 1 : rows->count * width + 1);
     for (size_t i = 0; i < rows->count; i++) {
         const struct row *row = &rows->rows[i];
         removed[i] = (struct dataset_place){rows->files[row->file].file->path, row->pos};
         cells_key_of(&rows->shape, row->cells, removed_keys + i * keys);
-        if (!moved)
-            memcpy(added + i * width, row->cells, width * sizeof *added);
     }
-    *ret = (struct dataset_change){.removed = removed,
-                                   .removed_keys = removed_keys,
-                                   .removed_count = rows->count,
-                                   .added = moved ? NULL : added,
-                                   .added_rows = moved ? 0 : rows->count,
-                                   .moved = moved};
+    *ret = (struct dataset_change){
+        .removed = removed, .removed_keys = removed_keys, .removed_count = rows->count, .moved = rows->count > 0};
 }
 
 struct finding {

@@ -26,10 +26,8 @@ size_t compact_rows_count(const struct compact_rows *rows);
 /* The new file's bytes; *ret has no path yet. At least one row. */
 enum tn_code compact_rows_write(const struct compact_rows *rows, struct tn_arena *arena, struct tn_buf *out,
                                 struct iceberg_file *ret, struct tn_error *err) TN_CHECKED;
-/* What hot copies are told: all of the rows, or, where `moved`, only where each of them went. The arena's and the
- * rows'. */
-void compact_rows_tell(const struct compact_rows *rows, bool moved, struct tn_arena *arena,
-                       struct dataset_change *ret);
+/* What hot copies are told: where each of the rows went. The arena's and the rows'. */
+void compact_rows_tell(const struct compact_rows *rows, struct tn_arena *arena, struct dataset_change *ret);
 /* Where rows of the old files went that these plan files' deletes take out (some of those that were loaded, each
  * with the deletes that are meant); ascending, each once, the arena's. *ret_done: false when they are too many. */
 enum tn_code compact_rows_find(const struct compact_rows *rows, const struct iceberg_plan_file *files, size_t count,

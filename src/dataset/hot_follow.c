@@ -12,7 +12,8 @@
 
 bool hot_is_worn(const struct hot_table *table)
 {
-    return table->delta_rows + table->gone_rows > 10000 + table->rows / 10;
+    uint64_t many = 10000 + table->rows / 10;
+    return table->delta_rows + table->gone_rows > many || table->moved_runs > 4 * many;
 }
 
 void hot_publish(struct hot_copy *copy, struct hot_version *version)
@@ -46,7 +47,8 @@ struct applying {
     struct engine_bitmap *gone, *gone_delta; /* NULL: nothing is gone so far */
     uint64_t delta_rows, delta_end;          /* so far; when all is done */
     uint64_t gone_rows;
-    size_t first_file; /* number of the first file that comes */
+    uint64_t places_bytes; /* before */
+    size_t first_file;     /* number of the first file that comes */
 };
 
 static enum tn_code remove_row(struct applying *applying, const struct dataset_place *place, struct tn_error *err)
@@ -55,17 +57,16 @@ static enum tn_code remove_row(struct applying *applying, const struct dataset_p
     size_t at = hot_table_find_file(table, place->path);
     if (at == SIZE_MAX)
         return tn_fail(err, TN_EINTERNAL, "the hot copy does not know the file of a removed row");
-    const struct hot_file *file = &table->files[at];
-    int64_t row = -1;
-    if (!hot_places_find(table, file, place->pos, &row))
+    struct hot_row row = {.number = -1};
+    if (!hot_places_find(table, &table->files[at], place->pos, &row))
         return tn_fail(err, TN_EINTERNAL, "a removed row is not in the hot copy");
-    uint64_t count = file->delta ? applying->delta_rows : table->rows;
-    if (row < 0 || (uint64_t)row >= count)
+    uint64_t count = row.delta ? applying->delta_rows : table->rows;
+    if (row.number < 0 || (uint64_t)row.number >= count)
         return tn_fail(err, TN_EINTERNAL, "a removed row lies outside of the hot copy");
-    struct engine_bitmap **gone = file->delta ? &applying->gone_delta : &applying->gone;
+    struct engine_bitmap **gone = row.delta ? &applying->gone_delta : &applying->gone;
     if (!*gone)
-        *gone = engine_bitmap_new((size_t)(file->delta ? applying->delta_end : table->rows), UINT64_MAX);
-    engine_bitmap_set(*gone, (uint64_t)row);
+        *gone = engine_bitmap_new((size_t)(row.delta ? applying->delta_end : table->rows), UINT64_MAX);
+    engine_bitmap_set(*gone, (uint64_t)row.number);
     applying->gone_rows++;
     return TN_OK;
 }
@@ -171,8 +172,11 @@ static enum tn_code insert(const struct applying *applying, const struct hot_pen
 static enum tn_code apply_one(struct applying *applying, const struct dataset_change *change, struct tn_error *err)
 {
     struct hot_table *table = applying->table;
-    if (change->moved)
+    if (change->moved) {
+        if (change->removed_count > 0)
+            hot_places_move(table, change->removed, change->removed_count, change->added_path);
         return TN_OK;
+    }
     for (size_t i = 0; i < change->removed_count; i++)
         TN_TRY(remove_row(applying, &change->removed[i], err));
     if (change->added_rows == 0)
@@ -198,7 +202,8 @@ static void count_bytes(const struct applying *applying)
     struct hot_table *table = applying->table;
     uint64_t added = applying->delta_end - applying->from->delta_rows;
     pthread_mutex_lock(&table->hot->mutex);
-    uint64_t bytes = added * ((table->bytes - table->keys_bytes) / TN_MAX(table->rows, UINT64_C(1)) + 16);
+    uint64_t bytes = added * ((table->bytes - table->keys_bytes) / TN_MAX(table->rows, UINT64_C(1)) + 16) +
+                     hot_places_bytes(table) - applying->places_bytes;
     table->bytes += bytes;
     table->hot->state.bytes += bytes;
     table->delta_rows += added;
@@ -232,6 +237,7 @@ enum tn_code hot_apply(struct lake *lake, const char *name, const struct iceberg
                                 .from = from,
                                 .delta_rows = from->delta_rows,
                                 .delta_end = from->delta_rows,
+                                .places_bytes = hot_places_bytes(table),
                                 .first_file = table->file_count};
     size_t count = 1, made = 0;
     for (const struct hot_pending *at = first;; at = at->next, count++) {

@@ -26,8 +26,8 @@
 #define HOT_VERSIONS 16
 
 /* A data file whose rows are in a table: row `pos` of it is row pos + offset
- * of the table, unless rows were deleted from it before it was read: then it has
- * runs (hot_places.c). */
+ * of the table, unless rows were deleted from it before it was read or a
+ * compaction wrote it: then it has runs (hot_places.c). */
 struct hot_file {
     const char *path;
     int64_t offset;
@@ -50,6 +50,7 @@ struct hot_table {
     size_t slot_count;
     struct hot_run *runs; /* of files with gaps, file by file */
     size_t run_count, run_capacity;
+    size_t moved_runs; /* of files that came from compactions since the filling */
     pthread_mutex_t growing;
     struct hot_keys *keys; /* NULL: none */
     int64_t keys_snapshot; /* whose rows they are */
@@ -161,9 +162,16 @@ enum tn_code hot_fill(struct lake *lake, const char *name, struct tn_error *err)
 enum tn_code hot_places_read(struct hot_table *table, struct tn_error *err) TN_CHECKED;
 /* What that takes in memory. */
 uint64_t hot_places_bytes(const struct hot_table *table);
-/* The row of the table that holds row `pos` of a file; false: it had been deleted before the table was filled. */
+/* Which row of which table. */
+struct hot_row {
+    int64_t number;
+    bool delta;
+};
+/* The row that holds row `pos` of a file; false: it had been deleted before the table was filled. */
 bool hot_places_find(const struct hot_table *table, const struct hot_file *file, int64_t pos,
-                     int64_t *ret_row) TN_CHECKED;
+                     struct hot_row *ret) TN_CHECKED;
+/* The rows at `from` lie in the file `to` now, in this order. */
+void hot_places_move(struct hot_table *table, const struct dataset_place *from, size_t count, const char *to);
 
 /* hot_follow.c: does the changes from `first` to `last` to the table of `from`; the
  * versions behind the newest of them, at most HOT_VERSIONS, oldest first. Alone
@@ -175,9 +183,11 @@ enum tn_code hot_apply(struct lake *lake, const char *name, const struct iceberg
 /* Whether so much has changed that the table should be filled anew. */
 bool hot_is_worn(const struct hot_table *table);
 
-/* hot_queue.c. The first two under the mutex. Appends a copy of the change, which may be NULL. */
+/* hot_queue.c. The first three under the mutex. Appends a copy of the change, which may be NULL. */
 void hot_queue_add(struct hot_queue *queue, const struct iceberg_metadata *before,
                    const struct iceberg_metadata *after, const struct dataset_change *change);
+/* Whether tables learn where a compaction moved rows; else they must be filled anew. */
+bool hot_follows_move(const struct dataset_change *change);
 /* Whether the newest version can become that of a snapshot. */
 bool hot_is_queued(const struct hot_copy *copy, const struct iceberg_metadata *metadata, int64_t snapshot_id);
 void hot_queue_clear(struct hot_queue *queue);

@@ -5,6 +5,9 @@
  * numbers and positions grow together, and at each gap their difference
  * changes. The engine tells the runs once, when the table is filled; whoever
  * follows a commit then finds the place of a row without asking.
+ *
+ * A compaction moves rows to another file and no row of the table: its file
+ * lies there as runs too, wherever the rows came from.
  */
 #include "dataset/hot_internal.h"
 
@@ -13,6 +16,7 @@
 struct hot_run {
     int64_t first, last; /* positions in the file */
     int64_t offset;      /* row in the table less position */
+    bool delta;          /* the table is the delta */
 };
 
 /* (file, rows, least and greatest difference of row and position) */
@@ -33,7 +37,7 @@ static enum tn_code take_run(void *context, const struct engine_cell *cells, str
 {
     struct hot_table *table = context;
     struct hot_file *file = &table->files[cells[0].integer]; /* take_file has seen it */
-    const struct hot_run run = {cells[2].integer, cells[3].integer, cells[1].integer};
+    const struct hot_run run = {cells[2].integer, cells[3].integer, cells[1].integer, false};
     const struct hot_run *before = file->run_count ? &table->runs[table->run_count - 1] : NULL;
     if (run.last - run.first + 1 != cells[4].integer || (before && before->last >= run.first))
         return tn_fail(err, TN_EINTERNAL, "the rows of %s do not lie in their order in a hot copy", file->path);
@@ -79,12 +83,12 @@ uint64_t hot_places_bytes(const struct hot_table *table)
     return table->run_capacity * sizeof *table->runs;
 }
 
-bool hot_places_find(const struct hot_table *table, const struct hot_file *file, int64_t pos, int64_t *ret_row)
+bool hot_places_find(const struct hot_table *table, const struct hot_file *file, int64_t pos, struct hot_row *ret)
 {
     const struct hot_run *runs = table->runs + file->first_run;
     size_t low = 0, high = file->run_count;
     if (file->dense) {
-        *ret_row = pos + file->offset;
+        *ret = (struct hot_row){pos + file->offset, file->delta};
         return true;
     }
     while (low < high) { /* the first run that does not end before it */
@@ -96,6 +100,31 @@ bool hot_places_find(const struct hot_table *table, const struct hot_file *file,
     }
     if (low == file->run_count || runs[low].first > pos)
         return false;
-    *ret_row = pos + runs[low].offset;
+    *ret = (struct hot_row){pos + runs[low].offset, runs[low].delta};
     return true;
+}
+
+void hot_places_move(struct hot_table *table, const struct dataset_place *from, size_t count, const char *to)
+{
+    pthread_mutex_lock(&table->hot->mutex);
+    size_t added = hot_table_add_file(table, to, 0, false, false);
+    pthread_mutex_unlock(&table->hot->mutex);
+    struct hot_file *file = &table->files[added];
+    file->first_run = table->run_count;
+    for (size_t i = 0; i < count; i++) {
+        struct hot_row row;
+        size_t at = hot_table_find_file(table, from[i].path);
+        if (at == SIZE_MAX || !hot_places_find(table, &table->files[at], from[i].pos, &row))
+            continue; /* gone before the table was filled, or moved by somebody who did not say where to */
+        int64_t position = (int64_t)i, offset = row.number - position;
+        struct hot_run *last = file->run_count ? &table->runs[table->run_count - 1] : NULL;
+        if (last && last->last == position - 1 && last->offset == offset && last->delta == row.delta) {
+            last->last = position;
+            continue;
+        }
+        TN_GROW(table->runs, table->run_count, table->run_capacity);
+        table->runs[table->run_count++] = (struct hot_run){position, position, offset, row.delta};
+        file->run_count++;
+        table->moved_runs++;
+    }
 }

@@ -31,6 +31,20 @@ void hot_queue_clear(struct hot_queue *queue)
     *queue = (struct hot_queue){0};
 }
 
+/* Many rows lie in few files, whose paths are told with each of them. */
+#define COPIED_PATHS 256
+struct copied_path {
+    const char *from, *to;
+};
+
+static const char *copy_path(struct tn_arena *arena, struct copied_path *copied, const char *path)
+{
+    struct copied_path *at = &copied[(size_t)tn_hash64(&path, sizeof path, 0) % COPIED_PATHS];
+    if (at->from != path)
+        *at = (struct copied_path){path, tn_arena_strdup(arena, path)};
+    return at->to;
+}
+
 static bool copy_change(struct hot_pending *pending, const struct iceberg_schema *schema,
                         const struct dataset_change *change)
 {
@@ -40,14 +54,17 @@ static bool copy_change(struct hot_pending *pending, const struct iceberg_schema
         return false;
     struct dataset_place *removed = TN_ARENA_ARRAY(arena, struct dataset_place, change->removed_count + 1);
     struct engine_cell *added = TN_ARENA_ARRAY(arena, struct engine_cell, change->added_rows * shape.width + 1);
+    struct copied_path copied[COPIED_PATHS] = {0};
     for (size_t i = 0; i < change->removed_count; i++)
-        removed[i] = (struct dataset_place){tn_arena_strdup(arena, change->removed[i].path), change->removed[i].pos};
+        removed[i] =
+            (struct dataset_place){copy_path(arena, copied, change->removed[i].path), change->removed[i].pos};
     for (size_t i = 0; i < change->added_rows; i++)
         memcpy(added + i * shape.width, cells_copy(&shape, arena, change->added + i * shape.width),
                shape.width * sizeof *added);
     pending->change = (struct dataset_change){
         .removed = removed,
-        .removed_keys = cells_copy_keys(&shape, arena, change->removed_keys, change->removed_count),
+        .removed_keys =
+            change->removed_keys ? cells_copy_keys(&shape, arena, change->removed_keys, change->removed_count) : NULL,
         .removed_count = change->removed_count,
         .added_path = change->added_path ? tn_arena_strdup(arena, change->added_path) : NULL,
         .added = added,
@@ -74,6 +91,11 @@ void hot_queue_add(struct hot_queue *queue, const struct iceberg_metadata *befor
     else
         queue->first = pending;
     queue->last = pending;
+}
+
+bool hot_follows_move(const struct dataset_change *change)
+{
+    return change->removed_count > 0 && change->removed_count <= FOLLOW_MAX_ROWS;
 }
 
 static const struct hot_pending *find(const struct hot_queue *queue, int64_t snapshot_id)
@@ -219,15 +241,27 @@ static void move_keys(struct hot_table *table, const struct iceberg_metadata *be
     hot_count_keys(table);
 }
 
+/* Queues what tables follow. Rows by key move on at once (move_keys). */
+static void queue_change(struct hot_queue *queue, const struct iceberg_metadata *before,
+                         const struct iceberg_metadata *after, const struct dataset_change *change)
+{
+    struct dataset_change moved = {.moved = true};
+    if (change->moved && hot_follows_move(change)) {
+        moved.removed = change->removed;
+        moved.removed_count = change->removed_count;
+        moved.added_path = change->added_path;
+    }
+    hot_queue_add(queue, before, after, change->moved ? &moved : change);
+}
+
 /* Queues the change; NULL when the copy cannot follow and was dropped. */
 static struct hot_table *enqueue(struct lake *lake, struct hot_copy *copy, const struct iceberg_metadata *before,
                                  const struct iceberg_metadata *after, const struct dataset_change *change,
                                  struct hot_dropped *dropped)
 {
-    static const struct dataset_change only_moved = {.moved = true};
     bool follow = follows(copy, before, after, change);
-    if (follow) { /* to tables it is the same where rows lie */
-        hot_queue_add(&copy->queued, before, after, change->moved ? &only_moved : change);
+    if (follow) {
+        queue_change(&copy->queued, before, after, change);
         follow = copy->queued.last->followable;
     }
     if (!follow) {
@@ -256,10 +290,10 @@ void dataset_hot_follow(struct lake *lake, const char *name, const struct iceber
         hot_queue_add(&copy->pending, before, after, change);
     if (copy && copy->table)
         table = enqueue(lake, copy, before, after, change, &dropped);
-    bool moved = table && change->moved;
-    if (moved)
+    bool lost = table && change->moved && !hot_follows_move(change);
+    if (lost)
         copy->retry_ns = 0;
-    bool refill = (moved || dropped.table) && (copy->pinned || copy->uses > 0);
+    bool refill = (lost || dropped.table) && (copy->pinned || copy->uses > 0);
     pthread_mutex_unlock(&hot->mutex);
     if (table)
         move_keys(table, before, after, change);
