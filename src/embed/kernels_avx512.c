@@ -20,15 +20,15 @@
 #define EMBED_OWN_TURN
 #include "embed/kernels_float.h"
 
-INLINE void turn(const float *from, size_t stride, float *to)
+INLINE void turn(const float *from, size_t stride, float *to, size_t to_stride)
 {
     __m128 a = _mm_loadu_ps(from), b = _mm_loadu_ps(from + stride), c = _mm_loadu_ps(from + 2 * stride),
            d = _mm_loadu_ps(from + 3 * stride);
     _MM_TRANSPOSE4_PS(a, b, c, d);
     _mm_storeu_ps(to, a);
-    _mm_storeu_ps(to + KEYS, b);
-    _mm_storeu_ps(to + 2 * KEYS, c);
-    _mm_storeu_ps(to + 3 * KEYS, d);
+    _mm_storeu_ps(to + to_stride, b);
+    _mm_storeu_ps(to + 2 * to_stride, c);
+    _mm_storeu_ps(to + 3 * to_stride, d);
 }
 
 enum { ROWS = 14, PANELS = 2, LINE = 64 };
@@ -116,7 +116,12 @@ static tile_fn *const tiles[ROWS + 1] = {
  * reads them in one stream. */
 EMBED_ISA static void put_across(const uint8_t *codes, size_t inputs, size_t count, uint8_t *across)
 {
-    for (size_t r = 0; r < count; r++)
+    size_t r = 0;
+    for (; r + 4 <= count; r += 4)
+        for (size_t k = 0; k < inputs; k += 16)
+            turn((const float *)(const void *)(codes + r * inputs + k), inputs / 4,
+                 (float *)(void *)(across + k * count + 4 * r), count);
+    for (; r < count; r++)
         for (size_t k = 0; k < inputs; k += 4)
             memcpy(across + k * count + 4 * r, codes + r * inputs + k, 4);
 }

@@ -306,15 +306,15 @@ INLINE lanes_f exp2_negative(lanes_f x)
 }
 
 /* Keys lie across: of KEYS at a time one dimension after the other. */
-/* to[d][j] = from[j][d] for four of each; rows of `to` have KEYS floats. */
-INLINE void turn(const float *from, size_t stride, float *to);
+/* to[d][j] = from[j][d] for four of each. */
+INLINE void turn(const float *from, size_t stride, float *to, size_t to_stride);
 
 #ifndef EMBED_OWN_TURN
-INLINE void turn(const float *from, size_t stride, float *to)
+INLINE void turn(const float *from, size_t stride, float *to, size_t to_stride)
 {
     for (size_t j = 0; j < 4; j++)
         for (size_t d = 0; d < 4; d++)
-            to[d * KEYS + j] = from[j * stride + d];
+            to[d * to_stride + j] = from[j * stride + d];
 }
 #endif
 
@@ -330,7 +330,7 @@ INLINE void lay_keys_across(const struct embed_attention *a, size_t padded)
         size_t j = 0;
         for (; j + 4 <= count; j += 4)
             for (size_t d = 0; d < a->dims; d += 4)
-                turn(keys + j * a->stride + d, a->stride, across + d * KEYS + j);
+                turn(keys + j * a->stride + d, a->stride, across + d * KEYS + j, KEYS);
         for (; j < count; j++)
             for (size_t d = 0; d < a->dims; d++)
                 across[d * KEYS + j] = keys[j * a->stride + d];
@@ -419,17 +419,28 @@ static multiply_fn *const float_tiles[EMBED_QUERIES + 1] = {
 #endif
 };
 
-/* Scores become weights; returns one over their sum. */
-INLINE float soften(const struct embed_attention *a, float *scores, size_t padded)
+/* Lanes behind a row's end count for nothing. */
+INLINE lanes_f end_row(lanes_f v, size_t left)
 {
-    for (size_t j = a->rows; j < padded; j++)
-        scores[j] = -1e30F;
-    lanes_f most = LOAD(scores);
-    for (size_t j = EMBED_LANES; j < padded; j += EMBED_LANES)
+    lanes_i inside;
+#pragma GCC unroll 16
+    for (int i = 0; i < EMBED_LANES; i++)
+        inside[i] = i;
+    inside = inside < (int32_t)left;
+    return pick(inside, v, SPLAT(-1e30F));
+}
+
+/* A row's `count` scores become weights; returns one over their sum. */
+INLINE float soften(float *scores, size_t count)
+{
+    const size_t last = (count - 1) / EMBED_LANES * EMBED_LANES;
+    STORE(scores + last, end_row(LOAD(scores + last), count - last));
+    lanes_f most = LOAD(scores + last);
+    for (size_t j = 0; j < last; j += EMBED_LANES)
         most = larger(LOAD(scores + j), most);
     const float top = EMBED_MOST(most);
     lanes_f sum = {0};
-    for (size_t j = 0; j < padded; j += EMBED_LANES) {
+    for (size_t j = 0; j <= last; j += EMBED_LANES) {
         lanes_f e = exp2_negative(LOAD(scores + j) - top);
         STORE(scores + j, e);
         sum += e;
@@ -455,7 +466,7 @@ INLINE void attend_rows(const struct embed_attention *a, size_t first, size_t co
         multiply(&tile);
     }
     for (size_t r = 0; r < count; r++)
-        factor[r] = soften(a, a->scores + r * padded, padded);
+        factor[r] = soften(a->scores + r * padded, a->rows);
     tile.x = a->scores;
     tile.x_stride = padded;
     tile.y_stride = a->dims;
