@@ -5,8 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LISTS_BYTES ((size_t)48 << 20) /* of words that were asked for */
-
 static enum tn_code open_vectors(struct logical *logical, struct tn_error *err)
 {
     TN_AUTO_FREE char *path = tn_asprintf("%s/vectors", logical->folder);
@@ -70,6 +68,7 @@ void files_close(struct logical *logical)
     chunk_file_close(TN_TAKE(logical->chunks));
     keyword_writer_close(TN_TAKE(logical->words));
     keyword_lists_free(TN_TAKE(logical->lists));
+    atomic_store(&logical->looked_ahead, 0);
     docs_free(atomic_exchange(&logical->docs, NULL));
     allow_forget(logical);
     atomic_store(&logical->open, false);

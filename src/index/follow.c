@@ -86,6 +86,7 @@ static void *follow(void *argument)
     while (!atomic_load(&service->ending)) {
         uint64_t seen = catalog_changes(catalog); /* before the look: what comes behind it ends the wait */
         look_at_all(service);
+        ahead_look(service);
         if (tn_mono_ns() >= auto_due) {
             auto_look(service);
             auto_due = tn_mono_ns() + IDLE_MS * UINT64_C(1000000);
@@ -112,4 +113,5 @@ void follow_stop(struct index_service *service)
     if (service->following)
         (void)pthread_join(service->follower, NULL);
     service->following = false;
+    ahead_stop(service);
 }

@@ -12,6 +12,7 @@
  *   resync.c       working files brought in line with the vectors table
  *   allow.c        which chunks a search may return: filter and freshness
  *   follow.c       a thread that commits wake; auto.c: and for datasets without an index
+ *   ahead.c        lists of frequent words, made before they are asked for
  *   search.c       the legs, fused
  *   answer.c       hits with texts, as JSON
  *   trial.h        how an index is tuned: trials, promotion, generations
@@ -32,6 +33,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#define LISTS_BYTES  ((size_t)48 << 20) /* of words' lists, of each index */
 #define BATCH_CHUNKS 512
 #define BATCH_BYTES  ((size_t)8 << 20)
 
@@ -129,6 +131,7 @@ struct logical {
     _Atomic int64_t applied;              /* the dataset's snapshot that the index shows; 0: none */
     _Atomic int64_t begun; /* the dataset's snapshot when the first walk of an empty index began; 0: not known */
     _Atomic int64_t next_chunk;
+    _Atomic int64_t looked_ahead; /* what it was when lists of words were made last; ahead.c */
     _Atomic uint64_t epoch; /* grows with every change */
     atomic_bool working;
     _Atomic int64_t walked_to; /* the snapshot that the last walk, or the one under way, is about; 0: none was yet */
@@ -183,6 +186,11 @@ struct index_service {
     pthread_t follower;
     atomic_bool ending; /* the follower ends; logical_stopping() of every index */
     bool woken;         /* the follower's: a commit ended its rest */
+    struct ahead {
+        pthread_t thread;
+        bool started;
+        atomic_bool done;
+    } ahead; /* the follower's */
     struct {
         _Atomic uint64_t catch_ups, woken, from_memory, embedded, reused;
     } counts; /* as struct index_totals has them */
@@ -354,5 +362,10 @@ enum tn_code auto_decline(struct index_service *service, const char *dataset, st
 /* follow.c */
 enum tn_code follow_start(struct index_service *service, struct tn_error *err) TN_CHECKED;
 void follow_stop(struct index_service *service);
+
+/* ahead.c, on the follower's thread: where an index was opened, or has grown, a
+ * thread makes the lists of frequent words. */
+void ahead_look(struct index_service *service);
+void ahead_stop(struct index_service *service); /* the service is ending */
 
 #endif

@@ -313,6 +313,13 @@ static enum tn_code search_fts(struct keyword_reader *reader, const struct keywo
     return result;
 }
 
+static enum tn_code open_bag(struct keyword_reader *reader, struct tn_error *err)
+{
+    if (reader->bag || keyword_bag_open(reader->db, &reader->bag) == SQLITE_OK)
+        return TN_OK;
+    return db_fail(reader->db, reader->path, err);
+}
+
 enum tn_code keyword_search(struct keyword_reader *reader, const struct keyword_search *search, struct tn_error *err)
 {
     bool done = false;
@@ -321,12 +328,21 @@ enum tn_code keyword_search(struct keyword_reader *reader, const struct keyword_
     if (search->ret_full)
         *search->ret_full = 0;
     if (search->lists) {
-        if (!reader->bag && keyword_bag_open(reader->db, &reader->bag) != SQLITE_OK)
-            return db_fail(reader->db, reader->path, err);
+        TN_TRY(open_bag(reader, err));
         if (keyword_bag_search(reader->bag, search, &done) != SQLITE_OK)
             return db_fail(reader->db, reader->path, err);
     }
     return done ? TN_OK : search_fts(reader, search, err);
+}
+
+enum tn_code keyword_learn(struct keyword_reader *reader, const struct keyword_search *search,
+                           bool (*stopping)(void *context), struct tn_error *err)
+{
+    TN_TRY(open_bag(reader, err));
+    int code = keyword_bag_learn(reader->bag, search, stopping);
+    if (code == SQLITE_INTERRUPT)
+        return tn_fail(err, TN_ECANCELLED, "%s: stopped", reader->path);
+    return code == SQLITE_OK ? TN_OK : db_fail(reader->db, reader->path, err);
 }
 
 enum tn_code keyword_find_hash(struct keyword_reader *reader, const unsigned char hash[KEYWORD_HASH_BYTES],

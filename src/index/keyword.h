@@ -23,6 +23,8 @@
 
 /* False when there is nothing in it to look for. */
 bool keyword_query(const char *text, size_t length, struct tn_buf *ret);
+/* Whether it passes over that word where others are left. */
+bool keyword_query_skips(const char *word, size_t length);
 
 struct keyword_writer;
 /* `fresh`: the file is begun anew. */
@@ -68,6 +70,7 @@ struct keyword_lists *keyword_lists_new(size_t most_bytes) __attribute__((return
 void keyword_lists_free(struct keyword_lists *lists);
 TN_DEFINE_CLEANUP(struct keyword_lists, keyword_lists_free)
 size_t keyword_lists_bytes(struct keyword_lists *lists);
+double keyword_lists_filled(struct keyword_lists *lists); /* the share of `most_bytes` */
 
 /* Matches, best first, then by id; `passes` NULL: all. `each` returns false to
  * end it. Scores are BM25, larger is better. */
@@ -88,6 +91,11 @@ struct keyword_search {
 };
 enum tn_code keyword_search(struct keyword_reader *reader, const struct keyword_search *search,
                             struct tn_error *err) TN_CHECKED;
+/* The lists of an expression's words, for searches that will come; of `search`
+ * that is `expression`, `lists`, `length_of` and its `context`, which `stopping`
+ * (or NULL) is asked with now and then: true ends it with TN_ECANCELLED. */
+enum tn_code keyword_learn(struct keyword_reader *reader, const struct keyword_search *search,
+                           bool (*stopping)(void *context), struct tn_error *err) TN_CHECKED;
 /* A chunk with that content: its id, or -1. */
 enum tn_code keyword_find_hash(struct keyword_reader *reader, const unsigned char hash[KEYWORD_HASH_BYTES],
                                int64_t *ret, struct tn_error *err) TN_CHECKED;

@@ -124,6 +124,11 @@ size_t keyword_lists_bytes(struct keyword_lists *lists)
     return bytes;
 }
 
+double keyword_lists_filled(struct keyword_lists *lists)
+{
+    return lists->most_bytes ? (double)keyword_lists_bytes(lists) / (double)lists->most_bytes : 1;
+}
+
 static struct entry **place_of(struct keyword_lists *lists, const char *key, uint64_t hash)
 {
     struct entry **place = &lists->buckets[hash % BUCKETS];

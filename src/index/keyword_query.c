@@ -36,7 +36,7 @@ static const char *const common_words[] = {
     "whom",     "why",     "will", "with", "would", "you",   "your",
 };
 
-static bool is_common(const char *text, size_t length)
+bool keyword_query_skips(const char *text, size_t length)
 {
     char word[16];
     if (length >= sizeof word)
@@ -191,7 +191,8 @@ static bool parse_term(struct parser *parser, bool loose, struct tn_buf *out)
         return any;
     }
     loose = loose && token.kind == WORD && parser->token.kind != AND && !token.prefix;
-    if (parser->terms == TERMS_MAX || (loose && !parser->keep_common && is_common(token.text, token.length)))
+    if (parser->terms == TERMS_MAX ||
+        (loose && !parser->keep_common && keyword_query_skips(token.text, token.length)))
         return false;
     parser->terms++;
     put_term(&token, out);
