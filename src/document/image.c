@@ -289,7 +289,7 @@ enum tn_code image_look(const char *bytes, size_t count, const struct document_l
 
 enum tn_code reader_image(const struct document_input *input, struct outline *outline, struct tn_error *err)
 {
-    struct image image;
+    struct image image = {0}; /* gcc 12 does not see that it is set */
     char size[40];
     TN_TRY(image_look(input->bytes, input->count, input->limits, &image, err));
     struct document *document = outline->document;
