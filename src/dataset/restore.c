@@ -157,6 +157,13 @@ static enum tn_code check_newest(const struct restoring *restoring, const struct
     return TN_EPRECONDITION;
 }
 
+static uint64_t live_rows(const struct iceberg_snapshot *snapshot)
+{
+    int64_t rows = iceberg_snapshot_count(snapshot, "total-records", 0) -
+                   iceberg_snapshot_count(snapshot, "total-position-deletes", 0);
+    return rows > 0 ? (uint64_t)rows : 0;
+}
+
 static enum tn_code restore_locked(struct restoring *restoring, struct dataset_commit *ret, struct tn_error *err)
 {
     struct lake *lake = restoring->lake;
@@ -170,7 +177,8 @@ static enum tn_code restore_locked(struct restoring *restoring, struct dataset_c
     TN_TRY(check_newest(restoring, newest, err));
     TN_TRY(find_state(lake, restoring->name, newest, restoring->as_of, &restoring->state, err));
     if (restoring->state.snapshot == newest->current && !restoring->state.replay_to) {
-        *ret = (struct dataset_commit){.snapshot_id = newest->current->id, .unchanged = true};
+        *ret = (struct dataset_commit){
+            .snapshot_id = newest->current->id, .rows = live_rows(newest->current), .unchanged = true};
         return TN_OK;
     }
     struct iceberg_table table = catalog_table(lake->catalog, arena, restoring->name);
@@ -179,9 +187,7 @@ static enum tn_code restore_locked(struct restoring *restoring, struct dataset_c
     restoring->arena = arena;
     restoring->tx = tx;
     TN_TRY(commit_state(restoring, &done, err));
-    int64_t rows = iceberg_snapshot_count(done->current, "total-records", 0) -
-                   iceberg_snapshot_count(done->current, "total-position-deletes", 0);
-    *ret = (struct dataset_commit){.snapshot_id = done->current->id, .rows = rows > 0 ? (uint64_t)rows : 0};
+    *ret = (struct dataset_commit){.snapshot_id = done->current->id, .rows = live_rows(done->current)};
     return TN_OK;
 }
 

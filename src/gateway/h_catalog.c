@@ -145,6 +145,7 @@ enum tn_code h_dataset_delete(struct request *request, struct tn_error *err)
     struct journal_intent intent;
     TN_TRY(request_reason(request, &reason, NULL, err));
     TN_TRY(catalog_load(request->gateway->lake.catalog, name, &was, err));
+    TN_TRY(index_check_free(request->gateway->indexes, name, err));
     TN_TRY(evidence_settle(request, name, err));
     TN_TRY(evidence_intend_drop(request, exact_name(request, name), was, reason, &intent, err));
     enum tn_code code = catalog_drop(request->gateway->lake.catalog, name, err);

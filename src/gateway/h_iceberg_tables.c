@@ -160,6 +160,7 @@ enum tn_code h_iceberg_table_drop(struct request *request, struct tn_error *err)
         return tn_fail(err, TN_EREQUEST, "purgeRequested must be true or false, not \"%.60s\"", purge);
     TN_TRY(rest_dataset(request, &dataset, err));
     TN_TRY(catalog_load(catalog_of(request), dataset, &was, err));
+    TN_TRY(index_check_free(request->gateway->indexes, dataset, err));
     TN_TRY(evidence_settle(request, dataset, err));
     TN_TRY(evidence_intend_drop(request, dataset, was, NULL, &intent, err));
     enum tn_code code =
@@ -196,8 +197,10 @@ static enum tn_code rename_noted(struct request *request, struct catalog_identif
     const char *dataset = NULL;
     struct journal_intent intent = {0};
     if (catalog_dataset_named(catalog_of(request), from.space, from.table, request->arena, &dataset, NULL) == TN_OK &&
-        catalog_load(catalog_of(request), dataset, &metadata, NULL) == TN_OK)
+        catalog_load(catalog_of(request), dataset, &metadata, NULL) == TN_OK) {
+        TN_TRY(index_check_free(request->gateway->indexes, dataset, err));
         TN_TRY(evidence_intend_rename(request, dataset, metadata, old_name, new_name, &intent, err));
+    }
     enum tn_code code = catalog_rename(catalog_of(request), from.space, from.table, to.space, to.table, err);
     if (code != TN_OK)
         evidence_take_back(request, dataset ? dataset : "", &intent, code);

@@ -76,6 +76,7 @@ static enum tn_code start(struct request *request, enum dataset_rows_op op, stru
     if (op == DATASET_ROWS_DELETE)
         TN_TRY(request_reason(request, &options.reason, &options.workspace, err));
     TN_TRY(request_if_match(request, &options.if_snapshot, err));
+    TN_TRY(index_check_free(request->gateway->indexes, options.dataset, err));
     return ingest_rows_new(&request->gateway->lake, &options, ret, err);
 }
 
@@ -136,6 +137,7 @@ enum tn_code h_rows_delete_where(struct request *request, struct tn_error *err)
     };
     TN_TRY(tn_json_read(body, "request", fields, TN_COUNT(fields), err));
     TN_TRY(request_if_match(request, &rows.if_snapshot, err));
+    TN_TRY(index_check_free(request->gateway->indexes, request->match.captures[0], err));
     struct dataset_commit done = {0};
     TN_TRY(dataset_rows_write(&request->gateway->lake, request->match.captures[0], &rows, &done, err));
     return answer(request, &done);

@@ -90,6 +90,7 @@ enum tn_code h_restore(struct request *request, struct tn_error *err)
     if (!text)
         return tn_fail(err, TN_EREQUEST, "as_of must be a snapshot id or a time");
     int64_t if_snapshot;
+    TN_TRY(index_check_free(request->gateway->indexes, name, err));
     TN_TRY(request_if_match(request, &if_snapshot, err));
     struct dataset_commit done = {0};
     TN_TRY(

@@ -13,6 +13,9 @@ static const char problem_schema[] =
     "\"hint\":{\"type\":\"string\",\"description\":\"What to do about it.\"},"
     "\"line\":{\"type\":\"integer\"},\"column\":{\"type\":\"integer\"},\"request_id\":{\"type\":\"string\"}}}";
 
+static const char oauth_error_schema[] =
+    "{\"type\":\"object\",\"required\":[\"error\",\"error_description\"],\"properties\":{\"error\":{\"enum\":["
+    "\"invalid_client\",\"invalid_request\"]},\"error_description\":{\"type\":\"string\"}}}";
 static const char iceberg_error_schema[] =
     "{\"type\":\"object\",\"required\":[\"error\"],\"properties\":{\"error\":{\"type\":\"object\","
     "\"required\":[\"message\",\"type\",\"code\"],\"properties\":{\"message\":{\"type\":\"string\"},"
@@ -156,14 +159,17 @@ static void write_responses(struct tn_json *json, const struct route *route)
     tn_json_key(json, "default");
     tn_json_open(json, '{');
     bool iceberg = route->flags & ROUTE_ICEBERG, openai = route->flags & ROUTE_OPENAI;
+    bool oauth = route->flags & ROUTE_OAUTH;
     tn_json_kstr(json, "description",
-                 iceberg  ? "An error, in the REST catalog's shape."
-                 : openai ? "An error, in OpenAI's shape."
-                          : "A problem document.");
+                 oauth     ? "An error, in OAuth's shape."
+                 : iceberg ? "An error, in the REST catalog's shape."
+                 : openai  ? "An error, in OpenAI's shape."
+                           : "A problem document.");
     write_content(json, iceberg || openai ? "application/json" : PROBLEM_MEDIA,
-                  iceberg  ? "{\"$ref\":\"#/components/schemas/IcebergError\"}"
-                  : openai ? "{\"$ref\":\"#/components/schemas/OpenAIError\"}"
-                           : "{\"$ref\":\"#/components/schemas/Problem\"}");
+                  oauth     ? "{\"$ref\":\"#/components/schemas/OAuthError\"}"
+                  : iceberg ? "{\"$ref\":\"#/components/schemas/IcebergError\"}"
+                  : openai  ? "{\"$ref\":\"#/components/schemas/OpenAIError\"}"
+                            : "{\"$ref\":\"#/components/schemas/Problem\"}");
     tn_json_close(json, '}');
     tn_json_close(json, '}');
 }
@@ -237,6 +243,7 @@ void openapi_write(struct route_table table, const char *version, struct tn_buf 
     kraw(json, "Problem", problem_schema);
     kraw(json, "IcebergError", iceberg_error_schema);
     kraw(json, "OpenAIError", openai_error_schema);
+    kraw(json, "OAuthError", oauth_error_schema);
     tn_json_close(json, '}');
     tn_json_close(json, '}');
     tn_json_close(json, '}');

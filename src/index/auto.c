@@ -133,3 +133,22 @@ void index_list_of(struct index_service *service, const char *dataset, struct tn
     }
     tn_json_close(out, ']');
 }
+
+enum tn_code index_check_free(struct index_service *service, const char *dataset, struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    struct logical **all;
+    size_t count = logical_all(service, arena, &all);
+    enum tn_code code = TN_OK;
+    for (size_t i = 0; i < count; i++) {
+        const struct definition *definition = &all[i]->definition;
+        if (code == TN_OK && tn_str_equal_nocase(definition->table, dataset)) {
+            code = tn_fail(err, TN_EREFUSED, "\"%s\" holds the vectors of index \"%s\", which alone changes them",
+                           definition->table, definition->name);
+            tn_error_hint(err, "change the rows of dataset \"%s\", or drop the index: tarn index drop %s",
+                          definition->dataset, definition->name);
+        }
+        logical_unref(all[i]);
+    }
+    return code;
+}

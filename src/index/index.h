@@ -135,6 +135,8 @@ enum tn_code index_embed_now(struct index_service *service, const char *dataset,
                              struct tn_error *err) TN_CHECKED;
 /* An array: name, text_columns and model of each index of a dataset. Opens nothing. */
 void index_list_of(struct index_service *service, const char *dataset, struct tn_json *out);
+/* TN_EREFUSED for a dataset that holds the vectors of an index: what it has is the index's to change. */
+enum tn_code index_check_free(struct index_service *service, const char *dataset, struct tn_error *err) TN_CHECKED;
 /* Objects: name, dataset, text_columns, model, version, dimension, chunk,
  * state ("ready", "building", "behind", "empty"), documents, chunks,
  * snapshot_id, generation, delta, bytes. */

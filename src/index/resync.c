@@ -30,6 +30,7 @@ static bool has_bit(const struct bits *bits, int64_t id)
 struct syncing {
     struct logical *logical;
     struct bits wanted, there;
+    size_t there_count;
     int64_t first_missing; /* -1: none */
     struct tn_arena *arena;
     struct piece *pieces;
@@ -56,6 +57,7 @@ static enum tn_code note_there(void *context, const struct keyword_chunk *chunk,
     struct syncing *syncing = context;
     (void)err;
     set_bit(&syncing->there, chunk->id);
+    syncing->there_count++;
     return TN_OK;
 }
 
@@ -97,6 +99,28 @@ static enum tn_code take_row(void *context, const struct piece *piece, const flo
     return ++syncing->count == ROWS_AT_ONCE ? flush(syncing, err) : TN_OK;
 }
 
+/* A crash leaves a batch of chunks too many. More than that was taken away by
+ * others, and their documents are still there: they are looked at anew. Until
+ * that has ended, searches know that they are behind. */
+static enum tn_code look_anew(struct syncing *syncing, struct tn_error *err)
+{
+    struct logical *logical = syncing->logical;
+    int64_t applied = 0;
+    if (syncing->gone_count * 2 <= syncing->there_count)
+        return TN_OK;
+    TN_TRY(keyword_get(logical->words, "snapshot", &applied, err));
+    if (applied == 0)
+        return TN_OK;
+    TN_LOG(TN_LOG_WARN, "index.vectors_lost", TN_FS("index", logical->definition.name),
+           TN_FI("chunks", syncing->gone_count));
+    TN_TRY(keyword_set(logical->words, "begun", applied, err));
+    TN_TRY(keyword_set(logical->words, "snapshot", 0, err));
+    atomic_store(&logical->begun, applied);
+    atomic_store(&logical->applied, 0);
+    logical->ordered_for = 0;
+    return TN_OK;
+}
+
 static enum tn_code compare(struct syncing *syncing, struct tn_error *err)
 {
     struct logical *logical = syncing->logical;
@@ -105,6 +129,7 @@ static enum tn_code compare(struct syncing *syncing, struct tn_error *err)
     TN_TRY(keyword_chunks(logical->words, NULL, note_gone, syncing, err));
     if (syncing->gone_count > 0)
         TN_TRY(batch_apply(logical, NULL, 0, NULL, syncing->gone, syncing->gone_count, BATCH_AHEAD, err));
+    TN_TRY(look_anew(syncing, err));
     if (syncing->first_missing >= 0)
         TN_TRY(table_rows(logical, syncing->first_missing, take_row, syncing, err));
     return syncing->count > 0 ? flush(syncing, err) : TN_OK;

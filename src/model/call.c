@@ -73,7 +73,9 @@ static struct attempt judge_status(const struct model_provider *provider, const 
     } else if (status == 401 || status == 403) {
         attempt.code =
             tn_fail(err, TN_ECONFIG, "%s does not let us in (status %ld): %s", provider->name, status, why);
-        tn_error_hint(err, "a key for it stands in the file that ai.openai.key_file names");
+        tn_error_hint(err, provider->kind == MODEL_OLLAMA
+                               ? "no key is sent to it: look at what stands before the server of ai.ollama.url"
+                               : "a key for it stands in the file that ai.openai.key_file names");
     } else if (status == 404) {
         attempt.code = tn_fail(err, TN_ENOTFOUND, "%s does not have that (status 404): %s", provider->name, why);
         if (provider->kind == MODEL_OLLAMA)

@@ -121,3 +121,9 @@ def test_why_a_value_does_not_fit(typed, column, written, why):
     answer = typed.request("PUT", "/datasets/t/rows", data=row)
     assert answer.status_code in (400, 422) and why in json.dumps(answer.json()).replace('\\"', '"'), answer.text
     assert count(typed, "t") == 0
+
+
+def test_a_restore_of_the_present_tells_its_rows(people):
+    now = people.delete("/datasets/people/rows/1").json()["snapshot_id"]
+    answer = people.post("/datasets/people/restore", json={"as_of": now}).json()
+    assert (answer["status"], answer["rows"], answer["snapshot_id"]) == ("unchanged", 2, now)
