@@ -14,12 +14,19 @@ static void show_line(void *run, const char *text)
     job_run_log(run, "%s", text);
 }
 
-/* Two programs at once: one draws the page, one reads it. */
-static enum tn_code reserve(struct job_run *run, struct document_limits *limits, struct tn_error *err)
+#define PROGRAMS 2 /* of each page: one draws it, one reads it */
+#define ENOUGH   ((uint64_t)384 << 20)
+
+/* As many pages at once as there are CPUs, when each has the memory that most
+ * need; what needs more is read alone, with all of it. */
+static enum tn_code reserve(struct job_run *run, struct ingest_ocr_options *options, struct tn_error *err)
 {
-    uint64_t part = job_run_memory(run);
-    limits->memory_bytes = TN_MIN(limits->memory_bytes, part / 2);
-    return job_run_reserve(run, 2 * limits->memory_bytes, err);
+    uint64_t part = job_run_memory(run) / PROGRAMS, wanted = options->limits.memory_bytes;
+    uint64_t fits = part / TN_MIN(wanted, ENOUGH);
+    options->readers = (size_t)TN_MAX(TN_MIN(fits, (uint64_t)job_run_threads(run)), (uint64_t)1);
+    options->memory_alone = TN_MIN(wanted, part);
+    options->limits.memory_bytes = TN_MIN(wanted, part / options->readers);
+    return job_run_reserve(run, PROGRAMS * options->readers * options->limits.memory_bytes, err);
 }
 
 static enum tn_code run_ocr(struct job_run *run, void *context, struct tn_error *err)
@@ -43,7 +50,7 @@ static enum tn_code run_ocr(struct job_run *run, void *context, struct tn_error 
         {.name = "request_id", .kind = TN_JSON_STRING, .ret = &options.request_id},
     };
     TN_TRY(tn_json_read(job_run_arguments(run), "the job's arguments", fields, TN_COUNT(fields), err));
-    TN_TRY(reserve(run, &options.limits, err));
+    TN_TRY(reserve(run, &options, err));
     TN_TRY(ingest_ocr(&gateway->lake, &options, &json, err));
     TN_TRY(tn_json_parse(text.data, text.len, text.len, "result", &result, err));
     job_run_result(run, result);

@@ -21,8 +21,12 @@ struct readers {
     struct place *places; /* a ring */
     size_t room, first, used;
     uint64_t held; /* bytes of text that was read and not taken */
+    size_t busy;   /* threads that read */
+    bool alone;    /* none may begin to */
     bool ending;
     atomic_bool cancelled;
+    bool (*stopping)(void *context);
+    void *stopping_context;
 };
 
 struct readers *readers_new(const struct document_limits *limits, size_t count)
@@ -44,9 +48,16 @@ size_t readers_room(const struct readers *readers)
     return readers->room;
 }
 
-static bool is_cancelled(void *readers)
+static bool is_cancelled(void *context)
 {
-    return atomic_load(&((struct readers *)readers)->cancelled);
+    struct readers *readers = context;
+    return atomic_load(&readers->cancelled) || (readers->stopping && readers->stopping(readers->stopping_context));
+}
+
+void readers_stop_when(struct readers *readers, bool (*stopping)(void *context), void *context)
+{
+    readers->stopping = stopping;
+    readers->stopping_context = context;
 }
 
 void readers_cancel(struct readers *readers)
@@ -83,11 +94,22 @@ static void read_one(struct document_extractor *extractor, struct reading *readi
     reading->document = NULL;
     reading->has_files = false;
     reading->error = (struct tn_error){0};
+    tn_buf_clear(&reading->text);
+    if (reading->page) {
+        reading->code = document_ocr_page(extractor, reading->fd, reading->page, reading->languages, &reading->text,
+                                          &reading->confidence, &reading->error);
+        return;
+    }
     reading->code = document_extract(extractor, reading->fd, reading->name, &sink, &reading->error);
     if (reading->has_files || reading->code != TN_OK) {
         document_free(reading->document);
         reading->document = NULL;
     }
+}
+
+static uint64_t text_of(const struct reading *reading)
+{
+    return reading->text.len + (reading->document ? reading->document->text.len : 0);
 }
 
 /* ---- the threads ----------------------------------------------------------------------------- */
@@ -107,7 +129,7 @@ static struct place *wait_for_work(struct readers *readers)
 {
     struct place *place = NULL;
     readers->idle++;
-    while (!readers->ending && !(place = next_place(readers)))
+    while (!readers->ending && (readers->alone || !(place = next_place(readers))))
         (void)pthread_cond_wait(&readers->work, &readers->lock);
     readers->idle--;
     return readers->ending ? NULL : place;
@@ -125,6 +147,7 @@ static void *run(void *context)
     for (struct place *place; (place = wait_for_work(readers)) != NULL;) {
         struct reading *reading = place->reading;
         place->state = READING;
+        readers->busy++;
         (void)pthread_mutex_unlock(&readers->lock);
         if (code == TN_OK) {
             read_one(extractor, reading);
@@ -134,7 +157,8 @@ static void *run(void *context)
         }
         (void)pthread_mutex_lock(&readers->lock);
         place->state = READ;
-        readers->held += reading->document ? reading->document->text.len : 0;
+        readers->busy--;
+        readers->held += text_of(reading);
         (void)pthread_cond_signal(&readers->done);
     }
     (void)pthread_mutex_unlock(&readers->lock);
@@ -158,12 +182,26 @@ void readers_put(struct readers *readers, struct reading *reading)
 }
 
 /* The machine has no thread to give: then this one reads. */
-static void read_here(struct readers *readers, struct reading *reading)
+static void read_here(struct readers *readers, const struct document_limits *limits, struct reading *reading)
 {
     TN_CLEANUP(document_extractor_free_p) struct document_extractor *extractor = NULL;
-    reading->code = document_extractor_new(&readers->limits, NULL, &extractor, &reading->error);
-    if (reading->code == TN_OK)
-        read_one(extractor, reading);
+    reading->code = document_extractor_new(limits, NULL, &extractor, &reading->error);
+    if (reading->code != TN_OK)
+        return;
+    document_extractor_stop_when(extractor, is_cancelled, readers);
+    read_one(extractor, reading);
+}
+
+void readers_read_alone(struct readers *readers, const struct document_limits *limits, struct reading *reading)
+{
+    (void)pthread_mutex_lock(&readers->lock);
+    readers->alone = true;
+    while (readers->busy > 0)
+        (void)pthread_cond_wait(&readers->done, &readers->lock);
+    read_here(readers, limits, reading);
+    readers->alone = false;
+    (void)pthread_cond_broadcast(&readers->work);
+    (void)pthread_mutex_unlock(&readers->lock);
 }
 
 struct reading *readers_take(struct readers *readers)
@@ -172,12 +210,12 @@ struct reading *readers_take(struct readers *readers)
     struct place *place = &readers->places[readers->first];
     struct reading *reading = place->reading;
     if (readers->started == 0)
-        read_here(readers, reading);
+        read_here(readers, &readers->limits, reading);
     else
         while (place->state != READ)
             (void)pthread_cond_wait(&readers->done, &readers->lock);
     if (place->state == READ)
-        readers->held -= reading->document ? reading->document->text.len : 0;
+        readers->held -= text_of(reading);
     readers->first = (readers->first + 1) % readers->room;
     readers->used--;
     (void)pthread_cond_broadcast(&readers->work);

@@ -1,4 +1,4 @@
-/* documents_readers.h: files read by several caged children at once, and given
+/* documents_readers.h: files, or pages of scans, read by several caged children at once, and given
  * back in the order in which they came.
  *
  *     readers_put, while there is room -> readers_take, the oldest
@@ -21,6 +21,11 @@ struct reading {
     struct tn_error error;
     struct document *document; /* the taker's; may be NULL */
     bool has_files;            /* all else means nothing then */
+    /* Not 0: only this page is read, from its image (document_ocr_page). */
+    uint32_t page;
+    const char *languages;
+    struct tn_buf text; /* the taker's */
+    unsigned confidence;
 };
 
 struct readers;
@@ -29,6 +34,9 @@ struct readers *readers_new(const struct document_limits *limits, size_t count) 
 /* Kills what is being read. What was put and not taken is the caller's as before. */
 void readers_free(struct readers *readers);
 TN_DEFINE_CLEANUP(struct readers, readers_free)
+/* Asked from several threads while they read: once it says yes, it is as if
+ * cancelled. Before the first is put. */
+void readers_stop_when(struct readers *readers, bool (*stopping)(void *context), void *context);
 /* From any thread: what is being read and what still waits ends with TN_ECANCELLED. */
 void readers_cancel(struct readers *readers);
 
@@ -37,5 +45,7 @@ size_t readers_room(const struct readers *readers); /* in all: twice the count *
 void readers_put(struct readers *readers, struct reading *reading);
 /* Waits for the oldest. */
 struct reading *readers_take(struct readers *readers) __attribute__((returns_nonnull));
+/* Reads one that was taken once more, under these limits, while no other is read. */
+void readers_read_alone(struct readers *readers, const struct document_limits *limits, struct reading *reading);
 
 #endif

@@ -2,8 +2,8 @@
 #include "ingest/ocr.h"
 
 #include "ingest/documents.h"
+#include "ingest/ocr_pages.h"
 #include "ingest/rows.h"
-#include "ingest/scans.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -18,14 +18,10 @@ struct ocr {
     struct lake *lake;
     const struct ingest_ocr_options *options;
     const char *pages; /* the dataset of pages */
-    struct document_extractor *extractor;
+    struct ocr_pages *reading;
     char engine[64];
-    /* The document whose pages are being read. */
-    char doc_id[40], hash[TN_HASH_HEX], *path;
-    int fd;            /* -1: it is not kept, or not looked for yet */
-    bool missing;      /* it is not */
-    bool touched;      /* a page of it was read */
-    char after_id[40]; /* the last page that was looked at */
+    struct ocr_scan *scan; /* the document whose pages are written */
+    char after_id[40];     /* the last page that was looked at */
     int64_t after_page;
     uint64_t read, failed, documents, total;
     json_t *errors;
@@ -165,10 +161,10 @@ static enum tn_code write_page(struct ocr *ocr, int64_t page, const struct resul
 {
     char key[80];
     TN_AUTO_BUF sql = {0};
-    (void)snprintf(key, sizeof key, "[\"%s\",%" PRId64 "]", ocr->doc_id, page);
+    (void)snprintf(key, sizeof key, "[\"%s\",%" PRId64 "]", ocr->scan->doc_id, page);
     tn_buf_puts(&sql, "SELECT needs_ocr FROM ");
     tn_buf_put_sql_name(&sql, ocr->pages);
-    tn_buf_printf(&sql, " WHERE doc_id = '%s' AND page = %" PRId64, ocr->doc_id, page);
+    tn_buf_printf(&sql, " WHERE doc_id = '%s' AND page = %" PRId64, ocr->scan->doc_id, page);
     *ret_written = false;
     for (int n = 1;; n++) {
         int64_t snapshot;
@@ -177,7 +173,7 @@ static enum tn_code write_page(struct ocr *ocr, int64_t page, const struct resul
         TN_AUTO_BUF body = {0};
         TN_TRY(newest(ocr, ocr->pages, &snapshot, &has_ocr, err));
         TN_TRY(look(ocr, sql.data, snapshot, see_page, &waiting, err));
-        if (!waiting || !scans_is_same(ocr->lake, ocr->options->dataset, ocr->doc_id, ocr->fd) ||
+        if (!waiting || !scans_is_same(ocr->lake, ocr->options->dataset, ocr->scan->doc_id, ocr->scan->fd) ||
             (!result->text && !has_ocr))
             return TN_OK;
         put_result(ocr, result, has_ocr, &body);
@@ -223,7 +219,7 @@ static enum tn_code assemble(const struct ocr *ocr, struct assembly *ret, struct
     TN_AUTO_BUF sql = {0};
     tn_buf_puts(&sql, "SELECT text, needs_ocr FROM ");
     tn_buf_put_sql_name(&sql, ocr->pages);
-    tn_buf_printf(&sql, " WHERE doc_id = '%s' ORDER BY page", ocr->doc_id);
+    tn_buf_printf(&sql, " WHERE doc_id = '%s' ORDER BY page", ocr->scan->doc_id);
     return look(ocr, sql.data, 0, add_page, ret, err);
 }
 
@@ -238,51 +234,43 @@ static enum tn_code write_document(struct ocr *ocr, const struct assembly *assem
     tn_json_close(&json, '}');
     tn_buf_puts(&sql, "SELECT hash FROM ");
     tn_buf_put_sql_name(&sql, ocr->options->dataset);
-    tn_buf_printf(&sql, " WHERE doc_id = '%s'", ocr->doc_id);
+    tn_buf_printf(&sql, " WHERE doc_id = '%s'", ocr->scan->doc_id);
     for (int n = 1;; n++) {
         char hash[TN_HASH_HEX] = "";
         int64_t snapshot;
         bool ignored;
         TN_TRY(newest(ocr, ocr->options->dataset, &snapshot, &ignored, err));
         TN_TRY(look(ocr, sql.data, snapshot, see_hash, hash, err));
-        if (!tn_streq(hash, ocr->hash))
+        if (!tn_streq(hash, ocr->scan->hash))
             return TN_OK;
-        enum tn_code code = patch(ocr, ocr->options->dataset, ocr->doc_id, &body, snapshot, err);
+        enum tn_code code = patch(ocr, ocr->options->dataset, ocr->scan->doc_id, &body, snapshot, err);
         if (code != TN_EPRECONDITION || n == ATTEMPTS)
             return code;
     }
 }
 
 /* The document's row, once the last of its pages was looked at. */
-static enum tn_code end_document(struct ocr *ocr, struct tn_error *err)
+static enum tn_code finish_document(struct ocr *ocr, struct tn_error *err)
 {
     struct assembly assembly = {.most = ocr->options->limits.text_bytes};
-    enum tn_code code = TN_OK;
-    if (ocr->touched) {
-        code = assemble(ocr, &assembly, err);
-        if (code == TN_OK)
-            code = write_document(ocr, &assembly, err);
-        if (code == TN_OK && assembly.left == 0) {
-            ocr->documents++;
-            if (ocr->fd < 0 || scans_is_same(ocr->lake, ocr->options->dataset, ocr->doc_id, ocr->fd))
-                code = scans_drop(ocr->lake, ocr->options->dataset, ocr->doc_id, err);
-        }
-        tn_buf_release(&assembly.text);
+    enum tn_code code = assemble(ocr, &assembly, err);
+    if (code == TN_OK)
+        code = write_document(ocr, &assembly, err);
+    if (code == TN_OK && assembly.left == 0) {
+        ocr->documents++;
+        if (ocr->scan->fd < 0 || scans_is_same(ocr->lake, ocr->options->dataset, ocr->scan->doc_id, ocr->scan->fd))
+            code = scans_drop(ocr->lake, ocr->options->dataset, ocr->scan->doc_id, err);
     }
-    if (ocr->fd >= 0)
-        (void)close(ocr->fd);
-    ocr->fd = -1;
-    ocr->touched = ocr->missing = false;
-    ocr->doc_id[0] = '\0';
+    tn_buf_release(&assembly.text);
     return code;
 }
 
-static void begin_document(struct ocr *ocr, const json_t *row)
+static enum tn_code end_document(struct ocr *ocr, struct tn_error *err)
 {
-    (void)snprintf(ocr->doc_id, sizeof ocr->doc_id, "%s", text_at(row, "doc_id"));
-    (void)snprintf(ocr->hash, sizeof ocr->hash, "%s", text_at(row, "hash"));
-    free(ocr->path);
-    ocr->path = tn_strdup(text_at(row, "path"));
+    enum tn_code code = ocr->scan && ocr->scan->touched ? finish_document(ocr, err) : TN_OK;
+    ocr_scan_unref(ocr->scan);
+    ocr->scan = NULL;
+    return code;
 }
 
 /* ---- pages ------------------------------------------------------------------------------------ */
@@ -290,12 +278,12 @@ static void begin_document(struct ocr *ocr, const json_t *row)
 /* `page` 0: of the whole document. */
 static void note_error(struct ocr *ocr, int64_t page, const struct tn_error *error)
 {
-    TN_AUTO_FREE char *line = page ? tn_asprintf("%s, page %" PRId64 ": %s", ocr->path, page, error->detail)
-                                   : tn_asprintf("%s: %s", ocr->path, error->detail);
+    TN_AUTO_FREE char *line = page ? tn_asprintf("%s, page %" PRId64 ": %s", ocr->scan->path, page, error->detail)
+                                   : tn_asprintf("%s: %s", ocr->scan->path, error->detail);
     say(ocr, line);
     if (json_array_size(ocr->errors) < ERRORS_SHOWN)
         (void)json_array_append_new(ocr->errors,
-                                    json_pack("{s:s, s:o, s:s, s:s?}", "path", ocr->path, "page",
+                                    json_pack("{s:s, s:o, s:s, s:s?}", "path", ocr->scan->path, "page",
                                               page ? json_integer(page) : json_null(), "detail", error->detail,
                                               "hint", error->hint[0] ? error->hint : NULL));
 }
@@ -309,62 +297,48 @@ static enum tn_code take_failure(struct ocr *ocr, int64_t page, const struct tn_
     return write_page(ocr, page, &result, &written, err);
 }
 
-static enum tn_code open_file(struct ocr *ocr, struct tn_error *err)
+static enum tn_code write_reading(struct ocr *ocr, const struct ocr_page *page, struct tn_error *err)
 {
-    struct tn_error why = {0};
-    enum tn_code code = scans_open(ocr->lake, ocr->options->dataset, ocr->doc_id, ocr->hash, &ocr->fd, &why);
-    if (code == TN_ENOTFOUND) {
-        ocr->missing = true;
-        note_error(ocr, 0, &why);
-        return TN_OK;
-    }
-    if (code != TN_OK && err)
-        *err = why;
-    return code;
-}
-
-static enum tn_code read_page(struct ocr *ocr, int64_t page, struct tn_error *err)
-{
-    TN_AUTO_BUF text = {0};
-    struct tn_error why = {0};
-    struct result result = {.text = &text};
+    const struct reading *reading = &page->reading;
+    const struct result result = {.text = &reading->text, .confidence = reading->confidence};
     bool written;
-    if (ocr->fd < 0 && !ocr->missing)
-        TN_TRY(open_file(ocr, err));
-    if (ocr->missing) {
+    if (page->scan->fd < 0) {
+        if (!page->scan->told)
+            note_error(ocr, 0, &page->scan->why);
+        page->scan->told = true;
         ocr->failed++;
         return TN_OK;
     }
-    enum tn_code code = document_ocr_page(ocr->extractor, ocr->fd, (uint32_t)page, ocr->options->languages, &text,
-                                          &result.confidence, &why);
-    if (document_error_is_of_file(code))
-        return take_failure(ocr, page, &why, err);
-    if (code != TN_OK) {
+    if (document_error_is_of_file(reading->code))
+        return take_failure(ocr, page->number, &reading->error, err);
+    if (reading->code != TN_OK) {
         if (err)
-            *err = why;
-        return code;
+            *err = reading->error;
+        return reading->code;
     }
     TN_FAULT("ocr.before_page");
-    TN_TRY(write_page(ocr, page, &result, &written, err));
+    TN_TRY(write_page(ocr, page->number, &result, &written, err));
     TN_FAULT("ocr.after_page");
     ocr->read += written;
-    ocr->touched |= written;
+    page->scan->touched |= written;
     return TN_OK;
 }
 
-static enum tn_code take_page(void *context, const json_t *row, struct tn_error *err)
+/* The oldest of those that are being read. */
+static enum tn_code take_page(struct ocr *ocr, struct tn_error *err)
 {
-    struct ocr *ocr = context;
-    int64_t page = json_integer_value(json_object_get(row, "page"));
     if (is_stopping(ocr))
         return tn_fail(err, TN_ECANCELLED, "cancelled; pages that were read stay");
-    if (!tn_streq(text_at(row, "doc_id"), ocr->doc_id)) {
+    const struct ocr_page *page = ocr_pages_take(ocr->reading);
+    if (page->scan != ocr->scan) {
         TN_TRY(end_document(ocr, err));
-        begin_document(ocr, row);
+        ocr->scan = page->scan;
+        ocr->scan->users++;
     }
-    TN_TRY(read_page(ocr, page, err));
-    memcpy(ocr->after_id, ocr->doc_id, sizeof ocr->after_id);
-    ocr->after_page = page;
+    TN_TRY(write_reading(ocr, page, err));
+    memcpy(ocr->after_id, ocr->scan->doc_id, sizeof ocr->after_id);
+    ocr->after_page = page->number;
+    ocr_pages_drop(ocr->reading);
     if (ocr->options->progress)
         ocr->options->progress(ocr->options->context, ocr->read + ocr->failed, ocr->total);
     return TN_OK;
@@ -397,8 +371,12 @@ static enum tn_code read_pages(struct ocr *ocr, struct tn_error *err)
         TN_AUTO_JSON *rows = json_array();
         TN_TRY(next_pages(ocr, rows, err));
         count = json_array_size(rows);
-        for (size_t i = 0; i < count; i++)
-            TN_TRY(take_page(ocr, json_array_get(rows, i), err));
+        for (size_t i = 0; i < count || !ocr_pages_is_empty(ocr->reading);) {
+            if (i == count || ocr_pages_is_full(ocr->reading))
+                TN_TRY(take_page(ocr, err));
+            else
+                TN_TRY(ocr_pages_put(ocr->reading, json_array_get(rows, i++), err));
+        }
     }
     return end_document(ocr, err);
 }
@@ -417,8 +395,8 @@ static enum tn_code finish_left(struct ocr *ocr, struct tn_error *err)
     tn_buf_printf(&sql, " p WHERE p.doc_id = d.doc_id AND p.needs_ocr) LIMIT %d", LEFT_PER_LOOK);
     TN_TRY(look(ocr, sql.data, 0, gather, rows, err));
     for (size_t i = 0; i < json_array_size(rows); i++) {
-        begin_document(ocr, json_array_get(rows, i));
-        ocr->touched = true;
+        ocr->scan = ocr_scan_new(json_array_get(rows, i));
+        ocr->scan->touched = true;
         TN_TRY(end_document(ocr, err));
     }
     return TN_OK;
@@ -443,9 +421,10 @@ static enum tn_code count_pages(struct ocr *ocr, struct tn_error *err)
 static enum tn_code run(struct ocr *ocr, struct tn_error *err)
 {
     const struct ingest_ocr_options *options = ocr->options;
-    TN_TRY(document_extractor_new(&options->limits, NULL, &ocr->extractor, err));
-    document_extractor_stop_when(ocr->extractor, options->stopping, options->context);
-    TN_TRY(document_ocr_look(ocr->extractor, options->languages, ocr->engine, err));
+    TN_CLEANUP(document_extractor_free_p) struct document_extractor *extractor = NULL;
+    TN_TRY(document_extractor_new(&options->limits, NULL, &extractor, err));
+    document_extractor_stop_when(extractor, options->stopping, options->context);
+    TN_TRY(document_ocr_look(extractor, options->languages, ocr->engine, err));
     TN_TRY(finish_left(ocr, err));
     TN_TRY(count_pages(ocr, err));
     if (options->progress)
@@ -472,14 +451,16 @@ enum tn_code ingest_ocr(struct lake *lake, const struct ingest_ocr_options *opti
                         struct tn_error *err)
 {
     TN_AUTO_FREE char *pages = tn_asprintf("%s" INGEST_PAGES_SUFFIX, options->dataset);
-    struct ocr ocr = {.lake = lake, .options = options, .pages = pages, .fd = -1, .errors = json_array()};
+    struct ocr ocr = {.lake = lake,
+                      .options = options,
+                      .pages = pages,
+                      .reading = ocr_pages_new(lake, options),
+                      .errors = json_array()};
     enum tn_code code = run(&ocr, err);
     if (code == TN_OK)
         put_answer(&ocr, out);
-    if (ocr.fd >= 0)
-        (void)close(ocr.fd);
-    document_extractor_free(ocr.extractor);
-    free(ocr.path);
+    ocr_pages_free(ocr.reading);
+    ocr_scan_unref(ocr.scan);
     json_decref(ocr.errors);
     return code;
 }

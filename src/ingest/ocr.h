@@ -1,5 +1,5 @@
 /* ocr.h: the pages of a dataset of documents that are images, read by
- * tesseract, one after another.
+ * tesseract: several at once, and written in their order.
  *
  * A page that was read gets its text, `ocr` (what read it), `ocr_confidence`
  * (0 to 100) and needs_ocr = false, in a commit of its own, journaled like any
@@ -11,7 +11,8 @@
  * that was broken off is called again. A page whose document is replaced
  * meanwhile stays as it is.
  *
- * Threads: one call, one thread; it calls the functions of the options.
+ * Threads: one call, one thread, which calls `progress` and `log`; those that
+ * read call `stopping` too.
  * Errors: TN_EUNSUPPORTED (a program or a language is missing: what to
  * install), TN_EDATASET, TN_ESCHEMA (no documents), TN_ECANCELLED.
  */
@@ -26,6 +27,8 @@ struct ingest_ocr_options {
     const char *languages; /* tesseract's words, "eng+deu" */
     const char *actor, *reason, *request_id;
     struct document_limits limits;   /* of one page */
+    size_t readers;                  /* pages that are read at once; 0: 1 */
+    uint64_t memory_alone;           /* more than limits': of a page that failed, read while no other is */
     bool (*stopping)(void *context); /* may be NULL, as the next two */
     void (*progress)(void *context, uint64_t pages, uint64_t of);
     void (*log)(void *context, const char *text);

@@ -94,10 +94,34 @@ static void test_cancelled(void **state)
     }
 }
 
+/* One that was too much beside others is read once more, with more, while none of them is. */
+static void test_alone(void **state)
+{
+    (void)state;
+    const struct document_limits roomy = document_limits_default();
+    struct document_limits tight = roomy;
+    tight.text_bytes = 4;
+    TN_CLEANUP(readers_free_p) struct readers *readers = readers_new(&tight, 2);
+    struct reading readings[3] = {0};
+    for (size_t i = 0; i < TN_COUNT(readings); i++) {
+        readings[i] = (struct reading){.fd = make(i), .name = "a.md"};
+        readers_put(readers, &readings[i]);
+    }
+    for (size_t i = 0; i < TN_COUNT(readings); i++) {
+        struct reading *reading = readers_take(readers);
+        assert_int_equal(reading->code, TN_ETOOLARGE);
+        readers_read_alone(readers, &roomy, reading);
+        judge(reading, i);
+        document_free(reading->document);
+        (void)close(reading->fd);
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && tn_streq(argv[1], DOCUMENT_WORKER))
         return document_worker_main();
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_in_their_order), cmocka_unit_test(test_cancelled)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_in_their_order), cmocka_unit_test(test_cancelled),
+                                       cmocka_unit_test(test_alone)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,7 +56,7 @@ def test_a_folder_named_by_a_link_is_that_folder(server, papers, tmp_path):
 
 
 def test_what_is_skipped_is_named(server, papers):
-    for name in ("x.xlsx", "pic.PNG", "sub/t.csv", "odd", ".DS_Store"):
+    for name in ("x.xlsx", "pic.mp4", "sub/t.csv", "odd", ".DS_Store"):
         (papers / name).write_bytes(b"PK")
     (papers / ".git").mkdir()
     (papers / ".git" / "c.md").write_text("no")
@@ -65,7 +65,7 @@ def test_what_is_skipped_is_named(server, papers):
         pass
     answer = ingest(server, papers, 0)
     skipped = {os.path.relpath(f["path"], papers): f for f in answer["skipped_files"]}
-    assert set(skipped) == {"x.xlsx", "pic.PNG", "sub/t.csv", "odd", "pipe.txt", "bad?.bin"}
+    assert set(skipped) == {"x.xlsx", "pic.mp4", "sub/t.csv", "odd", "pipe.txt", "bad?.bin"}
     assert (answer["skipped"], answer["hidden"], answer["failed"]) == (6, 2, 0)
     assert "CSV" in skipped["x.xlsx"]["hint"] and f"tarn ingest {papers}/sub/t.csv" in skipped["sub/t.csv"]["hint"]
     done = server.cli("ingest", str(papers), "papers")
