@@ -10,7 +10,7 @@
 
 struct headers {
     const char *host, *origin, *authorization, *cookie, *content_length, *transfer_encoding, *request_id, *expect;
-    const char *content_encoding;
+    const char *content_encoding, *bucket, *profile;
     struct request *request;
     bool repeated; /* one that decides something stands there twice */
 };
@@ -39,6 +39,8 @@ static enum MHD_Result on_header(void *context, enum MHD_ValueKind kind, const c
         {"X-Request-Id", &headers->request_id},
         {"Expect", &headers->expect},
         {"Content-Encoding", &headers->content_encoding},
+        {"X-Lakehouse-Bucket", &headers->bucket},
+        {"X-Lakehouse-Profile", &headers->profile},
         {"Content-Type", &request->content_type},
         {"Idempotency-Key", &request->idempotency_header},
         {"Accept", &request->accept},
@@ -191,6 +193,22 @@ static enum tn_code check_size(struct request *request, struct tn_error *err)
     return TN_OK;
 }
 
+/* A request for another place must not be answered from this one. */
+static enum tn_code check_place(const struct headers *headers, struct tn_error *err)
+{
+    if (headers->bucket && !tn_streq(headers->bucket, "primary")) {
+        (void)tn_fail(err, TN_ENOTFOUND, "there is no bucket \"%.100s\"", headers->bucket);
+        tn_error_hint(err, "this lake has one, \"primary\": leave X-Lakehouse-Bucket out");
+        return TN_ENOTFOUND;
+    }
+    if (headers->profile) {
+        (void)tn_fail(err, TN_ENOTFOUND, "there is no profile \"%.100s\"", headers->profile);
+        tn_error_hint(err, "leave X-Lakehouse-Profile out: this lake has no profiles");
+        return TN_ENOTFOUND;
+    }
+    return TN_OK;
+}
+
 /* Files are looked into, so that a compressed one is known by itself; other bodies are taken as they are. */
 static enum tn_code check_encoding(const struct request *request, const char *encoding, struct tn_error *err)
 {
@@ -217,6 +235,7 @@ static enum tn_code judge(struct request *request, const char *version, struct t
     TN_TRY(check_site(request, &headers, err));
     TN_TRY(find_route(request, err));
     TN_TRY(authenticate(request, &headers, err));
+    TN_TRY(check_place(&headers, err));
     TN_TRY(check_size(request, err));
     return check_encoding(request, headers.content_encoding, err);
 }

@@ -156,6 +156,7 @@ struct completion {
     json_t *body;
     const char *model;
     struct model_message *messages;
+    const char *stops[MODEL_STOPS_MAX]; /* the body's */
     struct model_chat chat;
     struct push *push;
     struct model_info info;
@@ -226,9 +227,45 @@ static enum tn_code refuse_unsupported(const json_t *body, struct tn_error *err)
     return TN_OK;
 }
 
+/* A text or a few. */
+static enum tn_code read_stops(struct completion *completion, const json_t *stop, struct tn_error *err)
+{
+    size_t count = json_is_string(stop) ? 1 : json_array_size(stop);
+    if (stop && !json_is_null(stop) && !json_is_string(stop) && !json_is_array(stop))
+        return tn_fail(err, TN_EREQUEST, "stop must be a text or an array of texts");
+    if (count > MODEL_STOPS_MAX)
+        return tn_fail(err, TN_EREQUEST, "stop has at most %d texts, not %zu", MODEL_STOPS_MAX, count);
+    for (size_t i = 0; i < count; i++) {
+        const char *text = json_string_value(json_is_string(stop) ? stop : json_array_get(stop, i));
+        if (!text || !*text)
+            return tn_fail(err, TN_EREQUEST, "stop must be a text or an array of texts");
+        completion->stops[i] = text;
+    }
+    completion->chat.stop = completion->stops;
+    completion->chat.stop_count = count;
+    return TN_OK;
+}
+
+/* What is given and is no number would be passed over without a word. */
+static enum tn_code check_numbers(const json_t *body, struct tn_error *err)
+{
+    static const char *const whole[] = {"max_tokens", "max_completion_tokens"};
+    const json_t *temperature = json_object_get(body, "temperature");
+    for (size_t i = 0; i < TN_COUNT(whole); i++) {
+        const json_t *value = json_object_get(body, whole[i]);
+        if (value && !json_is_null(value) && !json_is_integer(value))
+            return tn_fail(err, TN_EREQUEST, "%s must be a whole number", whole[i]);
+    }
+    if (temperature && !json_is_null(temperature) && !json_is_number(temperature))
+        return tn_fail(err, TN_EREQUEST, "temperature must be a number");
+    return TN_OK;
+}
+
 static enum tn_code read_limits(struct completion *completion, struct tn_error *err)
 {
     const json_t *body = completion->body;
+    TN_TRY(check_numbers(body, err));
+    TN_TRY(read_stops(completion, json_object_get(body, "stop"), err));
     const json_t *most = json_object_get(body, "max_completion_tokens");
     const json_t *temperature = json_object_get(body, "temperature");
     if (!json_is_integer(most))

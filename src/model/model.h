@@ -97,10 +97,13 @@ struct model_message {
     const char *role; /* "system" "user" "assistant" */
     const char *text;
 };
+#define MODEL_STOPS_MAX 4
 struct model_chat {
     const struct model_message *messages;
     size_t count;
-    double temperature;  /* 0 by default: the same question, the same answer */
+    double temperature;      /* 0 by default: the same question, the same answer */
+    const char *const *stop; /* texts at which the answer ends, at most MODEL_STOPS_MAX */
+    size_t stop_count;
     uint32_t max_tokens; /* 0: the provider's */
     bool json;           /* ask for one JSON object */
     const volatile bool *cancel;

@@ -148,6 +148,8 @@ static void write_ollama_chat(const struct model_provider *provider, const struc
     tn_json_ki64(json, "seed", 1);
     if (chat->max_tokens)
         tn_json_ki64(json, "num_predict", chat->max_tokens);
+    if (chat->stop_count)
+        tn_json_kstrs(json, "stop", chat->stop, chat->stop_count);
     tn_json_close(json, '}');
 }
 
@@ -160,6 +162,8 @@ static void write_openai_chat(const struct model_chat *chat, struct tn_json *jso
     tn_json_kf64(json, "temperature", chat->temperature);
     if (chat->max_tokens)
         tn_json_ki64(json, "max_tokens", chat->max_tokens);
+    if (chat->stop_count)
+        tn_json_kstrs(json, "stop", chat->stop, chat->stop_count);
     if (chat->json) {
         tn_json_key(json, "response_format");
         tn_json_raw(json, "{\"type\":\"json_object\"}", 22);
