@@ -64,6 +64,11 @@ INLINE void multiply_tile(const struct embed_matrix *m, size_t n, const struct t
     const int8_t *w = m->codes + n * m->inputs, *end = w + panel, *ahead = t->ahead;
     const uint8_t *x = t->across;
     __m512i dot[ROWS][PANELS];
+    for (size_t p = 0; p < PANELS; p++) {
+        _mm_prefetch((const char *)(m->scale + n + 16 * p), _MM_HINT_T0);
+        _mm_prefetch((const char *)(m->sums + n + 16 * p), _MM_HINT_T0);
+        _mm_prefetch((const char *)(m->bias + n + 16 * p), _MM_HINT_T0);
+    }
 #pragma GCC unroll 14
     for (size_t r = 0; r < count; r++)
         dot[r][0] = dot[r][1] = _mm512_setzero_si512();
