@@ -143,6 +143,7 @@ static void write_memory(struct gateway *gateway, struct tn_json *json)
     tn_json_ki64(json, "engine_bytes", (int64_t)usage.memory_bytes);
     tn_json_ki64(json, "engine_limit_bytes", (int64_t)usage.memory_limit_bytes);
     tn_json_ki64(json, "engine_temp_bytes", (int64_t)usage.temp_bytes);
+    tn_json_ki64(json, "index_bytes", (int64_t)index_resident_bytes(gateway->indexes));
     tn_json_close(json, '}');
     tn_json_key(json, "queries");
     tn_json_open(json, '{');

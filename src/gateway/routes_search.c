@@ -13,13 +13,17 @@
     "\"description\":\"A column of vectors, instead of embedding texts.\"},\"model\":{\"type\":\"string\","          \
     "\"description\":\"PROVIDER/NAME; the default model when left out.\"},\"chunk\":{\"type\":\"object\","           \
     "\"additionalProperties\":false,\"properties\":{\"size\":{\"type\":\"integer\",\"description\":\"Tokens.\"},"    \
-    "\"overlap\":{\"type\":\"integer\"}}},\"backend\":{\"enum\":[\"auto\",\"hnsw\"]},\"recall_target\":{"            \
+    "\"overlap\":{\"type\":\"integer\"}}},\"backend\":{\"enum\":[\"auto\",\"hnsw\",\"disk\"],\"description\":"       \
+    "\"disk: searched in its files, in little memory; auto: hnsw.\"},\"recall_target\":{"                            \
     "\"type\":\"number\"},\"reason\":" STRING "}}"
 #define INDEX_RESPONSE                                                                                               \
     "{\"type\":\"object\",\"required\":[\"name\",\"dataset\",\"text_columns\",\"state\"],\"properties\":{"           \
     "\"name\":" STRING ",\"dataset\":" STRING ",\"vectors\":" STRING                                                 \
     ",\"text_columns\":{\"type\":\"array\",\"items\":" STRING "},\"model\":" STRING ",\"model_version\":" STRING     \
-    ",\"state\":{\"enum\":[\"empty\",\"building\",\"behind\",\"ready\",\"damaged\"]}}}"
+    ",\"backend\":{\"enum\":[\"hnsw\",\"disk\"]},\"state\":{\"enum\":[\"empty\",\"building\",\"behind\",\"ready\","  \
+    "\"failed\",\"opening\",\"damaged\"]},\"problem\":{\"type\":[\"string\",\"null\"],\"description\":\"Why the "    \
+    "last "                                                                                                          \
+    "try to build or to catch up failed.\"}}}"
 #define LIST_RESPONSE                                                                                                \
     "{\"type\":\"object\",\"required\":[\"items\",\"next_cursor\"],\"properties\":{\"items\":{\"type\":\"array\","   \
     "\"items\":" INDEX_RESPONSE "},\"next_cursor\":{\"type\":[\"string\",\"null\"]}}}"

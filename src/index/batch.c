@@ -103,7 +103,8 @@ static enum tn_code embed_some(struct batch *batch, const size_t *which, size_t 
     /* Somebody may wait for a small change; a job waits for everybody. */
     const struct model_call call = {.use = MODEL_DOCUMENT,
                                     .priority = batch->run ? TN_BACKGROUND : TN_FOREGROUND,
-                                    .version = definition->version};
+                                    .version = definition->version,
+                                    .cancel = &batch->logical->halted};
     for (size_t i = 0; i < count; i++)
         texts[i] = text_of(arena, &batch->pieces[which[i]]);
     TN_TRY(embedder->embed(embedder->context, definition->model, &call, texts, count, made, err));

@@ -122,6 +122,33 @@ static enum tn_code take_columns(const struct index_definition *wanted, const st
     return TN_OK;
 }
 
+/* "FLOAT[]", "BIGINT[384]", "DECIMAL(9,2)[]": a list or an array of numbers; not one of lists. */
+static bool is_vector(const char *type)
+{
+    static const char *const numbers[] = {"FLOAT",   "DOUBLE",   "TINYINT",   "SMALLINT", "INTEGER", "BIGINT",
+                                          "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"};
+    size_t length = strcspn(type, "[");
+    if (type[length] != '[' || type[length + strcspn(type + length, "]") + 1] != '\0')
+        return false;
+    for (size_t i = 0; i < TN_COUNT(numbers); i++)
+        if (strlen(numbers[i]) == length && memcmp(numbers[i], type, length) == 0)
+            return true;
+    return strncmp(type, "DECIMAL(", 8) == 0;
+}
+
+static enum tn_code no_vector(const struct dataset_column *column, struct tn_error *err)
+{
+    tn_fail(err, TN_EREQUEST, "column \"%s\" holds %s, and vectors are lists of numbers", column->name,
+            column->sql_type);
+    if (is_text(column))
+        tn_error_hint(err,
+                      "to search by what it says, name it in text_columns; vectors that stand in a text are loaded "
+                      "as lists first: SELECT CAST(... AS FLOAT[])");
+    else
+        tn_error_hint(err, "name a column of FLOAT[], DOUBLE[], BIGINT[] or another list of numbers");
+    return TN_EREQUEST;
+}
+
 /* The dimension of given vectors is that of the first row. */
 static enum tn_code take_vector_column(struct index_service *service, const struct index_definition *wanted,
                                        const struct dataset_column *columns, size_t count, struct tn_arena *arena,
@@ -130,9 +157,8 @@ static enum tn_code take_vector_column(struct index_service *service, const stru
     const struct dataset_column *column = column_named(columns, count, wanted->vector_column);
     if (!column)
         return no_column(ret, columns, count, wanted->vector_column, err);
-    if (!tn_streq(column->sql_type, "FLOAT[]") && !tn_streq(column->sql_type, "DOUBLE[]"))
-        return tn_fail(err, TN_EREQUEST, "column \"%s\" holds %s, not a list of numbers", column->name,
-                       column->sql_type);
+    if (!is_vector(column->sql_type))
+        return no_vector(column, err);
     const struct engine_resolver resolver = dataset_resolver(service->lake);
     const struct engine_table_ref ref = {.name = ret->dataset, .at = ENGINE_AT_NOW};
     struct engine_relation relation;
@@ -177,6 +203,21 @@ static enum tn_code take_model(struct index_service *service, const struct index
     return TN_OK;
 }
 
+/* Nothing says how much memory indexes may take, so nothing to choose by: "auto" is the faster one. */
+static enum tn_code take_backend(const struct index_definition *wanted, struct definition *ret, struct tn_error *err)
+{
+    const char *backend = wanted->backend ? wanted->backend : "auto";
+    bool disk = tn_streq(backend, BACKEND_DISK);
+    if (!disk && !tn_streq(backend, BACKEND_HNSW) && !tn_streq(backend, "auto")) {
+        tn_fail(err, TN_EREQUEST, "backend \"%.40s\" is not known", backend);
+        tn_error_hint(err, "there are \"hnsw\" (in memory), \"disk\" (read from its files: little memory) and "
+                           "\"auto\", which is hnsw");
+        return TN_EREQUEST;
+    }
+    ret->backend = disk ? BACKEND_DISK : BACKEND_HNSW;
+    return TN_OK;
+}
+
 static enum tn_code take_name(const struct index_definition *wanted, struct tn_arena *arena, struct definition *ret,
                               struct tn_error *err)
 {
@@ -205,14 +246,11 @@ enum tn_code definition_make(struct index_service *service, const struct index_d
 {
     struct dataset_column *columns;
     size_t count;
-    struct definition made = {.arena = arena, .backend = wanted->backend ? wanted->backend : "auto"};
+    struct definition made = {.arena = arena};
     made.recall_target = wanted->recall_target > 0 ? wanted->recall_target : 0.95;
     made.created_us = tn_now_us();
     made.actor = tn_arena_strdup(arena, actor ? actor : "");
-    if (!tn_streq(made.backend, "auto") && !tn_streq(made.backend, "hnsw"))
-        return tn_fail(err, TN_EREQUEST, "backend \"%.40s\" is not known; there are \"auto\" and \"hnsw\"",
-                       made.backend);
-    made.backend = "hnsw";
+    TN_TRY(take_backend(wanted, &made, err));
     if (made.recall_target >= 1)
         return tn_fail(err, TN_EREQUEST, "recall_target lies between 0 and 1");
     TN_TRY(take_name(wanted, arena, &made, err));

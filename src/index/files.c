@@ -8,11 +8,12 @@
 static enum tn_code open_vectors(struct logical *logical, struct tn_error *err)
 {
     TN_AUTO_FREE char *path = tn_asprintf("%s/vectors", logical->folder);
+    const struct vector_open_options options = {.no_warm = logical_on_disk(logical)};
     struct vector_index *vectors = NULL;
     struct stat status;
     if (stat(path, &status) != 0)
         return TN_OK;
-    TN_TRY(vector_index_open(path, NULL, &vectors, err));
+    TN_TRY(vector_index_open(path, &options, &vectors, err));
     struct vector_index_info info;
     vector_index_info(vectors, &info);
     if (info.dims != logical->definition.dimension) {
@@ -29,18 +30,27 @@ static char *asked_path(const struct logical *logical)
     return tn_asprintf("%s/asked", logical->folder);
 }
 
+static enum tn_code text_of_chunk(void *chunks, int64_t id, struct tn_buf *ret, struct tn_error *err)
+{
+    struct chunk_record record;
+    TN_TRY(chunk_file_get(chunks, id, &record, err));
+    tn_buf_append(ret, record.text, record.text_length);
+    return TN_OK;
+}
+
 static enum tn_code open_all(struct logical *logical, bool fresh, struct tn_error *err)
 {
     TN_AUTO_FREE char *words = tn_asprintf("%s/words.db", logical->folder);
     int64_t length = 0, applied = 0, begun = 0, next = 0;
     TN_TRY(tn_mkdirs(logical->folder, 0700, err));
     TN_TRY(keyword_writer_open(words, fresh, &logical->words, err));
-    logical->lists = keyword_lists_new(LISTS_BYTES);
+    logical->lists = keyword_lists_new(logical_on_disk(logical) ? LISTS_BYTES_ON_DISK : LISTS_BYTES);
     TN_TRY(keyword_get(logical->words, "log_length", &length, err));
     TN_TRY(keyword_get(logical->words, "snapshot", &applied, err));
     TN_TRY(keyword_get(logical->words, "begun", &begun, err));
     TN_TRY(keyword_get(logical->words, "next_chunk", &next, err));
     TN_TRY(chunk_file_open(logical->folder, (uint64_t)length, &logical->chunks, err));
+    TN_TRY(keyword_cut_again(logical->words, text_of_chunk, logical->chunks, err));
     TN_TRY(open_vectors(logical, err));
     TN_AUTO_FREE char *asked = asked_path(logical);
     asked_load(logical->tuning->asked, asked);
@@ -96,25 +106,91 @@ static enum tn_code open_or_begin(struct logical *logical, struct tn_error *err)
     return TN_OK;
 }
 
+/* Under work. The table may be ahead (a crash) or all there is (the files were lost). */
+static enum tn_code open_held(struct logical *logical, bool with_table, struct tn_error *err)
+{
+    enum tn_code code = TN_OK;
+    if (!atomic_load(&logical->open)) {
+        pthread_rwlock_wrlock(&logical->gate);
+        code = atomic_load(&logical->dropped)
+                   ? tn_fail(err, TN_ENOTFOUND, "index \"%s\" was dropped", logical->definition.name)
+                   : open_or_begin(logical, err);
+        pthread_rwlock_unlock(&logical->gate);
+    }
+    if (code == TN_OK && !atomic_load(&logical->synced) && (with_table || resync_is_idle(logical))) {
+        code = resync(logical, err);
+        if (code == TN_OK)
+            atomic_store(&logical->synced, true);
+    }
+    return code;
+}
+
+/* Those that wait for the files hear of every end of an opening, a good one or not. */
+static void let_go(struct logical *logical)
+{
+    pthread_mutex_unlock(&logical->work);
+    pthread_mutex_lock(&logical->opened_lock);
+    pthread_cond_broadcast(&logical->opened);
+    pthread_mutex_unlock(&logical->opened_lock);
+}
+
 enum tn_code files_open(struct logical *logical, struct tn_error *err)
 {
     if (atomic_load(&logical->synced))
         return TN_OK;
-    enum tn_code code = TN_OK;
     pthread_mutex_lock(&logical->work);
-    pthread_rwlock_wrlock(&logical->gate);
-    if (atomic_load(&logical->dropped))
-        code = tn_fail(err, TN_ENOTFOUND, "index \"%s\" was dropped", logical->definition.name);
-    else if (!atomic_load(&logical->open))
-        code = open_or_begin(logical, err);
-    pthread_rwlock_unlock(&logical->gate);
-    /* The table may be ahead (a crash) or all there is (the files were lost). */
-    if (code == TN_OK && !atomic_load(&logical->synced))
-        code = resync(logical, err);
-    if (code == TN_OK)
-        atomic_store(&logical->synced, true);
-    pthread_mutex_unlock(&logical->work);
+    enum tn_code code = open_held(logical, true, err);
+    let_go(logical);
     return code;
+}
+
+static bool is_there(struct logical *logical, bool synced)
+{
+    return atomic_load(synced ? &logical->synced : &logical->open);
+}
+
+/* Until they are there, or until whoever opens them is done, or until then: *ret_late. */
+static void wait_for_opener(struct logical *logical, bool synced, uint64_t until_ns, bool *ret_late)
+{
+    const struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000),
+                                   .tv_nsec = (long)(until_ns % 1000000000)};
+    pthread_mutex_lock(&logical->opened_lock);
+    *ret_late = tn_mono_ns() >= until_ns;
+    if (!*ret_late && !is_there(logical, synced))
+        (void)pthread_cond_timedwait(&logical->opened, &logical->opened_lock, &until);
+    pthread_mutex_unlock(&logical->opened_lock);
+}
+
+static enum tn_code open_if_free(struct logical *logical, bool synced, uint64_t patience_ms, struct tn_error *err)
+{
+    /* Without jobs nobody but the one who asks would read the table. */
+    bool with_table = synced && !logical->service->jobs, late = false, tried = false;
+    uint64_t until = tn_mono_ns() + patience_ms * 1000000;
+    while (!late && !is_there(logical, synced)) {
+        if (!tried && pthread_mutex_trylock(&logical->work) == 0) {
+            enum tn_code code = open_held(logical, with_table, err);
+            let_go(logical);
+            TN_TRY(code);
+            tried = true;
+            if (!is_there(logical, synced))
+                catalog_wake(logical->service->lake->catalog); /* the follower has it read the table */
+            continue;
+        }
+        wait_for_opener(logical, synced, until, &late);
+    }
+    return TN_OK;
+}
+
+enum tn_code files_look(struct logical *logical, bool synced, uint64_t patience_ms, struct tn_error *err)
+{
+    TN_TRY(open_if_free(logical, synced, patience_ms, err));
+    if (atomic_load(&logical->open))
+        return TN_OK;
+    if (atomic_load(&logical->dropped))
+        return tn_fail(err, TN_ENOTFOUND, "index \"%s\" was dropped", logical->definition.name);
+    tn_fail(err, TN_EUNAVAILABLE, "the files of index \"%s\" are being opened", logical->definition.name);
+    tn_error_hint(err, "ask again in a moment");
+    return TN_EUNAVAILABLE;
 }
 
 enum tn_code files_reader(struct logical *logical, struct reader **ret, struct tn_error *err)
@@ -217,7 +293,8 @@ static enum tn_code begin_vectors(struct logical *logical, const int64_t *ids, c
     TN_TRY(tn_remove_tree(path, err));
     TN_TRY(vector_build(&first, &options, file, &report, err));
     TN_TRY(vector_index_create(path, file, err));
-    TN_TRY(vector_index_open(path, NULL, &vectors, err));
+    const struct vector_open_options opened = {.no_warm = logical_on_disk(logical)};
+    TN_TRY(vector_index_open(path, &opened, &vectors, err));
     atomic_store(&logical->vectors, vectors);
     return TN_OK;
 }

@@ -43,14 +43,26 @@ static void catch_up(struct logical *logical, int64_t current)
         order(logical, current);
 }
 
+static bool open_files(struct logical *logical)
+{
+    if (atomic_load(&logical->synced))
+        return true;
+    enum tn_code code = files_look(logical, true, 0, NULL);
+    if (code != TN_OK && code != TN_EUNAVAILABLE)
+        logical->rest_until_ns = tn_mono_ns() + REST_NS;
+    return code == TN_OK;
+}
+
 static void look_at(struct logical *logical)
 {
     int64_t current = 0;
     if (tn_mono_ns() < logical->rest_until_ns || dataset_snapshot(logical, &current, NULL) != TN_OK || current == 0 ||
         current == logical->ordered_for)
         return;
-    if (!atomic_load(&logical->synced) && files_open(logical, NULL) != TN_OK) {
-        logical->rest_until_ns = tn_mono_ns() + REST_NS;
+    if (!open_files(logical))
+        return;
+    if (!atomic_load(&logical->synced)) { /* many vectors may have to be read: a job's work */
+        order(logical, current);
         return;
     }
     int64_t applied = atomic_load(&logical->applied);
@@ -85,6 +97,7 @@ static void *follow(void *argument)
     uint64_t auto_due = 0;
     while (!atomic_load(&service->ending)) {
         uint64_t seen = catalog_changes(catalog); /* before the look: what comes behind it ends the wait */
+        drop_finish(service, false);
         look_at_all(service);
         ahead_look(service);
         if (tn_mono_ns() >= auto_due) {

@@ -117,7 +117,7 @@ struct index_definition {
     const char *model;         /* NULL: the default model */
     uint32_t chunk_size;       /* tokens; 0: what the model reads, at most 256 */
     uint32_t chunk_overlap;    /* tokens; UINT32_MAX: an eighth of the size */
-    const char *backend;       /* "hnsw", "auto" (which is hnsw); NULL: "auto" */
+    const char *backend;       /* "hnsw"; "disk": searched in its files; "auto" (which is hnsw); NULL: "auto" */
     double recall_target;      /* 0: 0.95 */
     bool only_prose;           /* of columns that are chosen: TN_EREQUEST where none holds sentences */
 };
@@ -138,8 +138,10 @@ void index_list_of(struct index_service *service, const char *dataset, struct tn
 /* TN_EREFUSED for a dataset that holds the vectors of an index: what it has is the index's to change. */
 enum tn_code index_check_free(struct index_service *service, const char *dataset, struct tn_error *err) TN_CHECKED;
 /* Objects: name, dataset, text_columns, model, version, dimension, chunk,
- * state ("ready", "building", "behind", "empty"), documents, chunks,
- * snapshot_id, generation, delta, bytes. */
+ * state ("ready", "building", "behind", "empty"; "failed": the first build, see
+ * problem; "opening", "damaged"), documents, chunks, snapshot_id, generation,
+ * delta, bytes. They wait for no work on an index: what cannot be told without
+ * is null. */
 enum tn_code index_list(struct index_service *service, struct tn_json *out, struct tn_error *err) TN_CHECKED;
 enum tn_code index_show(struct index_service *service, const char *name, struct tn_json *out,
                         struct tn_error *err) TN_CHECKED;
@@ -188,6 +190,10 @@ enum tn_code index_generations(struct index_service *service, const char *name, 
  * asked. */
 enum tn_code index_evaluate(struct index_service *service, const char *name, uint32_t samples, uint32_t k,
                             struct tn_json *out, struct tn_error *err) TN_CHECKED;
+
+/* Of the vectors of all open indexes: what is held in memory for searches, and of
+ * those on disk what of their files is there now. */
+uint64_t index_resident_bytes(struct index_service *service);
 
 /* Since the service was opened. */
 struct index_totals {

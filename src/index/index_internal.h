@@ -1,6 +1,7 @@
 /* Inside index.
  *
- *   service.c      which indexes there are; create, drop, list
+ *   service.c      which indexes there are; create, build
+ *   drop.c         an index that goes; describe.c: one described
  *   definition.c   index.json: read, written, checked
  *   files.c        the working files of an index, opened when first needed
  *   docs.c         documents to chunks, in memory
@@ -33,9 +34,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define LISTS_BYTES  ((size_t)48 << 20) /* of words' lists, of each index */
-#define BATCH_CHUNKS 512
-#define BATCH_BYTES  ((size_t)8 << 20)
+#define LISTS_BYTES         ((size_t)48 << 20) /* of words' lists, of each index */
+#define LISTS_BYTES_ON_DISK ((size_t)4 << 20)
+#define BACKEND_HNSW        "hnsw"
+#define BACKEND_DISK        "disk" /* searched in its mapped files */
+#define BATCH_CHUNKS        512
+#define BATCH_BYTES         ((size_t)8 << 20)
 
 /* ---- definition.c ------------------------------------------------------------ */
 
@@ -111,6 +115,7 @@ struct logical {
     struct index_service *service;
     atomic_size_t references;
     atomic_bool dropped;
+    volatile bool halted; /* what the model is asked when it is dropped or the service stops: see model_call.cancel */
     struct definition definition;
     char *folder;
     struct tuning *tuning; /* trial.h */
@@ -122,7 +127,9 @@ struct logical {
 
     pthread_rwlock_t gate;
     atomic_bool open;
-    atomic_bool synced; /* the files show the table: searches may begin */
+    atomic_bool synced;          /* the files show the table */
+    pthread_mutex_t opened_lock; /* with the next: who opens them tells of its end */
+    pthread_cond_t opened;
     struct chunk_file *chunks;
     struct keyword_lists *lists;
     struct vector_index *_Atomic vectors; /* NULL until the first chunk */
@@ -164,9 +171,13 @@ struct index_service {
     struct job_service *jobs;
     char *folder;
 
+    pthread_mutex_t making;   /* held while one is made; before lock */
+    pthread_mutex_t dropping; /* held while what dropped ones leave is removed; before lock and an index's */
     pthread_mutex_t lock;
     struct logical **items;
     size_t count, capacity;
+    struct logical **leaving; /* drop.c: dropped, and still worked on */
+    size_t leaving_count, leaving_capacity;
     struct hold *holds; /* hold.c */
     size_t hold_count, hold_capacity;
     struct versions **versions; /* version.c */
@@ -196,7 +207,17 @@ struct index_service {
     } counts; /* as struct index_totals has them */
 };
 
-/* service.c: a reference, or TN_ENOTFOUND. */
+#define DEFINITION_MAX ((size_t)1 << 20)
+/* Whether it stays on its mapped files. */
+static inline bool logical_on_disk(const struct logical *logical)
+{
+    return tn_streq(logical->definition.backend, BACKEND_DISK);
+}
+/* service.c. It takes the definition's arena. */
+struct logical *logical_new(struct index_service *service, const struct definition *definition)
+    __attribute__((returns_nonnull));
+const char *definition_key(struct tn_arena *arena, const char *name);
+/* A reference, or TN_ENOTFOUND. */
 enum tn_code logical_find(struct index_service *service, const char *name, struct logical **ret,
                           struct tn_error *err) TN_CHECKED;
 /* hold.c: TN_EUNAVAILABLE while searches of the dataset are held back. */
@@ -216,6 +237,7 @@ enum tn_code versions_drop(struct index_service *service, const char *name, stru
 void logical_note_problem(struct logical *logical, enum tn_code code, const struct tn_error *err);
 /* Whether long work on it is to end: the service stops, it was dropped, or its job (may be NULL) was asked to. */
 bool logical_stopping(const struct logical *logical, const struct job_run *run);
+void logical_halt(struct logical *logical); /* ends a wait for the model */
 enum tn_code logical_stopped(const struct logical *logical, struct tn_error *err) TN_CHECKED; /* says that */
 struct logical *logical_ref(struct logical *logical);
 void logical_unref(struct logical *logical);
@@ -223,8 +245,15 @@ TN_DEFINE_CLEANUP(struct logical, logical_unref)
 /* References to all; the arena's. */
 size_t logical_all(struct index_service *service, struct tn_arena *arena, struct logical ***ret);
 
-/* files.c */
+/* files.c. Opened, and in line with the table: for who works on them. It waits for whoever holds work. */
 enum tn_code files_open(struct logical *logical, struct tn_error *err) TN_CHECKED;
+/* For who only looks: waits for no work, and at most so long for an opening.
+ * With `synced`, so long for files that are in line with the table too: those
+ * that are not show less than it holds, which a search can live with. Jobs are
+ * what reads the table then; without any it is read here. TN_EUNAVAILABLE: they
+ * are not open yet. */
+#define FILES_PATIENCE_MS 1000
+enum tn_code files_look(struct logical *logical, bool synced, uint64_t patience_ms, struct tn_error *err) TN_CHECKED;
 void files_close(struct logical *logical); /* the gate is held for writing, or nobody is there */
 /* Under gate (read): a reader from the pool and back. */
 enum tn_code files_reader(struct logical *logical, struct reader **ret, struct tn_error *err) TN_CHECKED;
@@ -236,6 +265,17 @@ enum tn_code files_docs(struct logical *logical, struct docs **ret, struct tn_er
 /* Under work: the first rows make the vector index. */
 enum tn_code files_insert_vectors(struct logical *logical, const int64_t *ids, const float *rows, size_t count,
                                   struct tn_error *err) TN_CHECKED;
+
+/* ---- drop.c ---------------------------------------------------------------------------- */
+
+/* The working files go; what reads or writes them is waited for. */
+enum tn_code files_forget(struct logical *logical, struct tn_error *err) TN_CHECKED;
+/* What dropped indexes leave goes, where no work on them is under way; with `wait`, when that has ended. */
+void drop_finish(struct index_service *service, bool wait);
+/* Of that name, so long as that takes a moment; TN_ECONFLICT. */
+enum tn_code drop_wait(struct index_service *service, const char *name, struct tn_error *err) TN_CHECKED;
+/* At the start: one that was cut short. */
+enum tn_code drop_go_on(struct index_service *service, const char *name, struct tn_error *err) TN_CHECKED;
 
 /* ---- read.c --------------------------------------------------------------------------- */
 
@@ -332,7 +372,8 @@ enum tn_code batch_keep(struct batch *batch, struct tn_error *err) TN_CHECKED;
 enum tn_code batch_apply(struct logical *logical, const struct piece *pieces, size_t count, const float *vectors,
                          const int64_t *gone, size_t gone_count, int64_t shown, struct tn_error *err) TN_CHECKED;
 
-/* resync.c, under work: the working files show what the table holds. */
+/* resync.c, under work: the working files show what the table holds. Idle: they do, nothing will be read. */
+bool resync_is_idle(struct logical *logical);
 enum tn_code resync(struct logical *logical, struct tn_error *err) TN_CHECKED;
 /* walk.c, under work. `most`: stop after so many documents (0: none); *ret_more. */
 enum tn_code walk_changes(struct logical *logical, struct job_run *run, uint64_t most, struct index_report *ret,

@@ -45,7 +45,7 @@ static enum tn_code measure_again(struct logical *logical, struct vector_index *
 {
     TN_AUTO_FREE char *path = vector_index_generation_path(vectors, trial->generation);
     TN_CLEANUP(vector_index_close_p) struct vector_index *built = NULL;
-    const struct vector_open_options options = {.warm_now = true};
+    const struct vector_open_options options = {.warm_now = true, .no_warm = logical_on_disk(logical)};
     struct queries queries;
     struct measured active, other;
     TN_TRY(vector_index_open(path, &options, &built, err));

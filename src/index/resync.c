@@ -135,6 +135,12 @@ static enum tn_code compare(struct syncing *syncing, struct tn_error *err)
     return syncing->count > 0 ? flush(syncing, err) : TN_OK;
 }
 
+bool resync_is_idle(struct logical *logical)
+{
+    int64_t shown = 0;
+    return keyword_get(logical->words, "table_snapshot", &shown, NULL) == TN_OK && shown == table_snapshot(logical);
+}
+
 enum tn_code resync(struct logical *logical, struct tn_error *err)
 {
     int64_t shown = 0, now = table_snapshot(logical);

@@ -120,6 +120,7 @@ static enum tn_code try_once(struct search *search, uint64_t *clock, bool *ret_l
     struct index_answer *answer = search->answer;
     TN_CLEANUP(allowed_unref_p) struct allowed *allowed = NULL;
     TN_TRY(allow(logical, search->query->filter, &allowed, &answer->snapshot_id, &answer->behind, err));
+    answer->behind = answer->behind || !atomic_load(&logical->synced);
     search->allowed = allowed;
     answer->passing = allowed ? allowed->matches : UINT64_MAX;
     answer->filter_us = lap_us(clock);
@@ -139,7 +140,7 @@ static enum tn_code run(struct search *search, uint64_t *clock, struct tn_error 
     bool lost = true;
     TN_TRY(prepare(search, clock, err));
     for (int i = 0; i < TRIES && lost; i++) {
-        TN_TRY(files_open(logical, err));
+        TN_TRY(files_look(logical, true, FILES_PATIENCE_MS, err));
         pthread_rwlock_rdlock(&logical->gate);
         enum tn_code code = TN_OK;
         if (atomic_load(&logical->open))

@@ -1,9 +1,7 @@
-/* Which indexes there are: found at the start, made, dropped, described. */
+/* Which indexes there are: found at the start, made, brought up to date. */
 #include "index/trial.h"
 
 #include <inttypes.h>
-
-#define DEFINITION_MAX ((size_t)1 << 20)
 
 /* ---- the model service as an embedder ------------------------------------------ */
 
@@ -31,10 +29,11 @@ struct index_embedder index_embedder_of(struct model_service *models)
 
 /* ---- one index --------------------------------------------------------------------- */
 
-static struct logical *logical_new(struct index_service *service, const struct definition *definition)
+struct logical *logical_new(struct index_service *service, const struct definition *definition)
 {
     struct logical *logical = tn_calloc(1, sizeof *logical);
     pthread_rwlockattr_t attributes;
+    pthread_condattr_t clock;
     atomic_init(&logical->references, 1);
     logical->service = service;
     logical->definition = *definition;
@@ -45,6 +44,11 @@ static struct logical *logical_new(struct index_service *service, const struct d
     (void)pthread_mutex_init(&logical->problem_lock, NULL);
     (void)pthread_mutex_init(&logical->readers_lock, NULL);
     (void)pthread_mutex_init(&logical->allowed_lock, NULL);
+    (void)pthread_mutex_init(&logical->opened_lock, NULL);
+    (void)pthread_condattr_init(&clock);
+    (void)pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&logical->opened, &clock);
+    (void)pthread_condattr_destroy(&clock);
     /* Whoever replaces the files must not wait for a lull in the searches. */
     (void)pthread_rwlockattr_init(&attributes);
     (void)pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
@@ -69,6 +73,8 @@ void logical_unref(struct logical *logical)
     (void)pthread_mutex_destroy(&logical->problem_lock);
     (void)pthread_mutex_destroy(&logical->readers_lock);
     (void)pthread_mutex_destroy(&logical->allowed_lock);
+    (void)pthread_mutex_destroy(&logical->opened_lock);
+    (void)pthread_cond_destroy(&logical->opened);
     (void)pthread_rwlock_destroy(&logical->gate);
     tuning_free(logical->tuning);
     tn_arena_free(logical->definition.arena);
@@ -89,6 +95,11 @@ void logical_note_problem(struct logical *logical, enum tn_code code, const stru
 bool logical_stopping(const struct logical *logical, const struct job_run *run)
 {
     return atomic_load(&logical->service->ending) || atomic_load(&logical->dropped) || (run && job_run_stopping(run));
+}
+
+void logical_halt(struct logical *logical)
+{
+    __atomic_store_n(&logical->halted, true, __ATOMIC_RELEASE);
 }
 
 enum tn_code logical_stopped(const struct logical *logical, struct tn_error *err)
@@ -198,7 +209,7 @@ static void add(struct index_service *service, struct logical *logical)
     service->items[service->count++] = logical;
 }
 
-static const char *definition_key(struct tn_arena *arena, const char *name)
+const char *definition_key(struct tn_arena *arena, const char *name)
 {
     return tn_arena_printf(arena, "vectors/%s/index.json", name);
 }
@@ -217,6 +228,7 @@ static enum tn_code load(struct index_service *service, const char *name, struct
     TN_AUTO_BUF text = {0};
     struct definition definition;
     bool there = false;
+    TN_TRY(drop_go_on(service, name, err));
     TN_TRY(store_exists(service->lake->store, key, &there, err));
     if (!there)
         return TN_OK;
@@ -276,6 +288,8 @@ enum tn_code index_service_open(const struct index_options *options, struct inde
         (int64_t)(options->trial_age_ms ? options->trial_age_ms : UINT64_C(7) * 24 * 3600 * 1000) * 1000;
     service->folder = tn_strdup(options->folder);
     (void)pthread_mutex_init(&service->lock, NULL);
+    (void)pthread_mutex_init(&service->making, NULL);
+    (void)pthread_mutex_init(&service->dropping, NULL);
     (void)pthread_mutex_init(&service->queries_lock, NULL);
     TN_TRY(tn_mkdirs(options->folder, 0700, err));
     TN_TRY(load_all(service, err));
@@ -292,6 +306,10 @@ enum tn_code index_service_open(const struct index_options *options, struct inde
 void index_service_stop(struct index_service *service)
 {
     atomic_store(&service->ending, true);
+    pthread_mutex_lock(&service->lock);
+    for (size_t i = 0; i < service->count; i++)
+        logical_halt(service->items[i]);
+    pthread_mutex_unlock(&service->lock);
     catalog_wake(service->lake->catalog);
 }
 
@@ -300,6 +318,8 @@ void index_service_close(struct index_service *service)
     if (!service)
         return;
     follow_stop(service);
+    drop_finish(service, true);
+    free(service->leaving);
     for (size_t i = 0; i < service->count; i++)
         logical_unref(service->items[i]);
     free(service->items);
@@ -311,12 +331,14 @@ void index_service_close(struct index_service *service)
         free(service->queries[i].vector);
     }
     (void)pthread_mutex_destroy(&service->lock);
+    (void)pthread_mutex_destroy(&service->making);
+    (void)pthread_mutex_destroy(&service->dropping);
     (void)pthread_mutex_destroy(&service->queries_lock);
     free(service->folder);
     free(service);
 }
 
-/* ---- create, drop ------------------------------------------------------------------------ */
+/* ---- create ------------------------------------------------------------------------ */
 
 static enum tn_code refuse_taken(struct index_service *service, const struct definition *definition,
                                  struct tn_error *err)
@@ -335,75 +357,40 @@ static enum tn_code refuse_taken(struct index_service *service, const struct def
     return TN_OK;
 }
 
+/* Under making: of two that make an index of one name one wins, and the other has touched nothing. */
+static enum tn_code make(struct index_service *service, struct definition *definition, struct tn_arena **arena,
+                         struct tn_error *err)
+{
+    TN_AUTO_BUF text = {0};
+    TN_TRY(drop_wait(service, definition->name, err));
+    TN_TRY(refuse_taken(service, definition, err));
+    TN_AUTO_FREE char *folder = tn_asprintf("%s/%s", service->folder, definition->name);
+    TN_TRY(tn_remove_tree(folder, err)); /* of an index of that name, dropped while nobody looked */
+    definition_write(definition, &text);
+    TN_TRY(store_create(service->lake->store, definition_key(*arena, definition->name), text.data, text.len, err));
+    definition->arena = TN_TAKE(*arena);
+    struct logical *logical = logical_new(service, definition);
+    pthread_mutex_lock(&service->lock);
+    if (atomic_load(&service->ending))
+        logical_halt(logical);
+    add(service, logical);
+    pthread_mutex_unlock(&service->lock);
+    return TN_OK;
+}
+
 enum tn_code index_create(struct index_service *service, const struct index_definition *wanted, const char *actor,
                           char ret_job[JOB_ID_TEXT], struct tn_error *err)
 {
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
     struct definition definition;
-    TN_AUTO_BUF text = {0};
     TN_TRY(definition_make(service, wanted, actor, arena, &definition, err));
-    TN_TRY(refuse_taken(service, &definition, err));
-    TN_AUTO_FREE char *folder = tn_asprintf("%s/%s", service->folder, definition.name);
-    TN_TRY(tn_remove_tree(folder, err)); /* of an index of that name, dropped while nobody looked */
-    definition_write(&definition, &text);
-    TN_TRY(store_create(service->lake->store, definition_key(arena, definition.name), text.data, text.len, err));
-    const char *name = definition.name;
-    definition.arena = TN_TAKE(arena);
-    pthread_mutex_lock(&service->lock);
-    struct logical *logical = logical_ref(logical_new(service, &definition));
-    add(service, logical);
-    pthread_mutex_unlock(&service->lock);
-    enum tn_code code = TN_OK;
+    TN_AUTO_FREE char *name = tn_strdup(definition.name);
+    pthread_mutex_lock(&service->making);
+    enum tn_code code = make(service, &definition, &arena, err);
+    pthread_mutex_unlock(&service->making);
+    TN_TRY(code);
     ret_job[0] = '\0';
-    if (service->jobs)
-        code = index_order(service, name, actor, ret_job, err);
-    logical_unref(logical);
-    return code;
-}
-
-/* The working files go; what reads or writes them is waited for. */
-static enum tn_code forget_files(struct logical *logical, struct tn_error *err)
-{
-    users_out(logical);
-    pthread_mutex_lock(&logical->work);
-    pthread_rwlock_wrlock(&logical->gate);
-    files_close(logical);
-    enum tn_code code = tn_remove_tree(logical->folder, err);
-    pthread_rwlock_unlock(&logical->gate);
-    pthread_mutex_unlock(&logical->work);
-    users_back(logical);
-    return code;
-}
-
-static enum tn_code forget_trials(struct logical *logical, struct tn_error *err)
-{
-    pthread_mutex_lock(&logical->tuning->lock);
-    enum tn_code code = trial_log_drop(logical, err);
-    pthread_mutex_unlock(&logical->tuning->lock);
-    return code;
-}
-
-enum tn_code index_drop(struct index_service *service, const char *name, struct tn_error *err)
-{
-    TN_CLEANUP(logical_unref_p) struct logical *logical = NULL;
-    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
-    TN_TRY(logical_find(service, name, &logical, err));
-    TN_TRY(versions_drop(service, logical->definition.name, err));
-    atomic_store(&logical->dropped, true); /* a walk under way ends at its next look */
-    TN_TRY(auto_decline(service, logical->definition.dataset, err));
-    TN_TRY(store_delete(service->lake->store, definition_key(arena, logical->definition.name), err));
-    pthread_mutex_lock(&service->lock);
-    for (size_t i = 0; i < service->count; i++)
-        if (service->items[i] == logical) {
-            service->items[i] = service->items[--service->count];
-            logical_unref(logical);
-            break;
-        }
-    pthread_mutex_unlock(&service->lock);
-    TN_TRY(forget_files(logical, err));
-    TN_TRY(forget_trials(logical, err));
-    enum tn_code code = catalog_drop(service->lake->catalog, logical->definition.table, err);
-    return code == TN_EDATASET ? TN_OK : code;
+    return service->jobs ? index_order(service, name, actor, ret_job, err) : TN_OK;
 }
 
 /* ---- building ------------------------------------------------------------------------------ */
@@ -449,7 +436,7 @@ enum tn_code index_rebuild(struct index_service *service, const char *name, stru
 {
     TN_CLEANUP(logical_unref_p) struct logical *logical = NULL;
     TN_TRY(logical_find(service, name, &logical, err));
-    TN_TRY(forget_files(logical, err));
+    TN_TRY(files_forget(logical, err));
     return files_open(logical, err);
 }
 
@@ -460,110 +447,4 @@ void index_totals(struct index_service *service, struct index_totals *ret)
                                  .from_memory = atomic_load(&service->counts.from_memory),
                                  .embedded = atomic_load(&service->counts.embedded),
                                  .reused = atomic_load(&service->counts.reused)};
-}
-
-/* ---- descriptions ----------------------------------------------------------------------------- */
-
-static const char *state_of(struct logical *logical, int64_t current)
-{
-    int64_t applied = atomic_load(&logical->applied);
-    if (atomic_load(&logical->working) && applied == 0)
-        return "building";
-    if (applied == 0)
-        return "empty";
-    return applied == current ? "ready" : "behind";
-}
-
-static void put_problem(struct logical *logical, struct tn_json *out)
-{
-    char problem[sizeof logical->problem];
-    pthread_mutex_lock(&logical->problem_lock);
-    memcpy(problem, logical->problem, sizeof problem);
-    pthread_mutex_unlock(&logical->problem_lock);
-    tn_json_kstr(out, "problem", problem[0] ? problem : NULL);
-}
-
-static void put_files(struct logical *logical, struct tn_json *out)
-{
-    struct vector_index *vectors = atomic_load(&logical->vectors);
-    struct vector_index_info info = {0};
-    struct docs *docs = NULL;
-    if (vectors)
-        vector_index_info(vectors, &info);
-    if (files_docs(logical, &docs, NULL) == TN_OK) {
-        tn_json_ki64(out, "documents", (int64_t)docs_count(docs));
-        tn_json_ki64(out, "chunks", (int64_t)docs_chunks(docs));
-    }
-    tn_json_ki64(out, "generation", (int64_t)info.generation);
-    tn_json_ki64(out, "generation_rows", (int64_t)info.rows);
-    tn_json_ki64(out, "delta_rows", (int64_t)info.delta_rows);
-    tn_json_ki64(out, "deleted_rows", (int64_t)info.deleted);
-    tn_json_ki64(out, "bytes_on_disk", (int64_t)(info.bytes_on_disk + chunk_file_bytes(logical->chunks)));
-    tn_json_ki64(out, "bytes_resident", (int64_t)info.bytes_resident);
-}
-
-static void describe(struct logical *logical, struct tn_json *out)
-{
-    const struct definition *definition = &logical->definition;
-    char time[TN_TIME_TEXT];
-    int64_t current = 0;
-    bool open = files_open(logical, NULL) == TN_OK;
-    if (dataset_snapshot(logical, &current, NULL) != TN_OK)
-        current = -1;
-    tn_json_open(out, '{');
-    tn_json_kstr(out, "name", definition->name);
-    tn_json_kstr(out, "dataset", definition->dataset);
-    tn_json_kstr(out, "vectors", definition->table);
-    tn_json_kstrs(out, "text_columns", definition->columns, definition->column_count);
-    tn_json_kstr(out, "vector_column", definition->vector_column);
-    tn_json_kstr(out, "model", definition->model);
-    tn_json_kstr(out, "model_version", definition->version);
-    tn_json_ki64(out, "dimension", definition->dimension);
-    tn_json_key(out, "chunk");
-    tn_json_open(out, '{');
-    tn_json_ki64(out, "size", definition->chunk_size);
-    tn_json_ki64(out, "overlap", definition->chunk_overlap);
-    tn_json_close(out, '}');
-    tn_json_kstr(out, "backend", definition->backend);
-    tn_json_kstr(out, "created", tn_time_format(definition->created_us, time));
-    tn_json_kstr(out, "state", open ? state_of(logical, current) : "damaged");
-    put_problem(logical, out);
-    tn_json_ki64(out, "snapshot_id", atomic_load(&logical->applied));
-    pthread_rwlock_rdlock(&logical->gate);
-    tuning_put(logical, out);
-    if (atomic_load(&logical->open))
-        put_files(logical, out);
-    pthread_rwlock_unlock(&logical->gate);
-    tn_json_close(out, '}');
-}
-
-enum tn_code index_show(struct index_service *service, const char *name, struct tn_json *out, struct tn_error *err)
-{
-    TN_CLEANUP(logical_unref_p) struct logical *logical = NULL;
-    TN_TRY(logical_find(service, name, &logical, err));
-    describe(logical, out);
-    return TN_OK;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    const struct logical *const *x = a, *const *y = b;
-    return strcmp((*x)->definition.name, (*y)->definition.name);
-}
-
-enum tn_code index_list(struct index_service *service, struct tn_json *out, struct tn_error *err)
-{
-    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
-    struct logical **all;
-    size_t count = logical_all(service, arena, &all);
-    (void)err;
-    if (count > 1)
-        qsort(all, count, sizeof *all, by_name);
-    tn_json_open(out, '[');
-    for (size_t i = 0; i < count; i++) {
-        describe(all[i], out);
-        logical_unref(all[i]);
-    }
-    tn_json_close(out, ']');
-    return TN_OK;
 }

@@ -156,7 +156,7 @@ static enum tn_code measure_built(struct trying *t, struct tn_error *err)
 {
     TN_AUTO_FREE char *path = vector_index_generation_path(t->vectors, t->record.generation);
     TN_CLEANUP(vector_index_close_p) struct vector_index *built = NULL;
-    const struct vector_open_options options = {.warm_now = true};
+    const struct vector_open_options options = {.warm_now = true, .no_warm = logical_on_disk(t->logical)};
     struct trial_record *record = &t->record;
     struct vector_index_info info;
     struct measured measured;
@@ -167,7 +167,7 @@ static enum tn_code measure_built(struct trying *t, struct tn_error *err)
     record->rows = info.rows;
     record->last_change = info.last_change;
     record->bytes_on_disk = info.bytes_on_disk;
-    record->bytes_resident = info.bytes_resident;
+    record->bytes_resident = logical_on_disk(t->logical) ? vector_index_mapped_bytes(built) : info.bytes_resident;
     record->window = measured.window;
     record->recall_at_1 = measured.recall_at_1;
     record->recall_at_10 = measured.recall_at_k;

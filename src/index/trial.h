@@ -69,7 +69,8 @@ enum tn_code tuning_store(struct logical *logical, const struct tuned *now, cons
                           struct tn_error *err) TN_CHECKED;
 /* What is chosen for a generation that serves or served. Under lock. */
 struct tuned tuning_of(const struct logical *logical, uint64_t generation);
-void tuning_put(struct logical *logical, struct tn_json *out);
+/* Under the gate where it is open. */
+void tuning_put(struct logical *logical, bool open, struct tn_json *out);
 /* Removes generations that nobody goes back to. */
 enum tn_code generations_keep(struct logical *logical, struct tn_error *err) TN_CHECKED;
 /* The files are open and stay so until users_leave. */
@@ -77,6 +78,7 @@ enum tn_code users_enter(struct logical *logical, struct vector_index **ret, str
 void users_leave(struct logical *logical);
 /* Ends users, waits for them, lets none in until users_back. */
 void users_out(struct logical *logical);
+bool users_out_if_idle(struct logical *logical); /* the same, false instead of a wait */
 void users_back(struct logical *logical);
 
 /* ---- evaluate.c ------------------------------------------------------------------- */

@@ -35,7 +35,7 @@ void tuning_free(struct tuning *tuning)
 
 enum tn_code users_enter(struct logical *logical, struct vector_index **ret, struct tn_error *err)
 {
-    TN_TRY(files_open(logical, err));
+    TN_TRY(files_look(logical, true, FILES_PATIENCE_MS, err));
     pthread_rwlock_rdlock(&logical->tuning->users);
     struct vector_index *vectors = atomic_load(&logical->open) ? atomic_load(&logical->vectors) : NULL;
     if (!vectors || atomic_load(&logical->tuning->stopping) > 0) {
@@ -55,6 +55,15 @@ void users_out(struct logical *logical)
 {
     atomic_fetch_add(&logical->tuning->stopping, 1);
     pthread_rwlock_wrlock(&logical->tuning->users);
+}
+
+bool users_out_if_idle(struct logical *logical)
+{
+    atomic_fetch_add(&logical->tuning->stopping, 1);
+    if (pthread_rwlock_trywrlock(&logical->tuning->users) == 0)
+        return true;
+    atomic_fetch_sub(&logical->tuning->stopping, 1);
+    return false;
 }
 
 void users_back(struct logical *logical)
@@ -117,9 +126,9 @@ enum tn_code tuning_store(struct logical *logical, const struct tuned *now, cons
     return TN_OK;
 }
 
-void tuning_put(struct logical *logical, struct tn_json *out)
+void tuning_put(struct logical *logical, bool open, struct tn_json *out)
 {
-    struct vector_index *vectors = atomic_load(&logical->vectors);
+    struct vector_index *vectors = open ? atomic_load(&logical->vectors) : NULL;
     struct vector_index_info info = {0};
     if (vectors)
         vector_index_info(vectors, &info);

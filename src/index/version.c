@@ -256,7 +256,7 @@ static enum tn_code check_ready(struct index_service *service, const char *versi
 {
     TN_CLEANUP(logical_unref_p) struct logical *logical = NULL;
     TN_TRY(logical_find(service, version, &logical, err));
-    TN_TRY(files_open(logical, err));
+    TN_TRY(files_look(logical, false, FILES_PATIENCE_MS, err));
     if (atomic_load(&logical->applied) != 0)
         return TN_OK;
     tn_fail(err, TN_EUNAVAILABLE, "\"%s\" is still being built", version);

@@ -98,7 +98,9 @@ static enum tn_code cut_given(struct walk *walk, const char *doc_id, const struc
     TN_AUTO_BUF text = {0};
     if (cell->null)
         return TN_OK;
-    TN_TRY(tn_json_parse(cell->text.data, cell->text.length, 1 << 20, "vector", &list, err));
+    if (tn_json_parse(cell->text.data, cell->text.length, 1 << 20, "vector", &list, NULL) != TN_OK)
+        return tn_fail(err, TN_EREFUSED, "the vector of row \"%.60s\" holds something that is no finite number",
+                       doc_id);
     if (json_array_size(list) != definition->dimension)
         return tn_fail(err, TN_EREFUSED, "the vector of row \"%.60s\" has %zu numbers, those of the index %u", doc_id,
                        json_array_size(list), definition->dimension);
@@ -340,6 +342,18 @@ static enum tn_code judge_unmet(void *context, const struct keyword_chunk *chunk
     return TN_OK;
 }
 
+/* Other numbers are told as DOUBLE: some have more digits than the text is read with. */
+static bool is_list_of_floats(const struct iceberg_schema *schema, const char *column)
+{
+    for (size_t i = 0; i < schema->field_count; i++) {
+        const struct iceberg_type *type = schema->fields[i].type;
+        if (tn_str_equal_nocase(schema->fields[i].name, column))
+            return type->kind == ICEBERG_LIST && type->field_count == 1 &&
+                   (type->fields[0].type->kind == ICEBERG_FLOAT || type->fields[0].type->kind == ICEBERG_DOUBLE);
+    }
+    return false;
+}
+
 static void put_columns(const struct walk *walk, struct tn_buf *sql)
 {
     const struct definition *definition = &walk->logical->definition;
@@ -349,9 +363,10 @@ static void put_columns(const struct walk *walk, struct tn_buf *sql)
         tn_buf_put_sql_name(sql, definition->columns[i]);
     }
     if (definition->vector_column) {
-        tn_buf_puts(sql, ", CAST(");
+        bool plain = is_list_of_floats(walk->relation->metadata->schema, definition->vector_column);
+        tn_buf_puts(sql, plain ? ", CAST(" : ", CAST(CAST(");
         tn_buf_put_sql_name(sql, definition->vector_column);
-        tn_buf_puts(sql, " AS VARCHAR)");
+        tn_buf_puts(sql, plain ? " AS VARCHAR)" : " AS DOUBLE[]) AS VARCHAR)");
     }
 }
 

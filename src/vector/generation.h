@@ -138,6 +138,10 @@ enum tn_code generation_write(struct builder *b, const char *path, struct vector
  * is still being written (no footer, no checksums). */
 enum tn_code generation_open(const char *path, bool unfinished, struct generation **ret,
                              struct tn_error *err) TN_CHECKED;
+/* Bytes of the mapping that are in memory. */
+uint64_t generation_mapped_bytes(const struct generation *g);
+/* Pages that nobody needs just now are given back: after reading all of it once. */
+void generation_let_go(const struct generation *g);
 void generation_close(struct generation *g);
 TN_DEFINE_CLEANUP(struct generation, generation_close)
 

@@ -261,6 +261,32 @@ enum tn_code generation_open(const char *path, bool unfinished, struct generatio
     return TN_OK;
 }
 
+#define WINDOW_PAGES  ((size_t)1024)
+#define WINDOWS_ASKED ((size_t)256)
+
+uint64_t generation_mapped_bytes(const struct generation *g)
+{
+    unsigned char pages[WINDOW_PAGES];
+    const size_t window = WINDOW_PAGES * 4096, count = (g->map_size + window - 1) / window;
+    const size_t step = TN_MAX(count / WINDOWS_ASKED, (size_t)1);
+    uint64_t asked = 0, there = 0;
+    for (size_t i = 0; i < count; i += step) {
+        size_t bytes = TN_MIN(window, g->map_size - i * window);
+        if (mincore((void *)(uintptr_t)(g->map + i * window), bytes, pages) != 0)
+            return 0;
+        asked += bytes;
+        for (size_t page = 0; page < (bytes + 4095) / 4096; page++)
+            there += (pages[page] & 1) * TN_MIN((size_t)4096, bytes - page * 4096);
+    }
+    return step == 1 ? there : (uint64_t)((double)there / (double)asked * (double)g->map_size);
+}
+
+void generation_let_go(const struct generation *g)
+{
+    (void)madvise((void *)(uintptr_t)g->map, g->map_size, MADV_DONTNEED);
+    (void)posix_fadvise(g->fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 void generation_close(struct generation *g)
 {
     if (!g)

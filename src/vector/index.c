@@ -196,6 +196,14 @@ void vector_index_info(struct vector_index *index, struct vector_index_info *ret
     (void)pthread_mutex_unlock(&index->write_lock);
 }
 
+uint64_t vector_index_mapped_bytes(struct vector_index *index)
+{
+    (void)pthread_mutex_lock(&index->write_lock);
+    uint64_t bytes = generation_mapped_bytes(atomic_load(&index->state)->generation);
+    (void)pthread_mutex_unlock(&index->write_lock);
+    return bytes;
+}
+
 uint32_t vector_index_window(struct vector_index *index, uint32_t k, float recall)
 {
     (void)pthread_mutex_lock(&index->write_lock);

@@ -183,6 +183,8 @@ static void *background_main(void *argument)
     enum tn_code code = generation_check_blocks(g, &index->background_stop, &blocks, &error);
     if (code == TN_OK)
         code = generation_check_structure(g, &index->background_stop, &error);
+    if (index->options.no_warm)
+        generation_let_go(g);
     if (code == TN_ECANCELLED)
         return NULL; /* for a swap or a close: there is no verdict */
     (void)pthread_mutex_lock(&index->health_lock);

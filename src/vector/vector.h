@@ -212,6 +212,11 @@ struct vector_index_info {
 };
 void vector_index_info(struct vector_index *index, struct vector_index_info *ret);
 
+/* Bytes of the active generation's file that are in memory at this moment: what
+ * an index with no_warm takes, and the system takes back when it wants them.
+ * The kernel is asked; of a file beyond a gigabyte, about a sample of it. */
+uint64_t vector_index_mapped_bytes(struct vector_index *index);
+
 /* The window that the calibration gives for this k and recall. */
 uint32_t vector_index_window(struct vector_index *index, uint32_t k, float recall);
 

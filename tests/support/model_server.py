@@ -53,6 +53,8 @@ class Handler(BaseHTTPRequestHandler):
             return
         if fault == "slow":
             time.sleep(self.stand_in.slow_seconds)
+        if fault == "hold":
+            self.stand_in.released.wait(120)
         if fault in ("500", "503", "400", "401"):
             self.answer({"error": f"as the test wished: {fault}"}, int(fault))
             return
@@ -176,6 +178,7 @@ class ModelServer:
         self.names = ["nomic-embed-text", "tiny-chat"]
         self.key = None
         self.slow_seconds = 3
+        self.released = threading.Event()  # what "hold" waits for
         self.salt = ""
         self.script = None  # what a language model says: script(messages) -> text
         self.requests = []
@@ -192,6 +195,7 @@ class ModelServer:
         return self
 
     def __exit__(self, *_):
+        self.released.set()
         self.server.shutdown()
         self.server.server_close()
 
