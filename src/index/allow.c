@@ -213,7 +213,7 @@ enum tn_code allow(struct logical *logical, const char *predicate, struct allowe
                                 .applied = applied ? applied : atomic_load(&logical->begun),
                                 .predicate = (char *)(uintptr_t)(predicate ? predicate : "")};
     ICEBERG_AUTO_METADATA *metadata = NULL;
-    TN_TRY(catalog_load(logical->service->lake->catalog, logical->definition.dataset, &metadata, err));
+    TN_TRY(dataset_open(logical, &metadata, err));
     key.current = metadata->current ? metadata->current->id : 0;
     *ret_current = key.current;
     *ret_behind = applied != key.current;

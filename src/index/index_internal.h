@@ -292,6 +292,11 @@ void relation_release(struct relation *relation);
 enum tn_code relation_open(struct logical *logical, int64_t snapshot, struct tn_arena *arena, struct relation *ret,
                            struct tn_error *err) TN_CHECKED;
 /* The newest snapshot's id; 0 for a dataset without any. */
+/* The index's dataset as it is. TN_EDATASET says what became of it. */
+enum tn_code dataset_open(struct logical *logical, struct iceberg_metadata **ret, struct tn_error *err) TN_CHECKED;
+/* TN_ESCHEMA when a column that the index is of is gone. */
+enum tn_code dataset_check_columns(const struct logical *logical, const struct iceberg_metadata *metadata,
+                                   struct tn_error *err) TN_CHECKED;
 enum tn_code dataset_snapshot(struct logical *logical, int64_t *ret, struct tn_error *err) TN_CHECKED;
 /* The rows that differ between two snapshots, `change` first; the definition is
  * NULL when `from` can no longer be told. The hold is the caller's. */

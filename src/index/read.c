@@ -67,10 +67,49 @@ enum tn_code relation_open(struct logical *logical, int64_t snapshot, struct tn_
     return TN_OK;
 }
 
+/* Without its dataset an index is asked for in vain, and the nearest name is that of its own vectors. */
+enum tn_code dataset_open(struct logical *logical, struct iceberg_metadata **ret, struct tn_error *err)
+{
+    const struct definition *definition = &logical->definition;
+    enum tn_code code = catalog_load(logical->service->lake->catalog, definition->dataset, ret, err);
+    if (code != TN_EDATASET)
+        return code;
+    tn_fail(err, TN_EDATASET, "index \"%s\" is of dataset \"%s\", which is not there: it was dropped or renamed",
+            definition->name, definition->dataset);
+    tn_error_hint(err, "`tarn index drop %s`, and `tarn index create` for the dataset that is meant now",
+                  definition->name);
+    return code;
+}
+
+static bool has_column(const struct iceberg_schema *schema, const char *name)
+{
+    for (size_t i = 0; i < schema->field_count; i++)
+        if (tn_str_equal_nocase(schema->fields[i].name, name))
+            return true;
+    return false;
+}
+
+enum tn_code dataset_check_columns(const struct logical *logical, const struct iceberg_metadata *metadata,
+                                   struct tn_error *err)
+{
+    const struct definition *definition = &logical->definition;
+    const char *missing = NULL;
+    for (size_t i = 0; i < definition->column_count && !missing; i++)
+        missing = has_column(metadata->schema, definition->columns[i]) ? NULL : definition->columns[i];
+    if (!missing && definition->vector_column && !has_column(metadata->schema, definition->vector_column))
+        missing = definition->vector_column;
+    if (!missing)
+        return TN_OK;
+    return tn_fail(err, TN_ESCHEMA,
+                   "dataset \"%s\" has no column \"%s\" any more: it was dropped or renamed; drop the index and make "
+                   "it anew over the columns there are",
+                   definition->dataset, missing);
+}
+
 enum tn_code dataset_snapshot(struct logical *logical, int64_t *ret, struct tn_error *err)
 {
     ICEBERG_AUTO_METADATA *metadata = NULL;
-    TN_TRY(catalog_load(logical->service->lake->catalog, logical->definition.dataset, &metadata, err));
+    TN_TRY(dataset_open(logical, &metadata, err));
     *ret = metadata->current ? metadata->current->id : 0;
     return TN_OK;
 }

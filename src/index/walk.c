@@ -522,8 +522,10 @@ enum tn_code walk_changes(struct logical *logical, struct job_run *run, uint64_t
     int64_t applied = atomic_load(&logical->applied);
     *ret = (struct index_report){.snapshot_id = applied};
     *ret_more = false;
-    TN_TRY(catalog_load(logical->service->lake->catalog, logical->definition.dataset, &metadata, err));
+    TN_TRY(dataset_open(logical, &metadata, err));
     int64_t current = metadata->current ? metadata->current->id : 0;
+    if (current != applied)
+        TN_TRY(dataset_check_columns(logical, metadata, err));
     ret->snapshot_id = current;
     atomic_store(&logical->walked_to, current);
     if (current == 0 || (current == applied && !run))

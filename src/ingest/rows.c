@@ -291,6 +291,8 @@ static enum tn_code attempt(struct ingest_rows *rows, struct dataset_commit *ret
             *err = (struct tn_error){0};
         return make_dataset(rows, ret, err);
     }
+    if (code == TN_EDATASET && options->op == DATASET_ROWS_UPSERT && !options->key)
+        tn_error_hint(err, "if it is to be made, name its key: key= (tarn rows upsert --key)");
     TN_TRY(code);
     return write_rows(rows, metadata, ret, err);
 }

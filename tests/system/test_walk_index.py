@@ -56,3 +56,31 @@ def test_vectors_that_were_taken_away_are_made_again(notes):
     hits = notes.post("/search", json={"query": "java", "k": 40}).json()["hits"]
     assert len(hits) == 31
     assert notes.query("select count(*) from nx__vectors")["rows"] == [[31]]
+
+
+def test_a_dataset_that_went_away_is_named(notes):
+    moved = {"source": {"namespace": ["default"], "name": "notes"}, "destination": {"namespace": ["default"], "name": "papers"}}
+    assert notes.post("/iceberg/v1/tables/rename", json=moved).status_code == 204
+    answer = notes.post("/search", json={"query": "java", "index": "nx"})
+    assert answer.status_code == 404 and 'index "nx" is of dataset "notes"' in answer.json()["detail"], answer.text
+    assert "tarn index drop nx" in answer.json()["hint"]
+    moved = {"source": moved["destination"], "destination": moved["source"]}
+    assert notes.post("/iceberg/v1/tables/rename", json=moved).status_code == 204
+    assert len(notes.post("/search", json={"query": "java", "index": "nx", "k": 3}).json()["hits"]) == 3
+
+
+def test_a_column_that_went_away_is_named(notes):
+    table = "/iceberg/v1/namespaces/default/tables/notes"
+    metadata = notes.get(table).json()["metadata"]
+    schema = next(s for s in metadata["schemas"] if s["schema-id"] == metadata["current-schema-id"])
+    fields = [{**field, "name": "prose" if field["name"] == "txt" else field["name"]} for field in schema["fields"]]
+    renamed = notes.post(table, json={"requirements": [], "updates": [
+        {"action": "add-schema", "schema": {**schema, "schema-id": 9, "fields": fields}, "last-column-id": metadata["last-column-id"]},
+        {"action": "set-current-schema", "schema-id": -1}]})
+    assert renamed.status_code == 200, renamed.text
+    assert notes.request("PUT", "/datasets/notes/rows", json=[{"id": 99, "prose": "A keeper of zebras."}]).status_code == 200
+    wait_for(lambda: notes.get("/vectors/indexes/nx").json()["problem"])
+    shown = notes.get("/vectors/indexes/nx").json()
+    assert shown["state"] == "behind" and 'no column "txt" any more' in shown["problem"], shown
+    found = notes.post("/search", json={"query": "java", "k": 3}).json()
+    assert found["behind"] and len(found["hits"]) == 3

@@ -127,3 +127,8 @@ def test_a_restore_of_the_present_tells_its_rows(people):
     now = people.delete("/datasets/people/rows/1").json()["snapshot_id"]
     answer = people.post("/datasets/people/restore", json={"as_of": now}).json()
     assert (answer["status"], answer["rows"], answer["snapshot_id"]) == ("unchanged", 2, now)
+
+
+def test_an_upsert_into_nothing_tells_how_it_would_be_made(server):
+    answer = server.request("PUT", "/datasets/new/rows", json=[{"id": 1}])
+    assert answer.status_code == 404 and "key=" in answer.json()["hint"], answer.text
