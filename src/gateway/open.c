@@ -15,6 +15,8 @@
 /* Threads beside those that queries and ingests may hold at once, so that
  * short requests are answered however long the others run. */
 #define SPARE_THREADS 4
+/* A commit of a row makes eleven files and folders durable (store.h). */
+#define SYNC_THREADS 10
 /* What small writes changed, for those who follow them. */
 #define RECENT_BYTES ((size_t)16 << 20)
 
@@ -104,6 +106,7 @@ static enum tn_code open_lake(struct gateway *gateway, const struct tn_config *c
     gateway->lake.config = config;
     TN_TRY(store_open_local(tn_path_join(gateway->arena, gateway->folder, "buckets/primary"), &gateway->lake.store,
                             err));
+    store_sync_threads(gateway->lake.store, SYNC_THREADS);
     TN_TRY(store_clean_staging(gateway->lake.store, 0, &removed, err));
     if (removed > 0)
         TN_LOG(TN_LOG_INFO, "lake.cleaned", TN_FI("staging_files", removed));

@@ -277,6 +277,5 @@ void table_write_hint(const struct iceberg_table *table, const struct iceberg_me
     if (!tn_str_ends_with(name, ".metadata.json"))
         return;
     const char *key = tn_arena_printf(arena, "%s/metadata/version-hint.text", table->prefix);
-    enum tn_code ignored = store_put_hint(table->store, key, name, length - suffix, NULL);
-    (void)ignored;
+    store_put_hint_soon(table->store, key, name, length - suffix);
 }

@@ -114,6 +114,30 @@ static void soft_objects_are_written_with_the_others(void **state)
     assert_int_equal(staged_count(f), 0);
 }
 
+/* However many come in a row the newest stays, and nothing comes back after a delete. */
+static void the_newest_hint_stays(void **state)
+{
+    struct fixture *f = *state;
+    for (size_t threads = 0; threads < 8; threads += 4) {
+        store_sync_threads(f->store, threads);
+        store_put_hint_soon(f->store, "h/a", "first", 5);
+        assert_content(f, "h/a", "first"); /* a lonely one is there at once */
+        for (char byte = 'a'; byte <= 'z'; byte++) {
+            store_put_hint_soon(f->store, "h/a", &byte, 1);
+            store_put_hint_soon(f->store, "h/b", &byte, 1);
+            store_put_hint_soon(f->store, "h/gone", &byte, 1);
+        }
+        assert_ok(store_delete(f->store, "h/gone", &test_err));
+        store_sync_threads(f->store, 0); /* writes what waits */
+        assert_content(f, "h/a", "z");
+        assert_content(f, "h/b", "z");
+        assert_absent(f, "h/gone");
+        assert_ok(store_delete(f->store, "h/a", &test_err));
+    }
+    store_put_hint_soon(f->store, "../h", "bad", 3); /* nobody is told */
+    assert_int_equal(staged_count(f), 0);
+}
+
 static void lost_commit_leaves_batch_usable(void **state)
 {
     struct fixture *f = *state;
@@ -277,6 +301,7 @@ int main(void)
         STORE_TEST(commit_counts_fsyncs),
         STORE_TEST(soft_objects_cost_no_fsync),
         STORE_TEST(soft_objects_are_written_with_the_others),
+        STORE_TEST(the_newest_hint_stays),
         STORE_TEST(lost_commit_leaves_batch_usable),
         STORE_TEST(many_objects),
         STORE_TEST(injected_failures),

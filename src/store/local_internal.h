@@ -72,6 +72,9 @@ enum tn_code local_sync_all(struct local_store *local, struct local_sync *syncs,
 void local_sync_threads(struct store *store, size_t threads);
 /* store_delete_soon: by one of the threads, when none of them has a round. */
 void local_remove_soon(struct store *store, const char *key);
+/* store_put_hint_soon; and what waits of it is not written any more. */
+void local_hint_soon(struct store *store, const char *key, const void *bytes, size_t count);
+void local_hint_drop(struct local_store *local, const char *key);
 enum tn_code local_remove(struct store *store, const char *key, struct tn_error *err) TN_CHECKED;
 void local_syncers_free(struct local_store *local);
 

@@ -97,6 +97,14 @@ enum tn_code store_put_hint(struct store *store, const char *key, const void *by
     return store_batch_flush(batch, err);
 }
 
+void store_put_hint_soon(struct store *store, const char *key, const void *bytes, size_t count)
+{
+    if (store_check_key(key, NULL) != TN_OK)
+        return;
+    STORE_COUNT(store, puts, 1);
+    store->ops->hint_soon(store, key, bytes, count);
+}
+
 enum tn_code store_create(struct store *store, const char *key, const void *bytes, size_t count, struct tn_error *err)
 {
     TN_CLEANUP(store_batch_free_p) struct store_batch *batch = store_batch_new(store);

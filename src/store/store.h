@@ -93,6 +93,12 @@ enum tn_code store_put(struct store *store, const char *key, const void *bytes, 
  * be made again. */
 enum tn_code store_put_hint(struct store *store, const char *key, const void *bytes, size_t count,
                             struct tn_error *err) TN_CHECKED;
+/* The same, soon: at once when nothing was put there in the last tenth of a
+ * second, else a tenth of a second behind that, and then only the newest bytes.
+ * Failures are not told. What waits is written when the store is closed, not
+ * when its process is killed, and not when the object is deleted first. A store
+ * without threads writes each at once. */
+void store_put_hint_soon(struct store *store, const char *key, const void *bytes, size_t count);
 /* Creates the object; TN_EEXISTS when the key is taken. However many processes
  * try, exactly one gets TN_OK. Durable on return. */
 enum tn_code store_create(struct store *store, const char *key, const void *bytes, size_t count,

@@ -211,6 +211,7 @@ enum tn_code local_remove(struct store *store, const char *key, struct tn_error 
     struct local_store *local = local_of(store);
     TN_AUTO_FREE char *path = local_path_of(local, key);
     struct stat info;
+    local_hint_drop(local, key); /* else it would be back */
     if (unlink(path) != 0) {
         int failure = errno;
         if (failure == ENOENT || failure == ENOTDIR || failure == EISDIR)
@@ -289,6 +290,7 @@ static const struct store_ops local_ops = {
     .list_folders = local_list_folders,
     .remove = local_remove,
     .remove_soon = local_remove_soon,
+    .hint_soon = local_hint_soon,
     .sync_folder = local_sync_folder,
     .clean_staging = local_clean_staging,
     .batch_new = local_batch_new,
