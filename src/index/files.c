@@ -30,6 +30,14 @@ static char *asked_path(const struct logical *logical)
     return tn_asprintf("%s/asked", logical->folder);
 }
 
+static enum tn_code text_of_chunk(void *chunks, int64_t id, struct tn_buf *ret, struct tn_error *err)
+{
+    struct chunk_record record;
+    TN_TRY(chunk_file_get(chunks, id, &record, err));
+    tn_buf_append(ret, record.text, record.text_length);
+    return TN_OK;
+}
+
 static enum tn_code open_all(struct logical *logical, bool fresh, struct tn_error *err)
 {
     TN_AUTO_FREE char *words = tn_asprintf("%s/words.db", logical->folder);
@@ -42,6 +50,7 @@ static enum tn_code open_all(struct logical *logical, bool fresh, struct tn_erro
     TN_TRY(keyword_get(logical->words, "begun", &begun, err));
     TN_TRY(keyword_get(logical->words, "next_chunk", &next, err));
     TN_TRY(chunk_file_open(logical->folder, (uint64_t)length, &logical->chunks, err));
+    TN_TRY(keyword_cut_again(logical->words, text_of_chunk, logical->chunks, err));
     TN_TRY(open_vectors(logical, err));
     TN_AUTO_FREE char *asked = asked_path(logical);
     asked_load(logical->tuning->asked, asked);

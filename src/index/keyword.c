@@ -7,6 +7,9 @@
 
 #include <unistd.h>
 
+#define WORDS_TABLE                                                                                                  \
+    "CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(text, content='', tokenize='" KEYWORD_TOKENIZE "');"
+
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS numbers(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS chunks(id INTEGER PRIMARY KEY, doc TEXT NOT NULL, number INTEGER NOT NULL,"
@@ -14,9 +17,7 @@ static const char schema[] =
     "CREATE INDEX IF NOT EXISTS chunks_by_doc ON chunks(doc);"
     "CREATE INDEX IF NOT EXISTS chunks_by_hash ON chunks(hash);"
     "CREATE TABLE IF NOT EXISTS removed(number INTEGER PRIMARY KEY, id INTEGER NOT NULL);"
-    "INSERT OR IGNORE INTO numbers(name, value) SELECT 'last', coalesce(max(id), -1) FROM chunks;"
-    "CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(text, content='',"
-    " tokenize='" KEYWORD_TOKENIZE "');";
+    "INSERT OR IGNORE INTO numbers(name, value) SELECT 'last', coalesce(max(id), -1) FROM chunks;" WORDS_TABLE;
 
 enum statement { ADD, ADD_WORDS, ADD_LAST, REMOVE, REMOVE_WORDS, NOTE, NOTE_LESS, GET, SET, OF_DOC, ALL, STATEMENTS };
 static const char *const texts[STATEMENTS] = {
@@ -85,6 +86,8 @@ enum tn_code keyword_writer_open(const char *path, bool fresh, struct keyword_wr
     }
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     if (sqlite3_open_v2(path, &writer->db, flags, NULL) != SQLITE_OK)
+        return db_fail(writer->db, path, err);
+    if (keyword_fold_register(writer->db) != SQLITE_OK)
         return db_fail(writer->db, path, err);
     /* A lost last commit is noticed and made again; a torn one cannot be. */
     TN_TRY(
@@ -233,6 +236,57 @@ enum tn_code keyword_chunks(struct keyword_writer *writer, const char *doc_id, k
     return result;
 }
 
+/* ---- words cut by the rules of before ------------------------------------------ */
+
+static enum tn_code is_current(struct keyword_writer *writer, bool *ret, struct tn_error *err)
+{
+    static const char sql[] = "SELECT sql LIKE '%''" KEYWORD_TOKENIZE "''%' FROM sqlite_master WHERE name = 'words'";
+    sqlite3_stmt *statement = NULL;
+    TN_TRY(prepare(writer->db, sql, writer->path, &statement, err));
+    int code = sqlite3_step(statement);
+    *ret = code == SQLITE_ROW && sqlite3_column_int(statement, 0) != 0;
+    (void)sqlite3_finalize(statement);
+    return code == SQLITE_ROW ? TN_OK : db_fail(writer->db, writer->path, err);
+}
+
+struct cutting {
+    struct keyword_writer *writer;
+    keyword_text_fn *text_of;
+    void *context;
+    struct tn_buf text;
+};
+
+static enum tn_code cut_one(void *context, const struct keyword_chunk *chunk, struct tn_error *err)
+{
+    struct cutting *cutting = context;
+    sqlite3_stmt *words = cutting->writer->statements[ADD_WORDS];
+    tn_buf_clear(&cutting->text);
+    TN_TRY(cutting->text_of(cutting->context, chunk->id, &cutting->text, err));
+    (void)sqlite3_bind_int64(words, 1, chunk->id);
+    bind_text(words, 2, cutting->text.data ? cutting->text.data : "", cutting->text.len);
+    return run(cutting->writer, ADD_WORDS, err);
+}
+
+enum tn_code keyword_cut_again(struct keyword_writer *writer, keyword_text_fn *text_of, void *context,
+                               struct tn_error *err)
+{
+    bool current;
+    TN_TRY(is_current(writer, &current, err));
+    if (current)
+        return TN_OK;
+    struct cutting cutting = {.writer = writer, .text_of = text_of, .context = context};
+    TN_TRY(keyword_begin(writer, err));
+    enum tn_code code = exec(writer->db, "DROP TABLE words;" WORDS_TABLE, writer->path, err);
+    if (code == TN_OK)
+        code = keyword_chunks(writer, NULL, cut_one, &cutting, err);
+    if (code == TN_OK)
+        code = keyword_commit(writer, err);
+    else
+        keyword_rollback(writer);
+    tn_buf_release(&cutting.text);
+    return code;
+}
+
 /* ---- readers ----------------------------------------------------------------- */
 
 static void passes(sqlite3_context *context, int count, sqlite3_value **values)
@@ -249,6 +303,8 @@ enum tn_code keyword_reader_open(const char *path, struct keyword_reader **ret, 
     if (sqlite3_open_v2(path, &reader->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
         return db_fail(reader->db, path, err);
     (void)sqlite3_busy_timeout(reader->db, 5000);
+    if (keyword_fold_register(reader->db) != SQLITE_OK)
+        return db_fail(reader->db, path, err);
     if (sqlite3_create_function_v2(reader->db, "tarn_passes", 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, reader, passes,
                                    NULL, NULL, NULL) != SQLITE_OK)
         return db_fail(reader->db, path, err);

@@ -57,6 +57,12 @@ typedef enum tn_code keyword_chunk_fn(void *context, const struct keyword_chunk 
 enum tn_code keyword_chunks(struct keyword_writer *writer, const char *doc_id, keyword_chunk_fn *each, void *context,
                             struct tn_error *err) TN_CHECKED;
 
+/* The words of all chunks once more, when the file has them by the rules of an
+ * earlier version (keyword_fold.h); else nothing. Before any reader is opened. */
+typedef enum tn_code keyword_text_fn(void *context, int64_t id, struct tn_buf *ret, struct tn_error *err);
+enum tn_code keyword_cut_again(struct keyword_writer *writer, keyword_text_fn *text_of, void *context,
+                               struct tn_error *err) TN_CHECKED;
+
 struct keyword_reader;
 enum tn_code keyword_reader_open(const char *path, struct keyword_reader **ret, struct tn_error *err) TN_CHECKED;
 void keyword_reader_close(struct keyword_reader *reader);

@@ -4,8 +4,12 @@
  * OR, a group terms joined by AND, and what must not be there. FTS5 knows NOT
  * only between two expressions, so it is gathered and put behind the level.
  * Every word goes out in quotes, where FTS5 has no syntax left but the quote.
+ * Chinese, Japanese and Korean come without spaces: what stands loose goes out
+ * as its pairs (keyword_fold.h), what is quoted or joined by AND as a phrase.
  */
 #include "index/keyword.h"
+
+#include "index/keyword_fold.h"
 
 #define TERMS_MAX 128
 #define DEPTH_MAX 16
@@ -204,9 +208,66 @@ static bool begins_term(enum kind kind)
     return kind == WORD || kind == PHRASE || kind == OPEN;
 }
 
+/* ---- words without spaces between them ------------------------------------------- */
+
+static bool has_pairs(const struct token *token)
+{
+    for (size_t at = 0, bytes; at < token->length; at += bytes)
+        if (keyword_fold_script(token->text + at, token->length - at, &bytes) > KEYWORD_WORD)
+            return true;
+    return false;
+}
+
+static void put_piece(struct parser *parser, const char *text, size_t length, bool common, struct tn_buf *some)
+{
+    const struct token piece = {.kind = PHRASE, .text = text, .length = length};
+    if (parser->terms == TERMS_MAX || (common && !parser->keep_common))
+        return;
+    parser->terms++;
+    tn_buf_puts(some, some->len ? " OR (" : "(");
+    put_quoted(&piece, some);
+    tn_buf_putc(some, ')');
+}
+
+/* A sentence in one piece asks for any two neighbours of it, as the index has
+ * them; two of Hiragana are endings, and passed over as common words are. */
+static void put_pieces(struct parser *parser, const struct token *token, struct tn_buf *some)
+{
+    size_t start = 0, before = 0, run = 0; /* of the piece; its last character; how many */
+    enum keyword_script kind = KEYWORD_NO_WORD;
+    for (size_t at = 0, bytes = 0; at <= token->length; at += bytes) {
+        enum keyword_script script = KEYWORD_NO_WORD;
+        bytes = 1;
+        if (at < token->length)
+            script = keyword_fold_script(token->text + at, token->length - at, &bytes);
+        bool goes_on = (script > KEYWORD_WORD && kind > KEYWORD_WORD) || (script == KEYWORD_WORD && script == kind);
+        if (script > KEYWORD_WORD && goes_on)
+            put_piece(parser, token->text + before, at + bytes - before,
+                      script == KEYWORD_KANA && kind == KEYWORD_KANA, some);
+        if (!goes_on && kind == KEYWORD_WORD)
+            put_piece(parser, token->text + start, at - start, keyword_query_skips(token->text + start, at - start),
+                      some);
+        if (!goes_on && kind > KEYWORD_WORD && run == 1)
+            put_piece(parser, token->text + start, at - start, kind == KEYWORD_KANA, some);
+        run = goes_on ? run + 1 : 1;
+        start = goes_on ? start : at;
+        before = at;
+        kind = script;
+    }
+}
+
 /* term (AND term)* */
 static void parse_group(struct parser *parser, struct tn_buf *some)
 {
+    if (parser->token.kind == WORD && !parser->token.prefix && has_pairs(&parser->token)) {
+        struct parser before = *parser;
+        next(parser);
+        if (parser->token.kind != AND) {
+            put_pieces(parser, &before.token, some);
+            return;
+        }
+        *parser = before;
+    }
     TN_AUTO_BUF group = {0};
     bool loose = true;
     while (begins_term(parser->token.kind)) {

@@ -30,6 +30,7 @@ enum tn_code keyword_sample_new(struct keyword_sample **ret, struct tn_error *er
     TN_CLEANUP(keyword_sample_free_p) struct keyword_sample *sample = tn_calloc(1, sizeof *sample);
     sample->arena = tn_arena_new();
     if (sqlite3_open_v2(":memory:", &sample->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK ||
+        keyword_fold_register(sample->db) != SQLITE_OK ||
         keyword_tokens_open(sample->db, &sample->tokens) != SQLITE_OK)
         return tn_fail(err, TN_EIO, "SQLite cannot cut a text into words");
     *ret = TN_TAKE(sample);

@@ -7,10 +7,11 @@
 #define TARN_INDEX_KEYWORD_TOKENS_H
 
 #include "base/base.h"
+#include "index/keyword_fold.h"
 
 #include <sqlite3.h>
 
-#define KEYWORD_TOKENIZE "porter unicode61 remove_diacritics 2"
+#define KEYWORD_TOKENIZE KEYWORD_FOLD " porter unicode61 remove_diacritics 2"
 
 fts5_api *keyword_fts5_api(sqlite3 *db); /* NULL when this SQLite has none */
 
