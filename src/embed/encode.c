@@ -147,11 +147,30 @@ static void scratch_return_p(struct embed_scratch **scratch)
         scratch_return(*scratch);
 }
 
-static void multiply(const struct embed_matrix *matrix, const float *x, size_t rows, float *out,
+/* Codes of all rows, one after the other: with `gelu`, of what that makes of
+ * them, while they are near. Returns how many outliers there are. */
+static size_t code_rows(const struct embed_matrix *matrix, float *x, size_t rows, bool gelu, struct embed_scratch *s)
+{
+    const struct embed_kernels *k = s->model->kernels;
+    size_t apart = 0;
+    for (size_t i = 0; i < rows; i++, x += matrix->inputs) {
+        if (gelu)
+            k->gelu(x, matrix->inputs);
+        struct embed_outlier *found = s->outliers + apart;
+        size_t more =
+            k->quantise(x, 1, matrix->inputs, s->codes + i * matrix->inputs, s->step + i, s->low + i, found);
+        for (size_t o = 0; o < more; o++)
+            found[o].row = (uint32_t)i;
+        apart += more;
+    }
+    return apart;
+}
+
+static void multiply(const struct embed_matrix *matrix, float *x, size_t rows, bool gelu, float *out,
                      struct embed_scratch *s)
 {
     const struct embed_kernels *k = s->model->kernels;
-    size_t apart = k->quantise(x, rows, matrix->inputs, s->codes, s->step, s->low, s->outliers);
+    size_t apart = code_rows(matrix, x, rows, gelu, s);
     struct embed_rows coded = {.codes = s->codes, .step = s->step, .low = s->low, .count = rows, .room = s->room};
     k->multiply(matrix, &coded, out);
     k->correct(matrix, s->outliers, apart, out);
@@ -202,13 +221,12 @@ static void run_layer(const struct embed_layer *layer, struct embed_scratch *s, 
     const struct embed_model *m = s->model;
     const struct embed_kernels *k = m->kernels;
     size_t hidden = m->header.hidden;
-    multiply(&layer->qkv, s->x, tokens, s->qkv, s);
+    multiply(&layer->qkv, s->x, tokens, false, s->qkv, s);
     attend(s, tokens);
-    multiply(&layer->out, s->mixed, tokens, s->added, s);
+    multiply(&layer->out, s->mixed, tokens, false, s->added, s);
     k->normalise(s->x, s->added, tokens, hidden, &layer->after_attention, m->header.epsilon);
-    multiply(&layer->up, s->x, tokens, s->inner, s);
-    k->gelu(s->inner, tokens * m->header.inner);
-    multiply(&layer->down, s->inner, tokens, s->added, s);
+    multiply(&layer->up, s->x, tokens, false, s->inner, s);
+    multiply(&layer->down, s->inner, tokens, true, s->added, s);
     k->normalise(s->x, s->added, tokens, hidden, &layer->after_inner, m->header.epsilon);
 }
 

@@ -352,18 +352,22 @@ INLINE void add_product(lanes_r *sum, lanes_r a, lanes_r b)
 
 INLINE void multiply_some(const struct float_tile *t, size_t count)
 {
-    const float *x = t->x, *y = t->y;
-    const size_t stride = t->x_stride;
+    const float *x = t->x, *y = t->y, *end = y + t->steps * t->y_stride;
+    const size_t stride = t->x_stride, y_stride = t->y_stride;
     lanes_r left[EMBED_QUERIES], right[EMBED_QUERIES];
+    /* Two pointers and six distances fit the registers, one and thirteen do not;
+     * left to itself the compiler sees that these are the same. */
+    const float *upper = count > 7 ? x + 7 * stride : x;
+    __asm__("" : "+r"(upper));
 #pragma GCC unroll 14
     for (size_t r = 0; r < count; r++)
         left[r] = right[r] = (lanes_r){0};
-    for (size_t k = 0; k < t->steps; k++, x++, y += t->y_stride) {
+    for (; y < end; y += y_stride, x++, upper++) {
         const lanes_r y0 = (lanes_r)LOAD(y);
         const lanes_r y1 = (lanes_r)LOAD(y + EMBED_LANES);
 #pragma GCC unroll 14
         for (size_t r = 0; r < count; r++) {
-            const lanes_r one = x[r * stride] - (lanes_r){0};
+            const lanes_r one = (r < 7 ? x : upper)[r % 7 * stride] - (lanes_r){0};
             add_product(&left[r], one, y0);
             add_product(&right[r], one, y1);
         }
