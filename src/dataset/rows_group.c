@@ -92,8 +92,8 @@ static void enqueue(struct rows_queue *queue, struct rows_call *call)
         queue->first = call;
     queue->last = call;
     queue->waiting++;
-    if (queue->gathering)
-        pthread_cond_signal(&queue->arrived);
+    if (queue->gathering && queue->waiting >= queue->expected)
+        pthread_cond_signal(&queue->arrived); /* of those before it nobody has to hear */
 }
 
 static struct timespec soon(const struct rows_queue *queue)
@@ -153,12 +153,14 @@ static void work(struct lake *lake, const char *name, struct rows_call *const *c
     rows_do(lake, name, calls, count, ret_done);
 }
 
-/* One group, with the mutex held at the start and at the end. */
+/* One group. Whoever is woken needs no mutex, so all of them run at once: woken
+ * with the mutex held, each would wait for it behind the others. */
 static void lead(struct lake *lake, struct rows_queue *queue)
 {
     struct dataset_rows_queues *queues = lake->queues;
     struct rows_call *calls[GROUP_CALLS];
     size_t done = 0;
+    pthread_mutex_lock(&queues->mutex);
     gather(queues, queue);
     size_t count = take(queue, calls);
     pthread_mutex_unlock(&queues->mutex);
@@ -168,36 +170,42 @@ static void lead(struct lake *lake, struct rows_queue *queue)
     queue->took_ns = tn_mono_ns() - began;
     put_back(queue, calls + done, count - done);
     queue->expected = TN_MIN(done + queue->waiting, (size_t)GROUP_CALLS);
+    struct rows_call *next = queue->first;
+    queue->busy = next != NULL;
+    pthread_mutex_unlock(&queues->mutex);
     for (size_t i = 0; i < done; i++) {
         calls[i]->done = true;
-        pthread_cond_signal(&calls[i]->woken);
+        (void)sem_post(&calls[i]->woken); /* from here on it may be gone */
     }
-    queue->busy = queue->first != NULL;
-    if (queue->first) {
-        queue->first->leads = true;
-        pthread_cond_signal(&queue->first->woken);
-    }
+    if (next)
+        (void)sem_post(&next->woken);
 }
 
+static void wait_for(struct rows_call *call)
+{
+    while (sem_wait(&call->woken) != 0) /* a signal came between */
+        continue;
+}
+
+/* A caller is woken once for its answer, or before that to lead: then it is
+ * the first in the queue. */
 static void write_in_group(struct lake *lake, const char *name, struct rows_call *call)
 {
     struct dataset_rows_queues *queues = lake->queues;
-    init_condition(&call->woken);
+    (void)sem_init(&call->woken, 0, 0);
     pthread_mutex_lock(&queues->mutex);
     struct rows_queue *queue = queue_of(queues, name);
     enqueue(queue, call);
-    call->leads = !queue->busy;
+    bool leads = !queue->busy;
     queue->busy = true;
-    while (!call->done) {
-        if (call->leads) {
-            call->leads = false;
-            lead(lake, queue);
-        } else {
-            pthread_cond_wait(&call->woken, &queues->mutex);
-        }
-    }
     pthread_mutex_unlock(&queues->mutex);
-    pthread_cond_destroy(&call->woken);
+    if (!leads)
+        wait_for(call);
+    while (!call->done) {
+        lead(lake, queue);
+        wait_for(call);
+    }
+    (void)sem_destroy(&call->woken);
 }
 
 static enum tn_code check_request(const struct dataset_rows *rows, struct tn_error *err)

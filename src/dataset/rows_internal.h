@@ -16,6 +16,8 @@
 #include "dataset/rows_apply.h"
 #include "journal/journal.h"
 
+#include <semaphore.h>
+
 /* One caller's request and its answer. */
 struct rows_call {
     struct rows_request request;
@@ -23,8 +25,8 @@ struct rows_call {
     enum tn_code code;
     struct tn_error error;
     /* While it waits (rows_group.c). */
-    bool done, leads;
-    pthread_cond_t woken;
+    bool done;
+    sem_t woken;
     struct rows_call *next;
 };
 

@@ -15,8 +15,9 @@
 /* Bodies that were refused are read up to here before the answer, so that the
  * connection lives on and the client is not cut off while it sends. */
 #define PATIENCE ((uint64_t)1 << 20)
-/* Room for a connection's buffers beside the headers. */
-#define CONNECTION_MEMORY ((size_t)128 << 10)
+/* Room for a connection's buffers beside the headers. All of it is zeroed for
+ * each request; what uploads need has its own buffer (upload.c). */
+#define CONNECTION_MEMORY ((size_t)32 << 10)
 
 /* ---- callbacks --------------------------------------------------------------- */
 
