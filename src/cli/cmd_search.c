@@ -88,6 +88,7 @@ static enum tn_code create(struct cli *cli, const struct cli_args *args, struct 
     set_text(body, args, "name", "name");
     set_text(body, args, "model", "model");
     set_text(body, args, "vector-column", "vector_column");
+    set_text(body, args, "backend", "backend");
     set_columns(body, cli_args_text(args, "columns", NULL));
     enum tn_code code = set_count(chunk, args, "chunk", "size", 1 << 20, err);
     if (code == TN_OK)
