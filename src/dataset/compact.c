@@ -396,6 +396,8 @@ enum tn_code dataset_compact(struct lake *lake, const char *name, const struct d
     struct compaction run = {.lake = lake, .name = exact, .options = options, .arena = arena};
     run.result.snapshot_id = base->current ? base->current->id : 0;
     enum tn_code code = options->debt_only ? TN_OK : rows_check_writable(base, err);
+    if (code == TN_OK)
+        code = dataset_check_names(base->schema, true, err);
     if (code == TN_OK && base->current)
         code = compact_all(&run, base, err);
     if (code != TN_OK)

@@ -32,7 +32,8 @@ struct reader {
     const struct iceberg_schema *schema;
     struct tn_buf *out;
     enum dataset_placing placing;
-    bool bits; /* deletes are bitmaps, numbered from first_bits on */
+    bool bits;     /* deletes are bitmaps, numbered from first_bits on */
+    bool shadowed; /* a column is called as the reader calls the place of a row */
     uint64_t first_bits;
 };
 
@@ -43,20 +44,68 @@ static bool file_is_as_is(const struct iceberg_file *file, int32_t schema_id)
     return tn_str_ends_with(file->path, suffix);
 }
 
+/* What the reader of files calls the place of a row, and what we do. */
+static const char *const reader_names[] = {"file_index", "file_row_number"};
+static const char *const place_names[] = {"tarn_path", "tarn_pos", "tarn_file"};
+
+static bool is_one_of(const char *name, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (tn_str_equal_nocase(name, names[i]))
+            return true;
+    return false;
+}
+
+static const char *name_among(const struct iceberg_schema *schema, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < schema->field_count; i++)
+        if (is_one_of(schema->fields[i].name, names, count))
+            return schema->fields[i].name;
+    return NULL;
+}
+
+enum tn_code dataset_check_names(const struct iceberg_schema *schema, bool staged, struct tn_error *err)
+{
+    const char *taken = name_among(schema, place_names, TN_COUNT(place_names));
+    if (!taken && staged)
+        taken = name_among(schema, reader_names, TN_COUNT(reader_names));
+    if (!taken)
+        return TN_OK;
+    tn_fail(err, TN_EUNSUPPORTED, "the column \"%s\" is called as Tarn calls the place of a row", taken);
+    tn_error_hint(err,
+                  "rename the column with the engine that made the table, or load the rows into a dataset of their "
+                  "own");
+    return TN_EUNSUPPORTED;
+}
+
 static enum file_class classify(const struct reader *reader, const struct iceberg_plan_file *file)
 {
-    bool as_is = file_is_as_is(file->file, reader->schema->id);
+    bool as_is = !reader->shadowed && file_is_as_is(file->file, reader->schema->id);
     if (file->delete_count > 0)
         return !reader->bits ? FILE_DELETED : as_is ? FILE_LIVE_AS_IS : FILE_LIVE_MAPPED;
     return as_is ? FILE_AS_IS : FILE_MAPPED;
 }
 
+/* What a column is called while it is read. */
+static const char *read_name(const struct reader *reader, const struct iceberg_field *field)
+{
+    return is_one_of(field->name, reader_names, TN_COUNT(reader_names))
+               ? tn_arena_printf(reader->arena, "tarn_field_%d", field->id)
+               : field->name;
+}
+
 static void put_columns(const struct reader *reader, const char *prefix)
 {
     for (size_t i = 0; i < reader->schema->field_count; i++) {
+        const struct iceberg_field *field = &reader->schema->fields[i];
+        const char *name = read_name(reader, field);
         tn_buf_puts(reader->out, i ? ", " : "");
         tn_buf_puts(reader->out, prefix);
-        tn_buf_put_sql_name(reader->out, reader->schema->fields[i].name);
+        tn_buf_put_sql_name(reader->out, name);
+        if (name != field->name) {
+            tn_buf_puts(reader->out, " AS ");
+            tn_buf_put_sql_name(reader->out, field->name);
+        }
     }
 }
 
@@ -89,7 +138,7 @@ static void put_mapping(const struct reader *reader)
     for (size_t i = 0; i < reader->schema->field_count; i++) {
         const struct iceberg_field *field = &reader->schema->fields[i];
         tn_buf_printf(reader->out, "%s%d: {'name': ", i ? ", " : "", field->id);
-        tn_buf_put_sql_string(reader->out, field->name);
+        tn_buf_put_sql_string(reader->out, read_name(reader, field));
         tn_buf_puts(reader->out, ", 'type': ");
         tn_buf_put_sql_string(reader->out, catalog_sql_type(reader->arena, field->type));
         tn_buf_puts(reader->out, ", 'default_value': NULL}");
@@ -323,9 +372,12 @@ enum tn_code dataset_files_sql(struct lake *lake, const struct iceberg_plan *pla
     TN_CLEANUP(engine_hold_unref_p) struct engine_hold *hold = NULL;
     struct reader reader = {
         .lake = lake, .arena = arena, .plan = plan, .schema = schema, .out = out, .placing = placing};
+    reader.shadowed = name_among(schema, reader_names, TN_COUNT(reader_names)) != NULL;
     struct iceberg_plan rest;
     struct small_part small = {0};
     TN_TRY(check_types(schema, err));
+    if (placing != DATASET_UNPLACED)
+        TN_TRY(dataset_check_names(schema, false, err));
     if (ret_hold && placing == DATASET_UNPLACED)
         TN_TRY(take_small(&reader, &rest, &small, err));
     TN_CLEANUP(engine_hold_unref_p) struct engine_hold *small_hold = small.hold;

@@ -118,6 +118,7 @@ enum tn_code write_match(struct dataset_write *write, const struct iceberg_metad
     char *staged;
     if (!newest->current || write->file_count == 0)
         return TN_OK;
+    TN_TRY(dataset_check_names(target, true, err));
     TN_TRY(match_sql(write, newest, target, &sql, err));
     TN_TRY(store_stage_path(write->lake->store, arena, ".parquet", &staged, err));
     const struct engine_copy copy = {.select = sql.data, .local_path = staged};

@@ -237,15 +237,16 @@ static enum tn_code history_of(struct request *request, struct iceberg_metadata 
     return code;
 }
 
-/* The record as the journal names it: a key of several columns may be written
- * in the path as its parts, with commas, or as JSON with spaces. What is no key
+/* The record as the journal names it: a moment may be written with another zone,
+ * 1.5 stand for 1.50, and a key of several columns be written in the path as its
+ * parts, with commas, or as JSON with spaces. What is no key
  * of today's columns is looked for as it stands: the key was another one once. */
 static const char *entity_of(struct request *request, const struct iceberg_metadata *metadata)
 {
     const char *text = request->match.captures[1];
     struct engine_cell *key = NULL;
     TN_AUTO_BUF out = {0};
-    if (!metadata || metadata->schema->identifier_count < 2 ||
+    if (!metadata || metadata->schema->identifier_count == 0 ||
         ingest_rows_key(request->arena, metadata->schema, text, &key, NULL) != TN_OK ||
         dataset_put_entity(metadata->schema, key, &out, NULL) != TN_OK)
         return text;

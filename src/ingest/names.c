@@ -82,6 +82,13 @@ static void clean_name(struct tn_buf *out, const char *original, bool dotted)
         }
         original = dot ? dot + 1 : NULL;
     }
+    /* So the reader of files calls the place of a row, and so do we. */
+    static const char *const taken[] = {"file_index", "file_row_number", "tarn_path", "tarn_pos", "tarn_file"};
+    for (size_t i = 0; i < TN_COUNT(taken); i++)
+        if (out->len && tn_str_equal_nocase(out->data, taken[i])) {
+            tn_buf_putc(out, '_');
+            break;
+        }
     /* Underscores alone say nothing. */
     if (out->len && strspn(out->data, "_") == out->len)
         tn_buf_clear(out);

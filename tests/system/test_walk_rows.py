@@ -132,3 +132,18 @@ def test_a_restore_of_the_present_tells_its_rows(people):
 def test_an_upsert_into_nothing_tells_how_it_would_be_made(server):
     answer = server.request("PUT", "/datasets/new/rows", json=[{"id": 1}])
     assert answer.status_code == 404 and "key=" in answer.json()["hint"], answer.text
+
+
+@pytest.mark.parametrize("kind, written, asked", [
+    ("timestamptz", "2024-01-01T02:00:00+02:00", "2024-01-01T02%3A00%3A00%2B02%3A00"), ("decimal(20,3)", "1.5", "1.5"),
+    ("uuid", "00000000-0000-0000-0000-00000000000A", "0000000000000000000000000000000A"), ("string", "a/b", "a%2Fb"),
+    ("date", "2024-02-29", "2024-02-29")])
+def test_a_history_knows_the_key_in_every_spelling(server, kind, written, asked):
+    made = server.post("/iceberg/v1/namespaces/default/tables", json={
+        "name": "t", "schema": {"type": "struct", "schema-id": 0, "identifier-field-ids": [1], "fields": [
+            {"id": 1, "name": "k", "type": kind, "required": True}, {"id": 2, "name": "v", "type": "string", "required": False}]}})
+    assert made.status_code == 200, made.text
+    assert server.request("PUT", "/datasets/t/rows", json=[{"k": written, "v": "1"}]).status_code == 200
+    assert server.request("PATCH", f"/datasets/t/rows/{asked}", json={"v": "2"}).json()["updated"] == 1
+    items = server.get(f"/catalog/datasets/t/history/{asked}").json()["items"]
+    assert [item["operation"] for item in items] == ["insert", "update"]
