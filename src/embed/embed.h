@@ -12,7 +12,7 @@
  *   embed_encode_batch()   the same over a pool's threads
  *   embed_tokenize()       the tokens alone, with their places in the text
  *
- * Ownership. The model owns its mapping and the strings of embed_model_info();
+ * Ownership. The model owns its mapping, the copy of its layers and the strings of embed_model_info();
  * texts and outputs are the caller's and only borrowed during a call.
  *
  * Threads. Any number of threads may use an open model at once; each call works
@@ -98,8 +98,10 @@ enum tn_code embed_model_import(const char *dir, const char *asset_path, const s
 
 /* --- Models --------------------------------------------------------------- */
 
-/* Maps the asset and checks all of it. An asset must be replaced by renaming,
- * as import does, never be rewritten in place. */
+/* Maps the asset and checks all of it. Layers of up to 128 MB are then copied to
+ * memory on large pages, where reading them costs less, and their part of the
+ * map is given back. An asset must be replaced by renaming, as import does,
+ * never be rewritten in place. */
 enum tn_code embed_model_open(const char *asset_path, struct embed_model **ret, struct tn_error *err) TN_CHECKED;
 void embed_model_close(struct embed_model *model);
 /* Valid as long as the model. */

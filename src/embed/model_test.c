@@ -155,6 +155,26 @@ static void test_batches_equal_single_texts(void **state)
     assert_ok(embed_encode_batch(model, pool, TN_BACKGROUND, EMBED_PLAIN, many, 0, all, NULL, &test_err));
 }
 
+/* An opened file's layers are a copy on pages of their own; bytes in memory are read where they are. */
+static void test_a_copy_of_the_layers_gives_the_same(void **state)
+{
+    TN_CLEANUP(tiny_release) struct tiny_model tiny;
+    TN_CLEANUP(embed_model_close_p) struct embed_model *model = open_tiny(*state, &tiny), *mapped = NULL;
+    assert_ok(embed_model_open_bytes(model->map, model->map_bytes, true, &mapped, &test_err));
+    const char *copy = model->layer_pages.data, *codes = (const char *)model->layers[0].qkv.codes;
+    assert_true(copy && codes >= copy && codes < copy + model->map_bytes);
+    assert_null(mapped->layer_pages.data);
+    assert_ptr_equal(model->layers[0].down.next, model->layers[1].qkv.codes);
+    assert_null(model->layers[TINY_LAYERS - 1].down.next);
+    for (size_t i = 0; i < TN_COUNT(texts); i++) {
+        const struct embed_text one = {texts[i], strlen(texts[i])};
+        float here[TINY_HIDDEN], there[TINY_HIDDEN];
+        assert_ok(embed_encode(model, NULL, EMBED_PLAIN, &one, 1, here, NULL, &test_err));
+        assert_ok(embed_encode(mapped, NULL, EMBED_PLAIN, &one, 1, there, NULL, &test_err));
+        assert_memory_equal(here, there, sizeof here);
+    }
+}
+
 /* Each damaged byte is noticed, each early end too. */
 static void test_damaged_assets_are_refused(void **state)
 {
@@ -260,6 +280,7 @@ int main(void)
         FOLDER_TEST(test_cls_pooling_and_prefixes),
         FOLDER_TEST(test_long_texts_are_cut_and_reported),
         FOLDER_TEST(test_batches_equal_single_texts),
+        FOLDER_TEST(test_a_copy_of_the_layers_gives_the_same),
         FOLDER_TEST(test_damaged_assets_are_refused),
         FOLDER_TEST(test_unsupported_models_are_named),
         FOLDER_TEST(test_broken_weights_are_refused),
