@@ -131,6 +131,20 @@ static bool follow(struct walk *walk, const char *path, struct stat *ret_info)
     return true;
 }
 
+/* One that is not is told of, and keeps no other out. */
+static bool may_read(struct folder_list *list, const char *path, const char *name)
+{
+    struct folder_left left = {path, "its name is not valid UTF-8", "give it another name, in UTF-8"};
+    if (tn_utf8_valid_prefix(name, strlen(name)) == strlen(name)) {
+        if (faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0)
+            return true;
+        left.detail = "the file may not be read";
+        left.hint = "let the user who calls tarn read it";
+    }
+    leave(list, &list->refused, left);
+    return false;
+}
+
 static enum tn_code walk_folder(struct walk *walk, const char *path, const char *name, unsigned depth,
                                 struct tn_error *err);
 
@@ -147,9 +161,9 @@ static enum tn_code take_entry(struct walk *walk, const char *path, const char *
         return TN_OK;
     if (!S_ISREG(info.st_mode))
         skip(list, path, "no regular file", "a pipe or a device is not read");
-    else if (folder_is_document(base))
+    else if (folder_is_document(base) && may_read(list, path, name))
         folder_add(list, &(struct folder_file){path, name, walk->root, (uint64_t)info.st_size});
-    else
+    else if (!folder_is_document(base))
         leave(list, &list->skipped, left_for_its_kind(list->arena, path, base));
     walk->tables |= depth == 0 && S_ISREG(info.st_mode) && is_table(base);
     return TN_OK;
@@ -180,8 +194,13 @@ static enum tn_code walk_folder(struct walk *walk, const char *path, const char 
         return TN_OK;
     }
     TN_CLEANUP(close_folder) DIR *folder = open_folder(path, depth);
-    if (!folder)
+    if (!folder && depth == 0)
         return tn_fail_errno(err, errno, "%s", path);
+    if (!folder) {
+        leave(list, &list->refused,
+              (struct folder_left){path, "the folder cannot be opened", "let the user who calls tarn read it"});
+        return TN_OK;
+    }
     for (const struct dirent *entry; (entry = readdir(folder));) {
         const char *base = entry->d_name;
         if (base[0] == '.') {

@@ -290,6 +290,21 @@ static void free_doc(xmlDoc **doc)
     xmlFreeDoc(*doc);
 }
 
+/* Its parser stops where elements lie too deep in each other; what it has until then is given. */
+static xmlDoc *parse(const struct tn_buf *text, bool *ret_deep)
+{
+    htmlParserCtxt *parser = htmlNewParserCtxt();
+    if (!parser)
+        return NULL;
+    xmlDoc *doc = htmlCtxtReadMemory(parser, text->data, (int)text->len, NULL, "UTF-8",
+                                     HTML_PARSE_RECOVER | HTML_PARSE_NONET | HTML_PARSE_NOERROR |
+                                         HTML_PARSE_NOWARNING | HTML_PARSE_COMPACT);
+    const xmlError *last = xmlCtxtGetLastError(parser);
+    *ret_deep = last && last->message && strstr(last->message, "depth");
+    htmlFreeParserCtxt(parser);
+    return doc;
+}
+
 enum tn_code reader_html_body(const char *bytes, size_t count, const char *charset, struct outline *outline,
                               struct tn_error *err)
 {
@@ -301,10 +316,9 @@ enum tn_code reader_html_body(const char *bytes, size_t count, const char *chars
         return tn_fail(err, TN_ETOOLARGE, "the HTML is larger than 1 GB");
     if (clean.len == 0)
         return TN_OK;
-    TN_CLEANUP(free_doc)
-    xmlDoc *doc = htmlReadMemory(clean.data, (int)clean.len, NULL, "UTF-8",
-                                 HTML_PARSE_RECOVER | HTML_PARSE_NONET | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING |
-                                     HTML_PARSE_COMPACT);
+    bool deep = false;
+    size_t before = outline->document->text.len;
+    TN_CLEANUP(free_doc) xmlDoc *doc = parse(&clean, &deep);
     const xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
     if (!root)
         return TN_OK; /* comments alone, or nothing */
@@ -313,6 +327,10 @@ enum tn_code reader_html_body(const char *bytes, size_t count, const char *chars
         take_head(outline, root);
     walk_tree(&walk, root);
     tn_buf_release(&walk.heading);
+    if (deep && outline->document->text.len == before)
+        return tn_fail(err, TN_EUNREADABLE, "the HTML's elements lie deeper in each other than can be read");
+    if (deep)
+        outline_warn(outline, "the HTML's elements lie too deep in each other; what follows there is left out");
     return TN_OK;
 }
 

@@ -18,7 +18,7 @@ static int see(void *context, const char *token, size_t length, size_t begin, si
 
 static struct keyword_tokens *open_tokens(void)
 {
-    sqlite3 *db = NULL;
+    static sqlite3 *db; /* as long as the tokens, which are of it */
     struct keyword_tokens *tokens = NULL;
     if (sqlite3_open(":memory:", &db) != SQLITE_OK || keyword_fold_register(db) != SQLITE_OK ||
         keyword_tokens_open(db, &tokens) != SQLITE_OK)
