@@ -413,6 +413,8 @@ enum tn_code engine_guard(struct engine *engine, const char *sql, size_t length,
  * between parentheses. */
 enum tn_code engine_guard_predicate(struct engine *engine, const char *predicate, size_t length,
                                     struct tn_arena *arena, const char **ret, struct tn_error *err) TN_CHECKED;
+/* Whether the same rows may meet it now and not later: it asks for the time, or for chance. */
+bool engine_predicate_varies(struct engine *engine, const char *predicate);
 
 /* Figures for /metrics and /system. */
 struct engine_usage {

@@ -187,3 +187,14 @@ enum tn_code engine_guard_predicate(struct engine *engine, const char *predicate
     *ret = tn_arena_printf(arena, "%.*s\n", (int)length, predicate);
     return TN_OK;
 }
+
+bool engine_predicate_varies(struct engine *engine, const char *predicate)
+{
+    TN_CLEANUP(engine_session_give_p) struct engine_session *session = NULL;
+    TN_CLEANUP(guard_analysis_free_p) struct guard_analysis *analysis = NULL;
+    TN_AUTO_BUF sql = {0};
+    struct tn_error ignored = {0};
+    tn_buf_printf(&sql, "SELECT (%s\n)", predicate);
+    return engine_session_take(engine, &session, &ignored) == TN_OK &&
+           guard_analyse(session, sql.data, sql.len, &analysis, &ignored) == TN_OK && analysis->varies;
+}

@@ -223,7 +223,8 @@ enum tn_code allow(struct logical *logical, const char *predicate, struct allowe
     struct allowed *found = recall(logical, &key);
     if (!found) {
         TN_TRY(make(logical, metadata, &key, &found, err));
-        remember(logical, &key, found);
+        if (!key.predicate[0] || !engine_predicate_varies(logical->service->lake->engine, key.predicate))
+            remember(logical, &key, found);
     }
     *ret = found;
     return TN_OK;

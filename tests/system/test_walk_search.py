@@ -51,3 +51,14 @@ def test_changes_until_now_keep_to_the_moment_asked_for(server):
     assert server.query(sql)["rows"] == [["delete", 1], ["insert", 3]]
     assert server.query(sql, as_of=second)["rows"] == [["insert", 3]]
     assert server.query(f"select change, id from changes('t', {first}, {first})", as_of=second)["rows"] == []
+
+
+def test_a_filter_of_chance_or_time_is_asked_each_time(notes):
+    notes.ingest("many", "id,txt\n" + "".join(f"{i},A text about number {i} that is long enough to be prose.\n" for i in range(40)), key="id")
+    assert notes.post("/vectors/indexes?wait=100", json={"dataset": "many"}).status_code == 200
+
+    def found(rule):
+        hits = notes.post("/search", json={"query": "text", "index": "many", "k": 40, "filter": rule}).json()["hits"]
+        return frozenset(hit["doc_id"] for hit in hits)
+    assert len({found("random() < 0.5") for _ in range(4)}) > 1
+    assert len({found("id < 20") for _ in range(4)}) == 1
