@@ -289,6 +289,35 @@ static void test_moved_rows_are_followed(void **state)
     assert_int_equal(dataset_hot_state(f->lake.hot).fills, 1);
 }
 
+static void erase_where(struct fixture *f, const char *predicate)
+{
+    struct tn_error err = {0};
+    struct dataset_commit commit;
+    const struct dataset_rows rows = {
+        .op = DATASET_ROWS_WHERE, .predicate = predicate, .actor = "ann", .source = "api"};
+    must(dataset_rows_write(&f->lake, "t", &rows, &commit, &err), &err);
+    assert_true(commit.counts.deleted > 0);
+}
+
+/* Where rows went is said without a key too. */
+static void test_moved_rows_without_a_key_are_followed(void **state)
+{
+    struct fixture *f = *state;
+    make_table(f, "t", HUNDRED, NULL, false);
+    pin(f, "t");
+    for (int64_t round = 0; round < 3; round++) {
+        char first[40], second[40];
+        snprintf(first, sizeof first, "id %% 10 = %" PRId64, round);
+        snprintf(second, sizeof second, "id %% 10 = %" PRId64, round + 5);
+        erase_where(f, first);
+        assert_true(compact(f, false).groups > 0);
+        erase_where(f, second);
+        assert_true(is_hot(f, "t", 0));
+        same_both_ways(f, ALL, NULL);
+    }
+    assert_int_equal(dataset_hot_state(f->lake.hot).fills, 1);
+}
+
 /* Too many rows to be told one by one: the copy stays in use for reading, and
  * is filled anew meanwhile. */
 static void test_a_large_compaction_leaves_readers_their_copy(void **state)
@@ -525,6 +554,7 @@ int main(void)
         TEST(test_nested_values_are_followed),
         TEST(test_a_compaction_by_debt_is_followed),
         TEST(test_moved_rows_are_followed),
+        TEST(test_moved_rows_without_a_key_are_followed),
         TEST(test_a_large_compaction_leaves_readers_their_copy),
         TEST(test_what_was_replaced_falls_back_to_files),
         TEST(test_versions_far_behind_come_from_files),
