@@ -23,5 +23,10 @@ function(tarn_unit_test module)
     target_link_libraries(${module}_${stem} PRIVATE tarn_flags tarn_${module} PkgConfig::CMOCKA)
     add_test(NAME ${module}/${stem} COMMAND ${module}_${stem} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
     set_tests_properties(${module}/${stem} PROPERTIES LABELS unit TIMEOUT 300)
+    if(TARN_SANITIZE STREQUAL "thread")
+      # The engine's library is not instrumented; run by hand, a test needs the same.
+      set_property(TEST ${module}/${stem} PROPERTY ENVIRONMENT_MODIFICATION
+        "TSAN_OPTIONS=string_prepend:suppressions=${CMAKE_SOURCE_DIR}/tests/support/tsan.supp ")
+    endif()
   endforeach()
 endfunction()

@@ -226,6 +226,7 @@ static enum tn_code write_sorted(struct splitting *splitting, const char *select
 {
     const struct iceberg_schema *schema = splitting->schema;
     struct engine_file_stats written = {0};
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new(); /* the set's is the numbering threads' */
     TN_AUTO_BUF sql = {0};
     uint64_t id = engine_number_add(splitting->lake->engine, number_row, splitting);
     tn_buf_printf(&sql, "SELECT *, tarn_number(%" PRIu64, id);
@@ -236,8 +237,11 @@ static enum tn_code write_sorted(struct splitting *splitting, const char *select
         tn_buf_put_sql_name(&sql, iceberg_schema_field(schema, schema->identifier_ids[i])->name);
     }
     const struct engine_copy copy = {.select = sql.data, .local_path = local_path};
-    enum tn_code code = engine_copy_parquet(splitting->lake->engine, &copy, splitting->set.arena, &written, err);
+    enum tn_code code = engine_copy_parquet(splitting->lake->engine, &copy, arena, &written, err);
     engine_number_remove(splitting->lake->engine, id);
+    /* They are done with it; the engine's locks handed it back, which a race detector does not see. */
+    pthread_mutex_lock(&splitting->mutex);
+    pthread_mutex_unlock(&splitting->mutex);
     *ret_rows = written.rows;
     if (splitting->code == TN_OK)
         return code;
