@@ -11,7 +11,7 @@ from tests.support import tarn
 from tests.support.model_server import ModelServer
 
 ROWS = 300
-PATIENCE = 40
+PATIENCE = 240
 
 
 def wait_for(what, question):
