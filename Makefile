@@ -1,6 +1,6 @@
 # Thin verbs over CMake presets and the tools. "make help" lists them.
 .DEFAULT_GOAL := help
-.PHONY: help build run test faults soak conformance bench bench-writes bench-postgres bench-vector bench-embed bench-search bench-quality asan tsan fuzz test-arm64 \
+.PHONY: help build run test faults soak soak-mixed conformance bench bench-writes bench-postgres bench-vector bench-embed bench-search bench-quality asan tsan fuzz test-arm64 \
         format format-check tidy install clean setup-build engine model
 
 PREFIX ?= /usr/local
@@ -54,6 +54,10 @@ faults: build ## 10,000 simulated crash histories, 300 kills of the real binary 
 soak: build ## 4 writers and 4 readers for TARN_SOAK_SECONDS (600) with upkeep running; 0 violations
 	@tools/setup.sh test && tools/venv.sh system >/dev/null
 	@TARN_BINARY=$(RELEASE)/tarn build/venv-system/bin/python tests/soak/soak.py
+
+soak-mixed: build ## texts changed, searched, asked and queried for TARN_SOAK_SECONDS (600); memory must end to grow
+	@tools/setup.sh test && tools/venv.sh system >/dev/null
+	@TARN_BINARY=$(RELEASE)/tarn build/venv-system/bin/python tests/soak/mixed.py
 
 bench: build ## the figures of docs/benchmarks.md, peers in the same run
 	@tools/setup.sh bench
