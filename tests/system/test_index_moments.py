@@ -120,10 +120,23 @@ def test_nobody_who_asks_waits_for_the_first_walk(server, models):
     assert (item["state"], item["documents"]) == ("ready", ROWS)
 
 
+def test_the_first_moment_of_many(server, models):
+    """Who asks just when the job begins: once in a few times it used to be held until the job's end."""
+    for i in range(16):
+        askers = Askers([lambda i=i: server.get(f"/vectors/indexes/pages_{i}")]) if i % 2 else None
+        build(server, models, name=f"pages_{i}")
+        if askers:
+            assert askers.join() == 0, "somebody waits for the walk"
+        shown = server.get(f"/vectors/indexes/pages_{i}", timeout=30)
+        assert shown.status_code == 200 and shown.json()["state"] in ("empty", "building", "opening"), shown.text
+        assert not models.released.is_set()
+        assert server.delete(f"/vectors/indexes/pages_{i}", timeout=30).status_code == 200
+
+
 def test_a_drop_waits_for_nothing_and_leaves_nothing(server, models, tmp_path):
     job = build(server, models)
     wait_for("the model to be asked", lambda: is_held(models))
-    assert server.delete("/vectors/indexes/pages").status_code == 200
+    assert server.delete("/vectors/indexes/pages", timeout=30).status_code == 200
     assert server.get("/vectors/indexes/pages").status_code == 404
     assert server.get("/vectors/indexes").json()["items"] == []
     assert server.delete("/vectors/indexes/pages").status_code == 404
