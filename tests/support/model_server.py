@@ -30,6 +30,7 @@ def messages_of(body):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # a head and a body in two writes: the second would wait 40 ms for the first one's receipt
 
     def log_message(self, *_):
         pass
