@@ -1,4 +1,4 @@
-/* tarn jobs: list, watch, pause, resume, cancel, log. */
+/* tarn jobs: list, watch, move, pause, resume, cancel, log. */
 #include "cli/cli.h"
 #include "cli/client.h"
 
@@ -56,12 +56,12 @@ static enum tn_code list(struct cli *cli, const struct cli_args *args, struct tn
 }
 
 static enum tn_code steer(struct cli *cli, const struct cli_args *args, const char *method, const char *action,
-                          struct tn_error *err)
+                          json_t *body, struct tn_error *err)
 {
     struct client *client;
     TN_AUTO_JSON *job = NULL;
     TN_TRY(cli_connect(cli, false, &client, err));
-    TN_TRY(client_json(client, method, client_path(cli->arena, "/jobs/", args->words[1], action, NULL), NULL, &job,
+    TN_TRY(client_json(client, method, client_path(cli->arena, "/jobs/", args->words[1], action, NULL), body, &job,
                        err));
     if (cli->json)
         return cli_print_json(cli, job, err);
@@ -215,11 +215,21 @@ static enum tn_code watch_job(struct cli *cli, const struct cli_args *args, stru
     return code;
 }
 
+static enum tn_code move(struct cli *cli, const struct cli_args *args, struct tn_error *err)
+{
+    int64_t priority = INT64_MAX;
+    TN_TRY(cli_args_i64(args, "priority", -1000, 1000, priority, &priority, err));
+    if (priority == INT64_MAX)
+        return tn_fail(err, TN_EUSAGE, "jobs move: where to? Add --priority N: the highest begins first, 0 is usual");
+    TN_AUTO_JSON *body = json_pack("{s:I}", "priority", (json_int_t)priority);
+    return steer(cli, args, "PATCH", "", body, err);
+}
+
 /* ---- the command ----------------------------------------------------------------------- */
 
 enum tn_code cmd_jobs(struct cli *cli, const struct cli_args *args, struct tn_error *err)
 {
-    static const char *const verbs[] = {"watch", "pause", "resume", "cancel", "log"};
+    static const char *const verbs[] = {"watch", "move", "pause", "resume", "cancel", "log"};
     if (args->word_count == 0)
         return list(cli, args, err);
     const char *verb = args->words[0];
@@ -228,7 +238,7 @@ enum tn_code cmd_jobs(struct cli *cli, const struct cli_args *args, struct tn_er
         known |= tn_streq(verb, verbs[i]);
     if (!known) {
         const char *near = tn_suggest(verb, verbs, TN_COUNT(verbs));
-        (void)tn_fail(err, TN_EUSAGE, "jobs: \"%.60s\" is not watch, pause, resume, cancel or log", verb);
+        (void)tn_fail(err, TN_EUSAGE, "jobs: \"%.60s\" is not watch, move, pause, resume, cancel or log", verb);
         if (near)
             tn_error_hint(err, "did you mean %s?", near);
         return TN_EUSAGE;
@@ -243,6 +253,8 @@ enum tn_code cmd_jobs(struct cli *cli, const struct cli_args *args, struct tn_er
     if (tn_streq(verb, "log"))
         return show_log(cli, args, err);
     if (tn_streq(verb, "cancel"))
-        return steer(cli, args, "DELETE", "", err);
-    return steer(cli, args, "POST", tn_streq(verb, "pause") ? "/pause" : "/resume", err);
+        return steer(cli, args, "DELETE", "", NULL, err);
+    if (tn_streq(verb, "move"))
+        return move(cli, args, err);
+    return steer(cli, args, "POST", tn_streq(verb, "pause") ? "/pause" : "/resume", NULL, err);
 }

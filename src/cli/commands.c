@@ -202,6 +202,7 @@ static const struct cli_option compact_items[] = {
 static const struct cli_option jobs_items[] = {
     {.name = "state", .value = "STATE", .help = "queued, running, waiting, paused, done, failed or cancelled"},
     {.name = "limit", .letter = 'n', .value = "N", .help = "how many (default 20)"},
+    {.name = "priority", .value = "N", .help = "move: from -1000 to 1000; the highest begins first, 0 is usual"},
 };
 
 static const struct cli_option outcomes_items[] = {
@@ -482,14 +483,15 @@ static const struct cli_command commands[] = {
      .help = "The server does it by itself when there is much to merge (upkeep.* in tarn.yaml).\n\n"
              "  tarn compact calls\n  tarn compact calls --background\n"},
     {.name = "jobs",
-     .arguments = "[watch|pause|resume|cancel|log JOB]",
+     .arguments = "[watch|move|pause|resume|cancel|log JOB]",
      .max = 2,
      .run = cmd_jobs,
      .summary = "Long work: list, follow, hold, end it",
      .options = CLI_OPTIONS(jobs_items),
      .help = "A job goes on where it was after a restart of the server. `watch` shows a bar on a terminal,\n"
              "else one JSON object for each change, and ends with it: status 0 when the job is done.\n\n"
-             "  tarn jobs\n  tarn jobs watch 0193f0c4-...\n  tarn jobs cancel 0193f0c4-...\n"},
+             "  tarn jobs\n  tarn jobs watch 0193f0c4-...\n  tarn jobs move 0193f0c4-... --priority 10\n"
+             "  tarn jobs cancel 0193f0c4-...\n"},
     {.name = "expire",
      .arguments = "DATASET",
      .min = 1,

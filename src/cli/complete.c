@@ -35,15 +35,16 @@ static void put_datasets_matching(struct cli *cli, struct tn_buf *out, const cha
 static void put_words_matching(struct cli *cli, const struct cli_command *command, struct tn_buf *out,
                                const char *prefix)
 {
-    static const char *const fixed[][6] = {{"config", "show", "check"},
-                                           {"model", "list", "providers", "import", "default", "accept"},
-                                           {"token", "new", "list", "revoke"},
-                                           {"demo", "staffing"},
-                                           {"datasets", "set"},
-                                           {"jobs", "watch", "pause", "resume", "cancel", "log"},
-                                           {"rows", "append", "upsert", "patch", "delete"}};
+    enum { WORDS_MOST = 7 };
+    static const char *const fixed[][WORDS_MOST] = {{"config", "show", "check"},
+                                                    {"model", "list", "providers", "import", "default", "accept"},
+                                                    {"token", "new", "list", "revoke"},
+                                                    {"demo", "staffing"},
+                                                    {"datasets", "set"},
+                                                    {"jobs", "watch", "move", "pause", "resume", "cancel", "log"},
+                                                    {"rows", "append", "upsert", "patch", "delete"}};
     for (size_t i = 0; i < TN_COUNT(fixed); i++)
-        for (size_t k = 1; k < 6 && tn_streq(command->name, fixed[i][0]) && fixed[i][k]; k++)
+        for (size_t k = 1; k < WORDS_MOST && tn_streq(command->name, fixed[i][0]) && fixed[i][k]; k++)
             put_matching(out, prefix, fixed[i][k]);
     static const char *const with_dataset[] = {"describe", "sample",  "snapshots", "drop",    "datasets",
                                                "rows",     "history", "restore",   "compact", "ocr",

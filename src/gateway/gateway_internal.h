@@ -417,7 +417,7 @@ route_handler h_ingest_start, h_ingest_file, h_preview_start, h_ingest_preview, 
 route_handler h_dataset_list, h_dataset_get, h_dataset_patch, h_dataset_delete, h_dataset_snapshots, h_dataset_sample;
 route_handler h_rows_append_start, h_rows_upsert_start, h_rows_patch_start, h_rows_write, h_rows_delete,
     h_rows_delete_where;
-route_handler h_job_list, h_job_get, h_job_cancel, h_job_pause, h_job_resume, h_job_log, h_job_events;
+route_handler h_job_list, h_job_get, h_job_cancel, h_job_change, h_job_pause, h_job_resume, h_job_log, h_job_events;
 route_handler h_compact, h_expire, h_restore, h_pin, h_unpin, h_journal, h_history;
 route_handler h_ai_providers, h_ai_models, h_ai_accept, h_ai_default, h_ai_import, h_ai_embed, h_ai_generate,
     h_openai_models, h_openai_embeddings, h_openai_chat;

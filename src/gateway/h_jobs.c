@@ -55,6 +55,22 @@ enum tn_code h_job_cancel(struct request *request, struct tn_error *err)
     return steer(request, job_cancel, err);
 }
 
+enum tn_code h_job_change(struct request *request, struct tn_error *err)
+{
+    TN_AUTO_JSON *body = NULL;
+    int64_t priority = 0;
+    const struct tn_json_field fields[] = {{.name = "priority",
+                                            .kind = TN_JSON_INT,
+                                            .ret = &priority,
+                                            .required = true,
+                                            .min = -JOB_PRIORITY_MOST,
+                                            .max = JOB_PRIORITY_MOST}};
+    TN_TRY(request_json(request, &body, err));
+    TN_TRY(tn_json_read(body, "request body", fields, TN_COUNT(fields), err));
+    TN_TRY(job_prioritise(request->gateway->jobs, request->match.captures[0], (int)priority, err));
+    return answer_job(request, err);
+}
+
 enum tn_code h_job_pause(struct request *request, struct tn_error *err)
 {
     return steer(request, job_pause, err);

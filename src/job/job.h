@@ -141,6 +141,12 @@ enum tn_code job_pause(struct job_service *service, const char *id, struct tn_er
  * from its checkpoint). */
 enum tn_code job_resume(struct job_service *service, const char *id, struct tn_error *err) TN_CHECKED;
 
+#define JOB_PRIORITY_MOST 1000
+/* From -JOB_PRIORITY_MOST to it. Of one that waits for its turn; one that runs goes on, and
+ * keeps it for when it is held and released. TN_ECONFLICT when it has ended. */
+enum tn_code job_prioritise(struct job_service *service, const char *id, int priority,
+                            struct tn_error *err) TN_CHECKED;
+
 /* {"id","kind","subject","state","reason","priority","progress":{"done","total",
  * "unit","rate","seconds_left"},"created","started","ended","attempts",
  * "memory_reserved_bytes","result","error":{"code","detail","hint"},"actor","request_id"}; what is not

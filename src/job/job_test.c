@@ -98,6 +98,25 @@ static void test_order(void **state)
     stage_end(stage);
 }
 
+/* A job that waits is moved before and behind the others; one that has ended is not. */
+static void test_moved_forward_and_back(void **state)
+{
+    struct stage *stage = stage_new(*state, 1);
+    (void)submit(stage, "gate", "b", 0);
+    struct job_name last = submit(stage, "gate", "c", 0), first = submit(stage, "gate", "a", 0);
+    struct tn_error err = {0};
+    assert_ok(job_prioritise(stage->service, first.id, 5, &test_err));
+    assert_ok(job_prioritise(stage->service, last.id, -JOB_PRIORITY_MOST, &test_err));
+    assert_int_equal(job_prioritise(stage->service, last.id, JOB_PRIORITY_MOST + 1, &err), TN_EREQUEST);
+    assert_int_equal(job_prioritise(stage->service, "0193", 1, &err), TN_ENOTFOUND);
+    atomic_store(&stage->open, true);
+    assert_ok(job_service_start(stage->service, &test_err));
+    assert_int_equal(wait_end(stage, last.id), JOB_DONE);
+    assert_string_equal(stage->order, "a b c");
+    assert_int_equal(job_prioritise(stage->service, last.id, 1, &err), TN_ECONFLICT);
+    stage_end(stage);
+}
+
 static void test_at_once(void **state)
 {
     struct stage *stage = stage_begin(*state, 3);
@@ -601,6 +620,7 @@ int main(void)
         FOLDER_TEST(test_failure),
         FOLDER_TEST(test_unknown),
         FOLDER_TEST(test_order),
+        FOLDER_TEST(test_moved_forward_and_back),
         FOLDER_TEST(test_at_once),
         FOLDER_TEST(test_one_subject),
         FOLDER_TEST(test_cancel),

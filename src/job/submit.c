@@ -205,3 +205,27 @@ enum tn_code job_resume(struct job_service *service, const char *id, struct tn_e
 {
     return steer(service, id, JOB_WISH_NONE, err);
 }
+
+static enum tn_code prioritise_locked(struct job_service *service, const char *id, int priority, struct tn_error *err)
+{
+    TN_TRY(job_service_need_file(service, err));
+    struct job *job = job_find(service, id);
+    if (!job) {
+        TN_CLEANUP(job_free_p) struct job *ended = NULL;
+        TN_TRY(job_db_get(service->db, id, &ended, err));
+        return refuse_state(ended, "moved forward or back", err);
+    }
+    struct job copy = job_copy(service, job);
+    copy.priority = priority;
+    return job_commit(service, job, &copy, err);
+}
+
+enum tn_code job_prioritise(struct job_service *service, const char *id, int priority, struct tn_error *err)
+{
+    if (priority < -JOB_PRIORITY_MOST || priority > JOB_PRIORITY_MOST)
+        return tn_fail(err, TN_EREQUEST, "priority must be from -%d to %d", JOB_PRIORITY_MOST, JOB_PRIORITY_MOST);
+    (void)pthread_mutex_lock(&service->file);
+    enum tn_code code = prioritise_locked(service, id, priority, err);
+    (void)pthread_mutex_unlock(&service->file);
+    return code;
+}

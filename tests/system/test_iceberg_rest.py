@@ -88,8 +88,9 @@ def test_tokens_for_clients_of_oauth(server):
     basic = base64.b64encode(f"me:{server.token}".encode()).decode()
     answer = server.post(path, data={"grant_type": "client_credentials"}, headers={"Authorization": f"Basic {basic}"})
     assert answer.json()["access_token"]
-    error(server.post(path, data={**form, "client_secret": "x"}, headers=none), 401, "NotAuthorizedException")
-    error(server.post(path, data={**form, "grant_type": "password"}, headers=none), 400, "BadRequestException")
+    for wrong, status, word in (({"client_secret": "x"}, 401, "invalid_client"), ({"grant_type": "password"}, 400, "invalid_request")):
+        answer = server.post(path, data={**form, **wrong}, headers=none) # in OAuth's words, RFC 6749 5.2
+        assert (answer.status_code, answer.json()["error"]) == (status, word)
     error(server.get("/iceberg/v1/config", headers=none), 401, "NotAuthorizedException")
     exchange = {"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange", "subject_token": server.token}
     assert server.post(path, data=exchange, headers=none).json()["access_token"] == server.token
