@@ -1,5 +1,6 @@
 /* Indexes and searches. */
 #include "base/json_floats.h"
+#include "gateway/evidence.h"
 #include "gateway/gateway_internal.h"
 #include "vector/vector.h"
 
@@ -48,6 +49,24 @@ static enum tn_code take_chunk(const json_t *chunk, struct index_definition *ret
     return TN_OK;
 }
 
+/* Of the dataset whose texts it has; nothing is noted of one that is gone. */
+static void note_index(struct request *request, const char *dataset, const char *operation, const json_t *before,
+                       const json_t *after, const char *reason)
+{
+    ICEBERG_AUTO_METADATA *metadata = NULL;
+    if (dataset && catalog_load(request->gateway->lake.catalog, dataset, &metadata, NULL) == TN_OK)
+        evidence_note(request, dataset, metadata, operation, before, after, reason);
+}
+
+/* What was asked for, with the name that it got. */
+static void note_created(struct request *request, json_t *body, const struct index_definition *definition,
+                         const char *reason)
+{
+    (void)json_object_del(body, "reason");
+    (void)json_object_set_new(body, "name", json_string(definition->name ? definition->name : definition->dataset));
+    note_index(request, definition->dataset, "index.create", NULL, body, reason);
+}
+
 enum tn_code h_index_create(struct request *request, struct tn_error *err)
 {
     TN_AUTO_JSON *body = NULL;
@@ -72,6 +91,8 @@ enum tn_code h_index_create(struct request *request, struct tn_error *err)
     TN_TRY(take_columns(request, columns, &definition, err));
     TN_TRY(take_chunk(chunk, &definition, err));
     TN_TRY(index_create(request->gateway->indexes, &definition, request->actor.name, job, err));
+    reason = reason ? tn_arena_strdup(request->arena, reason) : NULL; /* it was the body's */
+    note_created(request, body, &definition, reason);
     return job_reply(request, job, err);
 }
 
@@ -105,7 +126,16 @@ static enum tn_code done(struct request *request, const char *status)
 
 enum tn_code h_index_drop(struct request *request, struct tn_error *err)
 {
-    TN_TRY(index_drop(request->gateway->indexes, request->match.captures[0], err));
+    const char *reason = NULL, *name = request->match.captures[0];
+    TN_AUTO_JSON *was = NULL;
+    TN_AUTO_BUF text = {0};
+    struct tn_json json = tn_json_writer(&text);
+    TN_TRY(request_reason(request, &reason, NULL, err));
+    TN_TRY(index_show(request->gateway->indexes, name, &json, err));
+    was = json_loadb(text.data, text.len, 0, NULL);
+    TN_TRY(index_drop(request->gateway->indexes, name, err));
+    TN_AUTO_JSON *before = json_pack("{s:s}", "name", name);
+    note_index(request, json_string_value(json_object_get(was, "dataset")), "index.drop", before, NULL, reason);
     return done(request, "dropped");
 }
 

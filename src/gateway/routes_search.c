@@ -76,6 +76,9 @@
     "\"index\":" STRING ",\"samples\":{\"type\":\"integer\"},\"k\":{\"type\":\"integer\"},\"recall\":{\"type\":"     \
     "\"number\"},\"latency_us\":{\"type\":\"object\"}}}"
 
+static const struct route_param drop_params[] = {
+    {.name = "reason", .schema = STRING, .help = "Why; kept in the journal."}};
+
 static const struct route_param search_params[] = {
     {.name = "model",
      .schema = STRING,
@@ -111,8 +114,10 @@ static const struct route routes[] = {
      .id = "indexDrop",
      .tag = "search",
      .summary = "Drop an index and its vectors",
+     PARAMS(drop_params),
+     .request = "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"reason\":" STRING "}}",
      .response = STATUS_RESPONSE,
-     .flags = ROUTE_WRITE,
+     .flags = ROUTE_WRITE | ROUTE_JSON,
      .handler = h_index_drop},
     {.method = "POST",
      .path = "/vectors/indexes/{index}/refresh",

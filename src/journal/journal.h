@@ -38,8 +38,8 @@ struct journal;
  * field: old_value and new_value as JSON), "delete" (old_value: the row), for
  * rows; "ingest", "replace", "restore", "schema", "compact" for whole commits
  * (new_value: JSON with counts, hash and source); "drop", "expire", "describe",
- * "rename", "create", "alter", "rollback", "namespace.create", "namespace.update" and
- * "namespace.drop" for what is no commit of rows (journal_note). A "rollback" made
+ * "rename", "create", "alter", "rollback", "namespace.create", "namespace.update",
+ * "namespace.drop", "index.create" and "index.drop" for what is no commit of rows (journal_note). A "rollback" made
  * an older state the current one (new_value: its snapshot_id and sequence). */
 struct journal_event {
     const char *entity; /* the key as text; several columns: a JSON array; NULL: no key, or the whole dataset */
