@@ -221,7 +221,7 @@ static struct hot_copy *need_copy(struct dataset_hot *hot, const char *name)
 /* ---- filling in the background -------------------------------------------------------- */
 
 struct job {
-    struct lake *lake;
+    struct lake lake; /* a copy: who asked may have had one of its own, and be gone by now */
     char *name;
     bool catch_up; /* else fill */
 };
@@ -244,14 +244,14 @@ static enum tn_code catch_up(struct lake *lake, const char *name, struct tn_erro
 static void run_job(void *argument)
 {
     struct job *job = argument;
-    struct dataset_hot *hot = job->lake->hot;
+    struct dataset_hot *hot = job->lake.hot;
     struct tn_error err = {0};
     pthread_mutex_lock(&hot->mutex);
     bool closing = hot->closing;
     pthread_mutex_unlock(&hot->mutex);
     enum tn_code code = closing ? TN_OK : TN_ECONFLICT;
     for (int left = FILL_TRIES; code == TN_ECONFLICT && left > 0; left--)
-        code = (job->catch_up ? catch_up : hot_fill)(job->lake, job->name, &err);
+        code = (job->catch_up ? catch_up : hot_fill)(&job->lake, job->name, &err);
     if (code != TN_OK)
         TN_LOG(TN_LOG_DEBUG, "cache.fill", TN_FS("dataset", job->name), TN_FS("error", err.detail));
     free(job->name);
@@ -267,7 +267,7 @@ static void submit_job(struct lake *lake, const struct hot_copy *copy, bool to_c
 {
     lake->hot->running++;
     struct job *job = tn_malloc(sizeof *job);
-    *job = (struct job){lake, tn_strdup(copy->name), to_catch_up};
+    *job = (struct job){*lake, tn_strdup(copy->name), to_catch_up};
     tn_pool_submit(lake->pool, TN_BACKGROUND, run_job, job);
 }
 
