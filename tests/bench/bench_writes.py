@@ -369,7 +369,7 @@ def bench_hot(_options):
         for what, (text, _bar) in HOT.items():
             again = median_sql(server, text)
             assert json.loads(server.sql(text))["kept"] is True
-            note(f"{what}, asked again", f"{again:.2f} ms over HTTP")
+            note(f"{what}, asked again", f"{again:.2f} ms over HTTP", "")
 
 
 def bench_past(_options):
