@@ -13,12 +13,15 @@
  *   json.h    strict JSON in, streamed JSON out
  *   config.h  tarn.yaml, environment, flags
  *   machine.h memory of this machine
+ *   ring.h    order of use      cond.h   timed waits
+ *   order.h   comparing numbers
  */
 #ifndef TARN_BASE_BASE_H
 #define TARN_BASE_BASE_H
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/config.h"
 #include "base/error.h"
 #include "base/fault.h"
@@ -29,7 +32,9 @@
 #include "base/log.h"
 #include "base/machine.h"
 #include "base/mem.h"
+#include "base/order.h"
 #include "base/pool.h"
+#include "base/ring.h"
 #include "base/str.h"
 
 #endif

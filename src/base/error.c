@@ -88,6 +88,9 @@ static enum tn_code code_of_errno(int value, const char **ret_hint)
     case ENFILE:
         *ret_hint = "too many files are open: raise the limit (ulimit -n)";
         return TN_EIO;
+    case EFBIG:
+        *ret_hint = "a limit of the system forbids files of that size (ulimit -f): raise it";
+        return TN_EIO;
     case EIO:
         *ret_hint = "the device reported an error: check its health (dmesg, smartctl) before going on";
         return TN_EIO;

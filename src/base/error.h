@@ -50,6 +50,7 @@
     X(TN_EINTERNAL,          "internal_error",           500, 1, "Internal error")                \
     X(TN_EIO,                "io_error",                 500, 1, "Input or output failed")        \
     X(TN_ECORRUPT,           "corrupt",                  500, 1, "Corrupt data")                  \
+    X(TN_EUPSTREAM,          "upstream_failed",          502, 1, "Provider failed")               \
     X(TN_ENOMEM,             "out_of_memory",            503, 1, "Out of memory")                 \
     X(TN_EUNAVAILABLE,       "unavailable",              503, 1, "Unavailable")                   \
     X(TN_EUNREACHABLE,       "server_unreachable",       503, 3, "Server not reachable")          \

@@ -68,7 +68,7 @@ static void errno_meanings(void **state)
         enum tn_code code;
     } cases[] = {{ENOSPC, TN_EDISKFULL}, {EDQUOT, TN_EDISKFULL}, {EROFS, TN_EREADONLY}, {ENOENT, TN_ENOTFOUND},
                  {ENOMEM, TN_ENOMEM},    {EACCES, TN_EIO},       {EIO, TN_EIO},         {EMFILE, TN_EIO},
-                 {ELOOP, TN_EIO},        {99999, TN_EIO}};
+                 {EFBIG, TN_EIO},        {ELOOP, TN_EIO},        {99999, TN_EIO}};
     for (size_t i = 0; i < TN_COUNT(cases); i++) {
         struct tn_error err = {0};
         assert_int_equal(tn_fail_errno(&err, cases[i].number, "cannot open %s", "/x"), cases[i].code);
