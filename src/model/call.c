@@ -72,7 +72,7 @@ static struct attempt judge_status(const struct model_provider *provider, const 
         attempt.code = tn_fail(err, TN_EUNAVAILABLE, "%s failed (status %ld): %s", provider->name, status, why);
     } else if (status == 401 || status == 403) {
         attempt.code =
-            tn_fail(err, TN_ECONFIG, "%s does not let us in (status %ld): %s", provider->name, status, why);
+            tn_fail(err, TN_EUPSTREAM, "%s does not let us in (status %ld): %s", provider->name, status, why);
         tn_error_hint(err, provider->kind == MODEL_OLLAMA
                                ? "no key is sent to it: look at what stands before the server of ai.ollama.url"
                                : "a key for it stands in the file that ai.openai.key_file names");
@@ -84,7 +84,7 @@ static struct attempt judge_status(const struct model_provider *provider, const 
         attempt.code =
             tn_fail(err, TN_EREFUSED, "%s refuses the request (status %ld): %s", provider->name, status, why);
     } else {
-        attempt.code = tn_fail(err, TN_ECORRUPT, "%s answers with status %ld, which is none that we know",
+        attempt.code = tn_fail(err, TN_EUPSTREAM, "%s answers with status %ld, which is none that we know",
                                provider->name, status);
         tn_error_hint(err, "look at ai.%s.url: redirects are not followed", provider->name);
     }

@@ -2,7 +2,6 @@
 #include "model/guard.h"
 
 #include <stdio.h>
-#include <time.h>
 
 enum {
     LOOK_MS = 50, /* how often a waiting call looks whether it was cancelled */
@@ -14,12 +13,8 @@ enum {
 void model_guard_init(struct model_guard *guard, unsigned limit)
 {
     *guard = (struct model_guard){.limit = limit};
-    pthread_condattr_t attributes;
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     (void)pthread_mutex_init(&guard->lock, NULL);
-    (void)pthread_cond_init(&guard->freed, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
+    tn_cond_init(&guard->freed);
 }
 
 void model_guard_release(struct model_guard *guard)
@@ -51,14 +46,9 @@ static bool has_turn(const struct model_guard *guard, enum tn_priority priority)
 
 static void wait_locked(struct model_guard *guard, enum tn_priority priority)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += LOOK_MS * 1000000L;
-    until.tv_sec += until.tv_nsec / 1000000000L;
-    until.tv_nsec %= 1000000000L;
     unsigned mine = priority == TN_FOREGROUND;
     guard->waiting += mine;
-    (void)pthread_cond_timedwait(&guard->freed, &guard->lock, &until);
+    (void)tn_cond_wait_until(&guard->freed, &guard->lock, tn_mono_ns() + LOOK_MS * UINT64_C(1000000));
     guard->waiting -= mine;
 }
 

@@ -126,7 +126,7 @@ static void test_what_will_not_pass_is_not(void **state)
     static const struct {
         long status;
         enum tn_code code;
-    } cases[] = {{400, TN_EREFUSED}, {401, TN_ECONFIG}, {404, TN_ENOTFOUND}, {302, TN_ECORRUPT}};
+    } cases[] = {{400, TN_EREFUSED}, {401, TN_EUPSTREAM}, {404, TN_ENOTFOUND}, {302, TN_EUPSTREAM}};
     for (size_t i = 0; i < TN_COUNT(cases); i++) {
         struct script script = {.status = {cases[i].status},
                                 .body = "{\"error\":\"model \\\"x\\\" not found\\u0007\"}"};

@@ -153,7 +153,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
         return transfer->failed == TN_OK ? length : 0;
     }
     if (transfer->reply->body.len + length > request->max_answer) {
-        transfer->failed = tn_fail(transfer->err, TN_ETOOLARGE, "the provider's answer is larger than %zu MB",
+        transfer->failed = tn_fail(transfer->err, TN_EUPSTREAM, "the provider's answer is larger than %zu MB",
                                    request->max_answer >> 20);
         return 0;
     }

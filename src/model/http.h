@@ -33,7 +33,7 @@ struct model_http_reply {
 void model_http_reply_release(struct model_http_reply *reply);
 
 /* TN_OK with whatever status came. TN_EUNAVAILABLE when nobody answers or the
- * answer breaks off, TN_ETIMEOUT, TN_ECANCELLED, TN_ETOOLARGE, or what the sink
+ * answer breaks off, TN_ETIMEOUT, TN_ECANCELLED, TN_EUPSTREAM for one too large, or what the sink
  * said. Any thread. */
 enum tn_code model_http_send(struct model_http *http, const struct model_http_request *request,
                              struct model_http_reply *ret, struct tn_error *err) TN_CHECKED;

@@ -29,8 +29,8 @@
  * Threads: every function from any thread, except open and close.
  * Errors: TN_ENOTFOUND (names the known models), TN_EUNAVAILABLE (provider
  * away; when it is tried again), TN_ETIMEOUT, TN_ECONFLICT (a model changed
- * behind its name), TN_ECORRUPT (an answer that makes no sense), TN_ECONFIG,
- * TN_ECANCELLED.
+ * behind its name), TN_EUPSTREAM (it does not let us in, or its answer makes
+ * no sense), TN_ECONFIG, TN_ECANCELLED.
  */
 #ifndef TARN_MODEL_MODEL_H
 #define TARN_MODEL_MODEL_H

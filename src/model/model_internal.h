@@ -171,7 +171,7 @@ void model_write_embed(const struct model_provider *provider, const char *remote
                        const struct model_text *texts, size_t count, struct tn_buf *out);
 const char *model_embed_path(const struct model_provider *provider);
 /* Count, dimension and every value are checked. TN_EUNAVAILABLE for what is no
- * JSON, TN_ECONFLICT for another dimension, TN_ECORRUPT for the rest. */
+ * JSON, TN_ECONFLICT for another dimension, TN_EUPSTREAM for the rest. */
 enum tn_code model_read_vectors(enum model_kind kind, const char *body, size_t length, struct model_vectors *vectors,
                                 struct tn_error *err) TN_CHECKED;
 void model_write_chat(const struct model_provider *provider, const char *remote, const struct model_chat *chat,

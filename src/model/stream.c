@@ -61,7 +61,7 @@ static enum tn_code deliver(struct model_stream *stream, const json_t *text, str
     if (length == 0)
         return TN_OK;
     if (stream->answer->len + length > MODEL_ANSWER_MAX)
-        return tn_fail(err, TN_ETOOLARGE, "the model's answer is longer than %d MB", MODEL_ANSWER_MAX >> 20);
+        return tn_fail(err, TN_EUPSTREAM, "the model's answer is longer than %d MB", MODEL_ANSWER_MAX >> 20);
     tn_buf_append(stream->answer, json_string_value(text), length);
     stream->begun = true;
     if (!stream->piece)
@@ -106,10 +106,10 @@ static enum tn_code read_document(struct model_stream *stream, const char *text,
     TN_AUTO_JSON *document = NULL;
     if (tn_json_parse(text, length, MODEL_EVENT_MAX, "a piece of the answer", &document, err) != TN_OK) {
         tn_error_context(err, "the provider's stream makes no sense");
-        return err ? err->code = TN_ECORRUPT : TN_ECORRUPT;
+        return err ? err->code = TN_EUPSTREAM : TN_EUPSTREAM;
     }
     if (!json_is_object(document))
-        return tn_fail(err, TN_ECORRUPT, "the provider's stream makes no sense: a piece is no object");
+        return tn_fail(err, TN_EUPSTREAM, "the provider's stream makes no sense: a piece is no object");
     char problem[240];
     const char *said = error_of(document);
     if (said) {
@@ -151,7 +151,7 @@ enum tn_code model_stream_feed(struct model_stream *stream, const char *bytes, s
         const char *end = memchr(bytes, '\n', count);
         size_t length = end ? (size_t)(end - bytes) : count;
         if (stream->line.len + length > MODEL_EVENT_MAX)
-            return tn_fail(err, TN_ECORRUPT, "the provider's stream makes no sense: a line is longer than %d KB",
+            return tn_fail(err, TN_EUPSTREAM, "the provider's stream makes no sense: a line is longer than %d KB",
                            MODEL_EVENT_MAX >> 10);
         tn_buf_append(&stream->line, bytes, length);
         if (!end)

@@ -28,8 +28,8 @@ struct model_stream {
 
 void model_stream_init(struct model_stream *stream, enum model_wire wire, struct tn_buf *answer);
 void model_stream_release(struct model_stream *stream);
-/* TN_ECORRUPT for what is no such stream, TN_EUNAVAILABLE for an error that the
- * provider puts into it, TN_ETOOLARGE, or what `piece` said. */
+/* TN_EUPSTREAM for what is no such stream or too long, TN_EUNAVAILABLE for an error that the
+ * provider puts into it, or what `piece` said. */
 enum tn_code model_stream_feed(struct model_stream *stream, const char *bytes, size_t count,
                                struct tn_error *err) TN_CHECKED;
 /* No more bytes come: TN_EUNAVAILABLE when the answer is not complete. */

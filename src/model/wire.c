@@ -40,7 +40,7 @@ static enum tn_code read_vector(const json_t *array, struct model_vectors *vecto
 {
     size_t size = json_array_size(array);
     if (size == 0 || size > MODEL_DIMENSION_MAX)
-        return tn_fail(err, TN_ECORRUPT, "the provider's vector %zu is none", index);
+        return tn_fail(err, TN_EUPSTREAM, "the provider's vector %zu is none", index);
     if (vectors->dimension == 0)
         vectors->dimension = (uint32_t)size;
     if (size != vectors->dimension)
@@ -54,12 +54,12 @@ static enum tn_code read_vector(const json_t *array, struct model_vectors *vecto
         const json_t *value = json_array_get(array, i);
         float number = json_is_number(value) ? (float)json_number_value(value) : NAN;
         if (!isfinite(number))
-            return tn_fail(err, TN_ECORRUPT, "the provider's vector %zu holds what is no finite number", index);
+            return tn_fail(err, TN_EUPSTREAM, "the provider's vector %zu holds what is no finite number", index);
         out[i] = number;
         squares += (double)number * (double)number;
     }
     if (squares == 0)
-        return tn_fail(err, TN_ECORRUPT, "the provider's vector %zu is all zeros", index);
+        return tn_fail(err, TN_EUPSTREAM, "the provider's vector %zu is all zeros", index);
     return TN_OK;
 }
 
@@ -68,7 +68,7 @@ static enum tn_code read_all(enum model_kind kind, const json_t *list, struct mo
 {
     TN_AUTO_FREE bool *seen = tn_calloc(vectors->count, sizeof *seen);
     if (!json_is_array(list) || json_array_size(list) != vectors->count)
-        return tn_fail(err, TN_ECORRUPT, "the provider sent %zu vectors for %zu texts", json_array_size(list),
+        return tn_fail(err, TN_EUPSTREAM, "the provider sent %zu vectors for %zu texts", json_array_size(list),
                        vectors->count);
     for (size_t i = 0; i < vectors->count; i++) {
         const json_t *item = json_array_get(list, i);
@@ -80,7 +80,7 @@ static enum tn_code read_all(enum model_kind kind, const json_t *list, struct mo
             item = json_object_get(item, "embedding");
         }
         if (index >= vectors->count || seen[index])
-            return tn_fail(err, TN_ECORRUPT, "the provider's vectors have indexes that are none of the texts'");
+            return tn_fail(err, TN_EUPSTREAM, "the provider's vectors have indexes that are none of the texts'");
         seen[index] = true;
         TN_TRY(read_vector(item, vectors, index, err));
     }
