@@ -5,6 +5,11 @@
  * their first use by this process (also when they exist already: a crash may
  * have come between their making and the fsync), and remembered; for the names
  * in them as well. After an fsync of a folder that failed nothing is remembered.
+ *
+ * Two mutexes: `folders` is held by whoever makes, removes or forgets, for as long
+ * as the disk takes; `lock`, only inside of it, for each look at what is remembered or
+ * change of it. So a commit, whose folders are known, does not wait for a deletion
+ * that tries whether a folder is empty.
  */
 #include "base/fs.h"
 #include "base/hash.h"
@@ -28,7 +33,8 @@ static char **find_slot(struct local_store *local, const char *folder)
     return &local->durable[slot];
 }
 
-static void forget_all(struct local_store *local)
+/* `lock` is held. */
+static void clear_all(struct local_store *local)
 {
     for (size_t i = 0; i < local->durable_size; i++) {
         free(local->durable[i]);
@@ -37,31 +43,44 @@ static void forget_all(struct local_store *local)
     local->durable_count = 0;
 }
 
-void local_forget_folders(struct local_store *local)
+static void forget_all(struct local_store *local)
 {
     (void)pthread_mutex_lock(&local->lock);
-    forget_all(local);
+    clear_all(local);
     (void)pthread_mutex_unlock(&local->lock);
+}
+
+/* Behind whoever makes a folder now, since that one may have seen an older state of it. */
+void local_forget_folders(struct local_store *local)
+{
+    (void)pthread_mutex_lock(&local->folders);
+    forget_all(local);
+    (void)pthread_mutex_unlock(&local->folders);
 }
 
 static bool is_durable(struct local_store *local, const char *folder)
 {
-    return local->durable_size > 0 && *find_slot(local, folder) != NULL;
+    (void)pthread_mutex_lock(&local->lock);
+    bool durable = local->durable_size > 0 && *find_slot(local, folder) != NULL;
+    (void)pthread_mutex_unlock(&local->lock);
+    return durable;
 }
 
 static void remember(struct local_store *local, const char *folder)
 {
+    (void)pthread_mutex_lock(&local->lock);
     if (local->durable_size == 0) {
         local->durable = tn_calloc(DURABLE_SLOTS, sizeof *local->durable);
         local->durable_size = DURABLE_SLOTS;
     }
     if (local->durable_count >= DURABLE_MOST)
-        forget_all(local); /* costs an fsync each on their next use, no more */
+        clear_all(local); /* costs an fsync each on their next use, no more */
     char **slot = find_slot(local, folder);
     if (!*slot) {
         *slot = tn_strdup(folder);
         local->durable_count++;
     }
+    (void)pthread_mutex_unlock(&local->lock);
 }
 
 static enum tn_code fail_object_in_the_way(const char *folder, struct tn_error *err)
@@ -71,7 +90,7 @@ static enum tn_code fail_object_in_the_way(const char *folder, struct tn_error *
     return TN_ECONFLICT;
 }
 
-/* `folder` is a key; those above it are there. The lock is held. */
+/* `folder` is a key; those above it are there. `folders` is held. */
 static enum tn_code make_folder(struct local_store *local, const char *folder, bool *ret_new, struct tn_error *err)
 {
     TN_AUTO_FREE char *path = local_path_of(local, folder);
@@ -125,9 +144,11 @@ enum tn_code local_need_folder(struct local_store *local, const char *key, struc
     if (!slash)
         return TN_OK;
     TN_AUTO_FREE char *folder = tn_strndup(key, (size_t)(slash - key));
-    (void)pthread_mutex_lock(&local->lock);
-    enum tn_code code = is_durable(local, folder) ? TN_OK : make_folders(local, folder, err);
-    (void)pthread_mutex_unlock(&local->lock);
+    if (is_durable(local, folder))
+        return TN_OK;
+    (void)pthread_mutex_lock(&local->folders);
+    enum tn_code code = make_folders(local, folder, err);
+    (void)pthread_mutex_unlock(&local->folders);
     return code;
 }
 
@@ -135,7 +156,7 @@ void local_prune_folders(struct local_store *local, const char *key)
 {
     TN_AUTO_FREE char *folder = tn_strdup(key);
     bool removed = false;
-    (void)pthread_mutex_lock(&local->lock);
+    (void)pthread_mutex_lock(&local->folders);
     for (char *slash = strrchr(folder, '/'); slash; slash = strrchr(folder, '/')) {
         *slash = '\0';
         TN_AUTO_FREE char *path = local_path_of(local, folder);
@@ -146,5 +167,5 @@ void local_prune_folders(struct local_store *local, const char *key)
     /* Open addressing does not like holes; removals of folders are rare. */
     if (removed)
         forget_all(local);
-    (void)pthread_mutex_unlock(&local->lock);
+    (void)pthread_mutex_unlock(&local->folders);
 }

@@ -5,8 +5,9 @@
 #include "store/store_internal.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
-enum local_step { LOCAL_WRITE, LOCAL_FSYNC, LOCAL_RENAME, LOCAL_LINK, LOCAL_FOLDER };
+enum local_step { LOCAL_WRITE, LOCAL_FSYNC, LOCAL_RENAME, LOCAL_LINK, LOCAL_FOLDER, LOCAL_REMOVE };
 
 /* TARN_STORE_FAULT; error_number 0 when there is none. */
 struct local_fault {
@@ -21,11 +22,13 @@ struct local_store {
     char *staging; /* root/.staging */
     uint64_t device;
     struct local_fault fault;
-    /* Guards `durable` and the making and removing of folders. */
-    pthread_mutex_t lock;
-    char **durable; /* hash set: folders whose name is known to be on disk */
+    pthread_mutex_t folders; /* for the making and removing of them, and for forgetting */
+    pthread_mutex_t lock;    /* guards what follows; taken last, and not for long */
+    char **durable;          /* hash set: folders whose name is known to be on disk */
     size_t durable_count, durable_size;
     struct local_syncers *syncers; /* NULL: one fsync after another */
+    struct local_trimmer *trimmer; /* NULL: done by whoever asks */
+    _Atomic uint64_t trim_warned_ns;
 };
 
 static inline struct local_store *local_of(struct store *store)
@@ -77,6 +80,15 @@ void local_hint_soon(struct store *store, const char *key, const void *bytes, si
 void local_hint_drop(struct local_store *local, const char *key);
 enum tn_code local_remove(struct store *store, const char *key, struct tn_error *err) TN_CHECKED;
 void local_syncers_free(struct local_store *local);
+/* The file alone, and not the folders above it. One that is not there is fine. */
+enum tn_code local_unlink(struct local_store *local, const char *key, struct tn_error *err) TN_CHECKED;
+
+/* local_trim.c: store_trim_soon. */
+void local_trim_start(struct local_store *local);
+/* Does what waits first. */
+void local_trim_free(struct local_store *local);
+void local_trim_soon(struct store *store, const char *folder, int64_t last);
+void local_trim_stop(struct store *store, const char *folder);
 
 enum tn_code local_list(struct store *store, const char *prefix, store_list_fn *callback, void *context,
                         struct tn_error *err);

@@ -6,6 +6,7 @@
  * Without threads (the default) a round is done in its order.
  */
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -15,7 +16,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 struct round {
@@ -225,13 +225,7 @@ void local_hint_drop(struct local_store *local, const char *key)
 /* With the mutex held: until there is something to do, or a hint's time comes. */
 static void wait_for_work(struct local_syncers *syncers, const struct hint *hint)
 {
-    if (!hint) {
-        pthread_cond_wait(&syncers->wanted, &syncers->mutex);
-        return;
-    }
-    struct timespec until = {.tv_sec = (time_t)(hint->next_us / 1000000),
-                             .tv_nsec = (long)(hint->next_us % 1000000) * 1000};
-    (void)pthread_cond_timedwait(&syncers->wanted, &syncers->mutex, &until);
+    (void)tn_cond_wait_until(&syncers->wanted, &syncers->mutex, hint ? hint->next_us * 1000 : UINT64_MAX);
 }
 
 static void *work(void *argument)
@@ -259,17 +253,14 @@ void local_sync_threads(struct store *store, size_t threads)
 {
     struct local_store *local = local_of(store);
     sigset_t all, before;
+    local_trim_free(local);
     local_syncers_free(local);
     if (threads <= 1)
         return;
     struct local_syncers *syncers = tn_calloc(1, sizeof *syncers);
     syncers->local = local;
     (void)pthread_mutex_init(&syncers->mutex, NULL);
-    pthread_condattr_t monotonic;
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&syncers->wanted, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
+    tn_cond_init(&syncers->wanted);
     (void)pthread_cond_init(&syncers->finished, NULL);
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -279,6 +270,7 @@ void local_sync_threads(struct store *store, size_t threads)
         (void)pthread_setname_np(syncers->threads[syncers->count++], "tarn-sync");
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     local->syncers = syncers;
+    local_trim_start(local);
 }
 
 void local_syncers_free(struct local_store *local)

@@ -172,6 +172,18 @@ enum tn_code store_local_path(struct store *store, struct tn_arena *arena, const
     return store->ops->local_path(store, arena, key, ret_path, err);
 }
 
+enum tn_code store_needed_path(struct store *store, struct tn_arena *arena, const char *key, char **ret_path,
+                               struct tn_error *err)
+{
+    enum tn_code code = store_local_path(store, arena, key, ret_path, err);
+    if (code != TN_ENOTFOUND)
+        return code;
+    (void)tn_fail(err, TN_ECORRUPT, "the lake refers to \"%s\", which is not there", key);
+    tn_error_hint(err, "something outside of Tarn removed it: restore it from a backup; "
+                       "`tarn doctor --deep` tells what else is missing");
+    return TN_ECORRUPT;
+}
+
 /* A prefix is the beginning of a key: its last part may be cut or empty. */
 static enum tn_code check_prefix(const char *prefix, struct tn_error *err)
 {
@@ -214,6 +226,17 @@ void store_delete_soon(struct store *store, const char *key)
         return;
     STORE_COUNT(store, deletes, 1);
     store->ops->remove_soon(store, key);
+}
+
+void store_trim_soon(struct store *store, const char *folder, int64_t last)
+{
+    if (last > 0 && store_check_key(folder, NULL) == TN_OK)
+        store->ops->trim_soon(store, folder, last);
+}
+
+void store_trim_stop(struct store *store, const char *folder)
+{
+    store->ops->trim_stop(store, folder);
 }
 
 enum tn_code store_sync_folder(struct store *store, const char *key, struct tn_error *err)
@@ -300,7 +323,8 @@ struct store_counters store_counters(const struct store *store)
 {
     const struct store_counters *now = &store->counters;
 #define READ(what) .what = __atomic_load_n(&now->what, __ATOMIC_RELAXED)
-    return (struct store_counters){READ(puts),    READ(creates),       READ(gets),       READ(reads), READ(lists),
-                                   READ(deletes), READ(bytes_written), READ(bytes_read), READ(fsyncs)};
+    return (struct store_counters){READ(puts),   READ(creates),      READ(gets),          READ(reads),
+                                   READ(lists),  READ(deletes),      READ(bytes_written), READ(bytes_read),
+                                   READ(fsyncs), READ(trim_failures)};
 #undef READ
 }

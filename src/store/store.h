@@ -129,6 +129,10 @@ enum tn_code store_exists(struct store *store, const char *key, bool *ret, struc
  * until the object is deleted or replaced. The arena's. */
 enum tn_code store_local_path(struct store *store, struct tn_arena *arena, const char *key, char **ret_path,
                               struct tn_error *err) TN_CHECKED;
+/* The same for an object that something durable names. When it is not there, that is
+ * damage (TN_ECORRUPT) and never TN_ENOTFOUND, which callers take for an answer. */
+enum tn_code store_needed_path(struct store *store, struct tn_arena *arena, const char *key, char **ret_path,
+                               struct tn_error *err) TN_CHECKED;
 
 struct store_object {
     const char *key; /* valid during the call */
@@ -160,6 +164,16 @@ enum tn_code store_delete(struct store *store, const char *key, struct tn_error 
  * the process dies stays; for what clean-up would find as well. Done at once by
  * a store without threads. */
 void store_delete_soon(struct store *store, const char *key);
+
+/* For objects that are numbered one after another, `folder`/1, `folder`/2 ...: those up to `last` go soon, and
+ * whoever calls does not wait. The lowest number goes first and none before the one below it is gone, so that at
+ * any time, and after a kill, what is there has no gap. Nothing goes unless `last` + 1 is there. Asked for again
+ * while it waits, a folder waits once. A removal that fails is counted and logged and ends it; the next call
+ * begins with that object again, as it does with what a process that died left over.
+ * Done at once by a store without threads, which takes at most 64 for a call. */
+void store_trim_soon(struct store *store, const char *folder, int64_t last);
+/* Forgets what waits of it and returns when none is under way: for whoever is about to use those names again. */
+void store_trim_stop(struct store *store, const char *folder);
 
 /* Makes the names in the folder `key` durable, also those that a process which
  * died left behind: what was read there survives a power failure from now on.
@@ -210,12 +224,13 @@ struct store_counters {
     uint64_t puts, creates, gets, reads, lists, deletes;
     uint64_t bytes_written, bytes_read;
     uint64_t fsyncs;
+    uint64_t trim_failures; /* removals of store_trim_soon */
 };
 struct store_counters store_counters(const struct store *store);
 
 /* Fault injection for tests. TARN_STORE_FAULT=ERROR[@STEP]:KEYPART, read when
  * the store is opened, makes STEP fail for keys that contain KEYPART. ERROR is
- * enospc, eio, erofs, eacces; STEP is write (default), fsync, rename, link or
- * folder (the fsync of the folder). */
+ * enospc, eio, erofs, eacces; STEP is write (default), fsync, rename, link,
+ * folder (the fsync of the folder) or remove. */
 
 #endif

@@ -33,6 +33,8 @@ struct store_ops {
                                  struct tn_error *err);
     enum tn_code (*remove)(struct store *store, const char *key, struct tn_error *err);
     void (*remove_soon)(struct store *store, const char *key);
+    void (*trim_soon)(struct store *store, const char *folder, int64_t last);
+    void (*trim_stop)(struct store *store, const char *folder);
     void (*hint_soon)(struct store *store, const char *key, const void *bytes, size_t count);
     enum tn_code (*sync_folder)(struct store *store, const char *key, struct tn_error *err);
     enum tn_code (*clean_staging)(struct store *store, uint64_t older_than_ms, uint64_t *ret_removed,

@@ -46,7 +46,7 @@ static enum tn_code read_fault(struct local_fault *fault, struct tn_error *err)
         const char *word;
         int number;
     } errors[] = {{"enospc", ENOSPC}, {"eio", EIO}, {"erofs", EROFS}, {"eacces", EACCES}};
-    static const char *const steps[] = {"write", "fsync", "rename", "link", "folder"};
+    static const char *const steps[] = {"write", "fsync", "rename", "link", "folder", "remove"};
     const char *spec = getenv("TARN_STORE_FAULT");
     if (!spec || !*spec)
         return TN_OK;
@@ -96,9 +96,11 @@ static enum tn_code fail_open(const struct local_store *local, const char *key, 
 static void local_close(struct store *store)
 {
     struct local_store *local = local_of(store);
+    local_trim_free(local);
     local_syncers_free(local);
     local_forget_folders(local);
     free(local->durable);
+    (void)pthread_mutex_destroy(&local->folders);
     (void)pthread_mutex_destroy(&local->lock);
     free(local->root);
     free(local->staging);
@@ -206,22 +208,36 @@ static enum tn_code local_local_path(struct store *store, struct tn_arena *arena
     return TN_OK;
 }
 
+static enum tn_code unlink_at(struct local_store *local, const char *key, bool *ret_gone, struct tn_error *err)
+{
+    TN_AUTO_FREE char *path = local_path_of(local, key);
+    struct stat info;
+    int failure = local_injected(local, LOCAL_REMOVE, key);
+    if (failure == 0 && unlink(path) != 0)
+        failure = errno;
+    *ret_gone = failure == 0;
+    if (failure == 0 || failure == ENOENT || failure == ENOTDIR || failure == EISDIR)
+        return TN_OK;
+    /* POSIX lets unlink of a folder fail with EPERM. */
+    if (failure == EPERM && lstat(path, &info) == 0 && S_ISDIR(info.st_mode))
+        return TN_OK;
+    return tn_fail_errno(err, failure, "cannot delete %s", path);
+}
+
+enum tn_code local_unlink(struct local_store *local, const char *key, struct tn_error *err)
+{
+    bool gone = false;
+    return unlink_at(local, key, &gone, err);
+}
+
 enum tn_code local_remove(struct store *store, const char *key, struct tn_error *err)
 {
     struct local_store *local = local_of(store);
-    TN_AUTO_FREE char *path = local_path_of(local, key);
-    struct stat info;
+    bool gone = false;
     local_hint_drop(local, key); /* else it would be back */
-    if (unlink(path) != 0) {
-        int failure = errno;
-        if (failure == ENOENT || failure == ENOTDIR || failure == EISDIR)
-            return TN_OK;
-        /* POSIX lets unlink of a folder fail with EPERM. */
-        if (failure == EPERM && lstat(path, &info) == 0 && S_ISDIR(info.st_mode))
-            return TN_OK;
-        return tn_fail_errno(err, failure, "cannot delete %s", path);
-    }
-    local_prune_folders(local, key);
+    TN_TRY(unlink_at(local, key, &gone, err));
+    if (gone)
+        local_prune_folders(local, key);
     return TN_OK;
 }
 
@@ -290,6 +306,8 @@ static const struct store_ops local_ops = {
     .list_folders = local_list_folders,
     .remove = local_remove,
     .remove_soon = local_remove_soon,
+    .trim_soon = local_trim_soon,
+    .trim_stop = local_trim_stop,
     .hint_soon = local_hint_soon,
     .sync_folder = local_sync_folder,
     .clean_staging = local_clean_staging,
@@ -362,6 +380,7 @@ enum tn_code store_open_local(const char *root, struct store **ret, struct tn_er
     local->staging = tn_asprintf("%s/" STORE_STAGING, local->root);
     local->device = (uint64_t)info.st_dev;
     local->fault = fault;
+    (void)pthread_mutex_init(&local->folders, NULL);
     (void)pthread_mutex_init(&local->lock, NULL);
     *ret = &local->base;
     return TN_OK;

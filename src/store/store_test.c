@@ -198,9 +198,12 @@ static void local_paths(void **state)
     struct fixture *f = *state;
     char *path = NULL;
     assert_int_equal(store_local_path(f->store, f->arena, "a", &path, NULL), TN_ENOTFOUND);
+    assert_int_equal(store_needed_path(f->store, f->arena, "a", &path, &test_err), TN_ECORRUPT);
+    assert_non_null(strstr(test_err.detail, "\"a\""));
     assert_null(path);
     assert_ok(store_put(f->store, "a", "bytes", 5, &test_err));
     assert_ok(store_local_path(f->store, f->arena, "a", &path, &test_err));
+    assert_ok(store_needed_path(f->store, f->arena, "a", &path, &test_err));
     TN_AUTO_BUF got = {0};
     assert_ok(tn_file_read(path, 100, &got, &test_err));
     assert_string_equal(got.data, "bytes");
