@@ -145,7 +145,8 @@ static enum tn_code extract(struct rag_run *run, struct tn_error *err)
 /* A model that nobody named and that does not answer is done without. */
 static bool may_do_without(const struct rag_run *run, enum tn_code code)
 {
-    return !run->model.named && !run->told && (code == TN_EUNAVAILABLE || code == TN_ETIMEOUT || code == TN_ECORRUPT);
+    return !run->model.named && !run->told &&
+           (code == TN_EUNAVAILABLE || code == TN_ETIMEOUT || code == TN_EUPSTREAM || code == TN_ECORRUPT);
 }
 
 enum tn_code rag_write(struct rag_run *run, struct tn_error *err)

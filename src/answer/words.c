@@ -78,17 +78,11 @@ static size_t lower(const char *text, struct answer_span span, char out[WORD_MAX
     return length;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
 static size_t sort_once(uint64_t *values, size_t count)
 {
     size_t kept = 0;
     if (count > 0)
-        qsort(values, count, sizeof *values, by_value);
+        qsort(values, count, sizeof *values, tn_order_u64);
     for (size_t i = 0; i < count; i++)
         if (kept == 0 || values[kept - 1] != values[i])
             values[kept++] = values[i];

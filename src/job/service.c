@@ -255,12 +255,8 @@ enum tn_code job_service_need_file(struct job_service *service, struct tn_error 
 
 static void init_locks(struct job_service *service)
 {
-    pthread_condattr_t attributes;
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&service->wake, &attributes);
-    (void)pthread_cond_init(&service->changed, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
+    tn_cond_init(&service->wake);
+    tn_cond_init(&service->changed);
     (void)pthread_mutex_init(&service->file, NULL);
     (void)pthread_mutex_init(&service->lock, NULL);
 }

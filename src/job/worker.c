@@ -1,19 +1,12 @@
 /* The threads: which job is next, its run, and what follows from its end. */
 #include "job/job_internal.h"
 
-#include <time.h>
-
 #define RETRY_NS   UINT64_C(1000000000)
 #define FOREVER_NS UINT64_C(3600000000000)
 
 void job_wait_cond(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t timeout_ns)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    uint64_t ns = (uint64_t)until.tv_nsec + TN_MIN(timeout_ns, FOREVER_NS);
-    until.tv_sec += (time_t)(ns / 1000000000);
-    until.tv_nsec = (long)(ns % 1000000000);
-    (void)pthread_cond_timedwait(cond, lock, &until);
+    (void)tn_cond_wait_until(cond, lock, tn_mono_ns() + TN_MIN(timeout_ns, FOREVER_NS));
 }
 
 /* ---- which is next ------------------------------------------------------------------ */

@@ -2,11 +2,43 @@
 #include "base/test_support.h"
 #include "outcome/outcome_internal.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* Instead of the library's: the table's fsyncs fail from the n-th on, as they do on a
+ * disk that breaks. The store calls it on threads of its own. */
+static atomic_int fsyncs_seen, fsyncs_fail_from;
+static _Atomic(const char *) fsyncs_of = "";
+
+int fsync(int fd)
+{
+    char link[64], path[4096];
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, path, sizeof path - 1);
+    path[TN_MAX(length, 0)] = '\0';
+    if (strstr(path, "outcomes/events") && tn_str_ends_with(path, atomic_load(&fsyncs_of))) {
+        int from = atomic_load(&fsyncs_fail_from), seen = atomic_fetch_add(&fsyncs_seen, 1) + 1;
+        if (from > 0 && seen >= from) {
+            errno = EIO;
+            return -1;
+        }
+    }
+    return (int)syscall(SYS_fsync, fd);
+}
+
+/* The n-th and all that follow; 0: all is well. Of paths that end so. */
+static void fail_fsyncs(int from, const char *of)
+{
+    atomic_store(&fsyncs_of, of);
+    atomic_store(&fsyncs_seen, 0);
+    atomic_store(&fsyncs_fail_from, from);
+}
 
 struct fixture {
     const char *folder;
@@ -197,6 +229,64 @@ static void test_a_roll_that_dies(void **state)
     close_all(&f);
 }
 
+/* The pointer was made and the fsync of its folder failed: nobody knows whether the
+ * roll will last. While it does, each entry is there once; the next roll goes on from it. */
+static void test_a_roll_of_which_nobody_knows(void **state)
+{
+    struct fixture f = {.folder = *state};
+    open_all(&f);
+    for (int i = 0; i < 10; i++) { /* beyond the eighth: files are merged as well */
+        record(&f, 10, "a", NULL);
+        fail_fsyncs(1, "/commits");
+        assert_int_equal(outcome_roll(f.store, true, &test_err), TN_EIO);
+        assert_true(atomic_load(&fsyncs_seen) > 0);
+        record(&f, 1, "b", NULL);
+        TN_AUTO_FREE char *want = tn_asprintf("[%d,1,%d]", 11 * i + 11, 11 * i + 11);
+        expect(&f, ALL_IDS, want); /* reads go on while it lasts */
+        fail_fsyncs(0, "");
+        expect(&f, ALL_IDS, want);
+        if (i % 3 == 2) {
+            close_all(&f);
+            remove_database(&f);
+            open_all(&f);
+        } else {
+            assert_ok(outcome_roll(f.store, true, &test_err));
+            assert_int_equal(outcome_state(f.store).rolled_id, 11 * i + 11);
+        }
+        expect(&f, ALL_IDS, want);
+        check_sound(&f, 11 * (int64_t)i + 11);
+    }
+    close_all(&f);
+}
+
+/* Each fsync of a roll in turn, with all that follow it. */
+static void test_each_fsync_of_a_roll(void **state)
+{
+    struct fixture f = {.folder = *state};
+    int64_t count = 0;
+    bool met = true;
+    open_all(&f);
+    for (int from = 1; met; from++) {
+        record(&f, 3, "a", NULL);
+        count += 3;
+        fail_fsyncs(from, "");
+        enum tn_code code = outcome_roll(f.store, true, NULL);
+        met = atomic_load(&fsyncs_seen) >= from;
+        assert_int_equal(code, met ? TN_EIO : TN_OK);
+        fail_fsyncs(0, "");
+        check_sound(&f, count);
+        assert_ok(outcome_roll(f.store, true, &test_err));
+        TN_AUTO_FREE char *want = tn_asprintf("[%" PRId64 ",1,%" PRId64 "]", count, count);
+        expect(&f, ALL_IDS, want);
+    }
+    assert_true(count >= 9);
+    close_all(&f);
+    remove_database(&f);
+    open_all(&f);
+    check_sound(&f, count);
+    close_all(&f);
+}
+
 /* ---- imports -------------------------------------------------------------------------- */
 
 static struct outcome_imported import(struct fixture *f, const char *text, const char *source)
@@ -295,6 +385,8 @@ int main(void)
         FOLDER_TEST(test_rolled_and_not_are_one_table),
         FOLDER_TEST(test_small_files_are_merged),
         FOLDER_TEST(test_made_again_from_table_and_log),
+        FOLDER_TEST(test_a_roll_of_which_nobody_knows),
+        FOLDER_TEST(test_each_fsync_of_a_roll),
         FOLDER_TEST(test_an_import_replaces_what_its_source_said),
         FOLDER_TEST(test_wrong_entries_are_told_and_left_out),
         FOLDER_TEST(test_choose),

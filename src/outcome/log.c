@@ -25,12 +25,6 @@ struct segments {
     size_t count, capacity;
 };
 
-static int by_id(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
 static void segments_release(struct segments *segments)
 {
     free(segments->first);
@@ -52,7 +46,7 @@ static enum tn_code list_segments(const char *folder, struct segments *ret, stru
     }
     (void)closedir(stream);
     if (ret->count > 0)
-        qsort(ret->first, ret->count, sizeof *ret->first, by_id);
+        qsort(ret->first, ret->count, sizeof *ret->first, tn_order_i64);
     return TN_OK;
 }
 

@@ -46,6 +46,9 @@ struct outcome_store {
 
     pthread_mutex_t rolling; /* everything below */
     bool table_known;
+    /* A roll's commit failed, perhaps only in telling, or somebody else's came first: the
+     * next roll looks. Who reads goes on with `rolled`; the log still has what it lacks. */
+    bool table_doubted;
     struct iceberg_table table;
     struct iceberg_metadata *rolled; /* newest version; NULL: nothing was rolled */
     struct outcome_tail *tail;       /* what is not rolled, as a file for the engine */

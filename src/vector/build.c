@@ -8,6 +8,7 @@
  *   write      generation_write.c, which also calibrates (calibrate.c)
  */
 #include "vector/build.h"
+#include "base/order.h"
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -246,13 +247,6 @@ static void draw_levels(struct builder *b)
             b->row_node[i] = node_of[b->row_node[i]];
 }
 
-static int by_id(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a;
-    int64_t y = *(const int64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 static enum tn_code check_ids(const struct vector_rows *rows, struct tn_error *err)
 {
     if (!rows->ids)
@@ -261,7 +255,7 @@ static enum tn_code check_ids(const struct vector_rows *rows, struct tn_error *e
     if (!ids)
         return tn_fail(err, TN_ENOMEM, "not enough memory to check %llu ids", (unsigned long long)rows->count);
     memcpy(ids, rows->ids, rows->count * sizeof *ids);
-    qsort(ids, rows->count, sizeof *ids, by_id);
+    qsort(ids, rows->count, sizeof *ids, tn_order_i64);
     for (uint64_t i = 1; i < rows->count; i++)
         if (ids[i] == ids[i - 1])
             return tn_fail(err, TN_EREFUSED, "id %lld occurs twice", (long long)ids[i]);

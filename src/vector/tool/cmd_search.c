@@ -96,13 +96,6 @@ static enum tn_code run_once(struct run *r, uint64_t rounds, struct tn_error *er
     return TN_OK;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a;
-    uint64_t y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 static void report_run(struct report *out, struct run *r)
 {
     double distances = 0, hops = 0, reranked = 0, window = 0;
@@ -120,7 +113,7 @@ static void report_run(struct report *out, struct run *r)
     for (size_t s = 1; s < TN_COUNT(strategies); s++)
         if (strategies[s] > strategies[common])
             common = s;
-    qsort(r->nanoseconds, r->count, sizeof *r->nanoseconds, by_value);
+    qsort(r->nanoseconds, r->count, sizeof *r->nanoseconds, tn_order_u64);
     double n = (double)r->count;
     report_real(out, "window", window / n);
     report_real(out, "qps", n / r->seconds);
