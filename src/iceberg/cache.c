@@ -5,6 +5,7 @@
  * manifest both decode it, and the second one's copy is kept.
  */
 #include "base/hash.h"
+#include "base/ring.h"
 #include "base/str.h"
 #include "iceberg/table_internal.h"
 
@@ -14,8 +15,8 @@
 #define CACHE_BUCKETS 4096
 
 struct cache_entry {
-    struct cache_entry *chain;         /* of the bucket */
-    struct cache_entry *newer, *older; /* of the list */
+    struct tn_ring ring;
+    struct cache_entry *chain; /* of the bucket */
     struct manifest_object *object;
     size_t bucket;
 };
@@ -23,7 +24,7 @@ struct cache_entry {
 struct iceberg_cache {
     pthread_mutex_t lock; /* guards everything below */
     struct cache_entry *buckets[CACHE_BUCKETS];
-    struct cache_entry *newest, *oldest;
+    struct tn_ring ring;
     struct iceberg_cache_state state;
 };
 
@@ -31,6 +32,7 @@ struct iceberg_cache *iceberg_cache_new(size_t max_bytes)
 {
     struct iceberg_cache *cache = tn_calloc(1, sizeof *cache);
     (void)pthread_mutex_init(&cache->lock, NULL);
+    tn_ring_init(&cache->ring);
     cache->state.max_bytes = max_bytes;
     return cache;
 }
@@ -40,27 +42,13 @@ static size_t cache_bucket(const char *uri)
     return (size_t)(tn_hash64(uri, strlen(uri), 0) % CACHE_BUCKETS);
 }
 
-static void cache_unlink(struct iceberg_cache *cache, struct cache_entry *entry)
-{
-    *(entry->newer ? &entry->newer->older : &cache->newest) = entry->older;
-    *(entry->older ? &entry->older->newer : &cache->oldest) = entry->newer;
-}
-
-static void cache_push(struct iceberg_cache *cache, struct cache_entry *entry)
-{
-    entry->newer = NULL;
-    entry->older = cache->newest;
-    *(cache->newest ? &cache->newest->newer : &cache->oldest) = entry;
-    cache->newest = entry;
-}
-
 static void cache_remove(struct iceberg_cache *cache, struct cache_entry *entry)
 {
     struct cache_entry **at = &cache->buckets[entry->bucket];
     while (*at != entry)
         at = &(*at)->chain;
     *at = entry->chain;
-    cache_unlink(cache, entry);
+    tn_ring_leave(&entry->ring);
     cache->state.bytes -= entry->object->bytes;
     cache->state.entries--;
     manifest_object_unref(entry->object);
@@ -71,8 +59,8 @@ void iceberg_cache_free(struct iceberg_cache *cache)
 {
     if (!cache)
         return;
-    while (cache->oldest)
-        cache_remove(cache, cache->oldest);
+    for (struct cache_entry *entry; (entry = tn_ring_oldest(&cache->ring));)
+        cache_remove(cache, entry);
     (void)pthread_mutex_destroy(&cache->lock);
     free(cache);
 }
@@ -94,8 +82,7 @@ struct manifest_object *cache_get(struct iceberg_cache *cache, const char *uri)
     (void)pthread_mutex_lock(&cache->lock);
     struct cache_entry *entry = cache_find(cache, bucket, uri);
     if (entry) {
-        cache_unlink(cache, entry);
-        cache_push(cache, entry);
+        tn_ring_renew(&cache->ring, &entry->ring);
         object = entry->object;
         manifest_object_ref(object);
         cache->state.hits++;
@@ -120,11 +107,11 @@ void cache_put(struct iceberg_cache *cache, struct manifest_object *object)
         cache_remove(cache, old);
     entry->chain = cache->buckets[entry->bucket];
     cache->buckets[entry->bucket] = entry;
-    cache_push(cache, entry);
+    tn_ring_enter(&cache->ring, &entry->ring);
     cache->state.bytes += object->bytes;
     cache->state.entries++;
     while (cache->state.bytes > cache->state.max_bytes)
-        cache_remove(cache, cache->oldest);
+        cache_remove(cache, tn_ring_oldest(&cache->ring));
     (void)pthread_mutex_unlock(&cache->lock);
 }
 

@@ -70,6 +70,29 @@ static enum tn_code check_snapshot(const struct iceberg_table *table, const stru
     return TN_OK;
 }
 
+/* A snapshot that stays needs the schema that it was written with, and the specs
+ * of its manifests: other engines refuse the table without them. */
+static enum tn_code check_kept_snapshot(const struct iceberg_table *table, const struct iceberg_metadata *next,
+                                        const struct iceberg_snapshot *snapshot, struct tn_error *err)
+{
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    TN_CLEANUP(manifest_object_unref_p) struct manifest_object *list = NULL;
+    char *key = NULL;
+    if (snapshot->schema_id != ICEBERG_NONE && !iceberg_metadata_schema(next, snapshot->schema_id))
+        return tn_fail(err, TN_EREQUEST, "Cannot remove schema %d: snapshot %" PRId64 " was written with it",
+                       snapshot->schema_id, snapshot->id);
+    if (!snapshot->manifest_list ||
+        store_key_of_uri(table->store, arena, snapshot->manifest_list, &key, NULL) != TN_OK)
+        return TN_OK;
+    TN_TRY(table_open_list(table, next, snapshot, &list, err));
+    for (size_t i = 0; i < list->count; i++)
+        if (!iceberg_metadata_spec(next, list->rows[i].spec_id))
+            return tn_fail(err, TN_EREQUEST,
+                           "Cannot remove partition spec %d: files of snapshot %" PRId64 " were written with it",
+                           list->rows[i].spec_id, snapshot->id);
+    return TN_OK;
+}
+
 /* --- Applying --- */
 
 /* The document's version, as `version` of the table. */
@@ -90,6 +113,8 @@ static enum tn_code change_result(struct change_state *state, const struct icebe
         if (snapshot)
             TN_TRY(check_snapshot(table, next, snapshot, err));
     }
+    for (size_t i = 0; i < next->snapshot_count && state->removed_layouts; i++)
+        TN_TRY(check_kept_snapshot(table, next, next->snapshots[i], err));
     held_add_version(table->store, next);
     *ret = TN_TAKE(next);
     return TN_OK;

@@ -54,6 +54,7 @@ struct change_state {
     int64_t *added, *mains; /* snapshots added, and made main's, by this change */
     size_t added_count, added_capacity, main_count, main_capacity;
     bool removed_snapshots;
+    bool removed_layouts; /* schemas or partition specs */
 };
 
 /* --- change_state.c --- */
@@ -81,6 +82,19 @@ enum tn_code change_schema(const struct change_state *state, int64_t id, struct 
 
 /* The next version's document; logs are brought up to date first. */
 enum tn_code change_finish(struct change_state *state, struct tn_buf *out, struct tn_error *err) TN_CHECKED;
+
+/* --- change_check.c: TN_EREQUEST for what other engines could not load --- */
+
+enum tn_code change_check_schema(const struct iceberg_schema *schema, int32_t format_version,
+                                 struct tn_error *err) TN_CHECKED;
+/* `what` says of what the transform is: "sort field". */
+enum tn_code change_check_transform(const struct iceberg_schema *schema, int32_t source, const char *transform,
+                                    const char *what, struct tn_error *err) TN_CHECKED;
+/* `schema` may be NULL: then the column is not looked at. */
+enum tn_code change_check_order_field(const struct iceberg_schema *schema, const struct doc_node *field,
+                                      struct tn_error *err) TN_CHECKED;
+enum tn_code change_check_statistics(const struct doc_node *file, bool of_partitions,
+                                     struct tn_error *err) TN_CHECKED;
 
 /* --- change_require.c, change_update.c, change_spec.c, change_history.c --- */
 

@@ -18,6 +18,7 @@ enum tn_code change_add_schema(struct change_state *state, const struct doc_node
     int32_t highest = iceberg_schema_highest_id(schema);
     if (highest > ID_HIGHEST)
         return tn_fail(err, TN_EREQUEST, "field id %d is reserved", highest);
+    TN_TRY(change_check_schema(schema, state->format_version, err));
     state->last_column_id = TN_MAX(state->last_column_id, highest);
     for (size_t i = 0; i < state->schemas.count; i++) {
         const struct iceberg_schema *known = NULL;
@@ -94,9 +95,7 @@ static enum tn_code check_spec_field(const struct change_state *state, const str
         return tn_fail(err, TN_EREQUEST, "a partition field has no name");
     if (source == ICEBERG_NONE || !schema || tn_streq(transform, "void"))
         return TN_OK;
-    if (!iceberg_schema_field(schema, source))
-        return tn_fail(err, TN_EREQUEST, "Cannot find source column for partition field \"%.100s\": %d", name,
-                       source);
+    TN_TRY(change_check_transform(schema, source, transform, "partition field", err));
     /* Java refuses to load a table where these differ. */
     const struct iceberg_field *column = iceberg_schema_find(schema, name, false);
     if (column && (column->id != source || !tn_streq(transform, "identity")))
@@ -172,12 +171,11 @@ enum tn_code change_add_order(struct change_state *state, const struct doc_node 
     const struct doc_node *fields = NULL;
     int64_t id = ICEBERG_NONE;
     TN_TRY(doc_need(order, "fields", DOC_ARRAY, "a sort order", &fields, err));
-    for (const struct doc_node *field = fields->first; field; field = field->next) {
-        const char *text = NULL;
-        TN_TRY(doc_need_text(field, "transform", "a sort field", &text, err));
-        TN_TRY(doc_need_text(field, "direction", "a sort field", &text, err));
-        TN_TRY(doc_need_text(field, "null-order", "a sort field", &text, err));
-    }
+    const struct iceberg_schema *schema = NULL;
+    int32_t current = state->schema_id != ICEBERG_NONE ? state->schema_id : state->added_schema_id;
+    TN_TRY(change_schema(state, current, state->arena, &schema, err));
+    for (const struct doc_node *field = fields->first; field; field = field->next)
+        TN_TRY(change_check_order_field(schema, field, err));
     TN_TRY(find_same(state, &state->orders, fields, keys, &id, err));
     if (id != ICEBERG_NONE) {
         state->added_order_id = (int32_t)id;

@@ -163,6 +163,7 @@ static enum tn_code put_statistics(struct change_state *state, const struct doc_
     TN_TRY(doc_need(update, key, DOC_OBJECT, what, &file, err));
     TN_TRY(doc_need_i64(file, "snapshot-id", key, &id, err));
     TN_TRY(doc_need_text(file, "statistics-path", key, &path, err));
+    TN_TRY(change_check_statistics(file, pieces == &state->partition_statistics, err));
     (void)change_remove(pieces, id);
     change_add(pieces, id, file->raw, file->raw_length);
     state->changed = true;
@@ -210,8 +211,9 @@ static enum tn_code remove_ids(struct change_state *state, const struct doc_node
             return tn_fail(err, TN_EREQUEST, "\"%s\": an id is not a number", key);
         if (node->integer == kept)
             return tn_fail(err, TN_EREQUEST, "Cannot remove %s %d: it is the current one", key, kept);
-        state->changed |= change_remove(pieces, node->integer);
+        state->removed_layouts |= change_remove(pieces, node->integer);
     }
+    state->changed |= state->removed_layouts;
     return TN_OK;
 }
 

@@ -1,5 +1,6 @@
 /* The strict validator: metadata, manifest lists, manifests. Stricter than any
  * client, because each client is lenient in another place. */
+#include "base/hash.h"
 #include "base/str.h"
 #include "iceberg/check_internal.h"
 #include "iceberg/schema.h"
@@ -168,13 +169,31 @@ static enum tn_code check_length(struct check *check, const char *uri, int64_t w
     return TN_OK;
 }
 
-/* A manifest by itself, once. */
+/* What a list says of a manifest. Lists copy it from one another. */
+static const char *row_text(struct check *check, const struct manifest_row *row)
+{
+    TN_AUTO_BUF text = {0};
+    tn_buf_printf(&text,
+                  "%" PRId64 " %d %d %" PRId64 " %" PRId64 " %" PRId64 " %d %d %d %" PRId64 " %" PRId64 " %" PRId64,
+                  row->length, row->spec_id, row->content, row->sequence_number, row->min_sequence_number,
+                  row->added_snapshot_id, row->added_files, row->existing_files, row->deleted_files, row->added_rows,
+                  row->existing_rows, row->deleted_rows);
+    for (size_t i = 0; i < row->partition_count; i++) {
+        const struct manifest_field_summary *field = &row->partitions[i];
+        tn_buf_printf(&text, " %d %d %016" PRIx64 " %016" PRIx64, field->contains_null, field->contains_nan,
+                      tn_hash64(field->lower.data, field->lower.length, field->lower.data != NULL),
+                      tn_hash64(field->upper.data, field->upper.length, field->upper.data != NULL));
+    }
+    tn_buf_printf(&text, " %s", row->path);
+    return tn_arena_strndup(check->arena, text.data, text.len);
+}
+
+/* A manifest by itself: once for each different thing that lists say of it. */
 static enum tn_code check_manifest(struct check *check, const struct manifest_row *row,
                                    const struct manifest_object *manifest, struct tn_error *err)
 {
-    if (tx_paths_has(&check->manifests, row->path))
+    if (!tx_paths_add(&check->manifests, row_text(check, row)))
         return TN_OK;
-    (void)tx_paths_add(&check->manifests, tn_arena_strdup(check->arena, row->path));
     TN_TRY(check_length(check, row->path, row->length, err));
     check_form(check, manifest);
     check_header(check, row, manifest);

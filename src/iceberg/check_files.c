@@ -86,7 +86,13 @@ static void check_delete_file(struct check *check, const struct iceberg_file *fi
         return;
     const struct iceberg_bytes target = {(const uint8_t *)file->referenced_data_file,
                                          strlen(file->referenced_data_file)};
-    if (!paths || !value_same(paths->lower, target) || !value_same(paths->upper, target))
+    const struct iceberg_type *text = iceberg_type_of(ICEBERG_STRING);
+    if (paths && paths->lower.data && paths->upper.data &&
+        (iceberg_value_compare(text, paths->lower, target) > 0 ||
+         iceberg_value_compare(text, target, paths->upper) > 0))
+        check_report(check, true, "delete-target", file->path,
+                     "it deletes rows of %s, by the bounds of its paths of another file", file->referenced_data_file);
+    else if (!paths || !value_same(paths->lower, target) || !value_same(paths->upper, target))
         check_report(check, false, "delete-bounds", file->path,
                      "the bounds of file_path are not the referenced data file, which some clients go by");
 }

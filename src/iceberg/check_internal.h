@@ -10,7 +10,7 @@ struct check {
     struct tn_arena *arena;
     iceberg_finding_fn *each;
     void *context;
-    struct tx_paths manifests; /* seen; manifests are looked at once */
+    struct tx_paths manifests; /* what lists say of manifests that were looked at */
     struct tx_paths files;     /* whose size was checked */
 };
 

@@ -218,11 +218,29 @@ static void all_data_is_younger(struct forge *forge, struct manifest_row *row)
     row->sequence_number = forge->metadata->current->sequence_number;
 }
 
-static void deletes_nobody(struct forge *forge, const struct manifest_row *row, struct manifest_entry *entry)
+static const char nobody[] = "file:///elsewhere.parquet";
+
+/* Its rows still name the file that they named. */
+static void deletes_another(struct forge *forge, const struct manifest_row *row, struct manifest_entry *entry)
 {
     (void)forge;
     if (is_delete(row))
-        entry->file.referenced_data_file = "file:///elsewhere.parquet";
+        entry->file.referenced_data_file = nobody;
+}
+
+static void deletes_nobody(struct forge *forge, const struct manifest_row *row, struct manifest_entry *entry)
+{
+    const struct iceberg_bytes path = {(const uint8_t *)nobody, strlen(nobody)};
+    deletes_another(forge, row, entry);
+    if (!is_delete(row))
+        return;
+    struct iceberg_stats *stats = TN_ARENA_ARRAY(forge->f->arena, struct iceberg_stats, entry->file.stats_count);
+    for (size_t i = 0; i < entry->file.stats_count; i++) {
+        stats[i] = entry->file.stats[i];
+        if (stats[i].field_id == ICEBERG_DELETE_PATH_ID)
+            stats[i].lower = stats[i].upper = path;
+    }
+    entry->file.stats = stats;
 }
 
 static void turned_bounds(struct forge *forge, const struct manifest_row *row, struct manifest_entry *entry)
@@ -260,6 +278,7 @@ static void entries_that_lie(void **state)
     assert_found(check_forged(*state, metadata, deletes_a_younger_file, all_data_is_younger), "delete-sequence",
                  false);
     assert_found(check_forged(*state, metadata, deletes_nobody, NULL), "dangling-delete", false);
+    assert_found(check_forged(*state, metadata, deletes_another, NULL), "delete-target", true);
     assert_found(check_forged(*state, metadata, turned_bounds, NULL), "bound-order", true);
     assert_found(check_forged(*state, metadata, more_nulls_than_values, NULL), "stats-counts", true);
     assert_found(check_forged(*state, metadata, one_path, NULL), "path-twice", true);

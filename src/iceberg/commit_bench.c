@@ -17,7 +17,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { COLUMNS = 8, WINDOW = 100, SYNC_THREADS = 10 /* as the server has */ };
+enum { COLUMNS = 8, WINDOW = 100, SYNC_THREADS = 12 /* as the server has */ };
 
 struct bench {
     struct iceberg_table table;

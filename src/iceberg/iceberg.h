@@ -387,6 +387,9 @@ struct iceberg_partitioner {
     size_t field_count;
     const struct iceberg_type *const *types; /* of the results */
 };
+/* Whether the specification lets a column of the type have that transform; one
+ * whose name is not known fits everything, as for other engines. */
+bool iceberg_transform_fits(const char *text, const struct iceberg_type *type);
 /* TN_EUNSUPPORTED names the field whose transform, type or column we cannot
  * compute. */
 enum tn_code iceberg_partitioner_init(struct tn_arena *arena, const struct iceberg_spec *spec,

@@ -76,6 +76,15 @@ enum tn_code table_read_uri(const struct iceberg_table *table, const struct iceb
     return code;
 }
 
+static enum tn_code say_what_helps(enum tn_code code, struct tn_error *err)
+{
+    if (code == TN_ECORRUPT)
+        tn_error_hint(err,
+                      "the file is damaged: restore it from a backup, or go back to a snapshot that does not need "
+                      "it (`tarn doctor --deep` tells what else is damaged)");
+    return code;
+}
+
 enum tn_code table_open_list(const struct iceberg_table *table, const struct iceberg_metadata *metadata,
                              const struct iceberg_snapshot *snapshot, struct manifest_object **ret,
                              struct tn_error *err)
@@ -88,7 +97,8 @@ enum tn_code table_open_list(const struct iceberg_table *table, const struct ice
     if (!object) {
         TN_AUTO_BUF bytes = {0};
         TN_TRY(table_read_uri(table, metadata, snapshot->manifest_list, TABLE_MANIFEST_MAX_BYTES, &bytes, err));
-        TN_TRY(manifest_list_decode(bytes.data, bytes.len, snapshot->manifest_list, &object, err));
+        TN_TRY(
+            say_what_helps(manifest_list_decode(bytes.data, bytes.len, snapshot->manifest_list, &object, err), err));
         cache_put(table->cache, object);
     }
     if (!object->is_list)
@@ -110,7 +120,7 @@ enum tn_code table_open_manifest(const struct iceberg_table *table, const struct
         if (row->key_metadata.data)
             return tn_fail(err, TN_EUNSUPPORTED, "%s is encrypted", row->path);
         TN_TRY(table_read_uri(table, metadata, row->path, TABLE_MANIFEST_MAX_BYTES, &bytes, err));
-        TN_TRY(manifest_decode(bytes.data, bytes.len, row->path, row, spec, &object, err));
+        TN_TRY(say_what_helps(manifest_decode(bytes.data, bytes.len, row->path, row, spec, &object, err), err));
         cache_put(table->cache, object);
     }
     if (object->is_list)

@@ -3,6 +3,7 @@
 #include "iceberg/metadata_internal.h"
 
 #include <pthread.h>
+#include <string.h>
 
 #define SPARE_ROOMS 2
 #define ROOM_LEAST  ((size_t)128 << 10)
@@ -57,6 +58,39 @@ struct iceberg_metadata *iceberg_metadata_ref(const struct iceberg_metadata *met
     return &inner->shown;
 }
 
+static void crowd_unref(struct metadata_crowd *crowd)
+{
+    if (!crowd || atomic_fetch_sub_explicit(&crowd->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (size_t i = 0; i < crowd->count; i++)
+        metadata_snapshot_unref(crowd->snapshots[i]);
+    free(crowd);
+}
+
+static void snapshots_ref(struct metadata_snapshot *const *snapshots, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        (void)atomic_fetch_add_explicit(&snapshots[i]->refs, 1, memory_order_relaxed);
+}
+
+void metadata_share_snapshots(const struct metadata *base, struct metadata *next)
+{
+    size_t count = base->shown.snapshot_count, counted = base->crowd ? base->crowd->count : 0;
+    memcpy(next->snapshots, base->snapshots, count * sizeof(*next->snapshots));
+    if (count - counted < METADATA_CROWD_BEHIND) {
+        next->crowd = base->crowd;
+        if (next->crowd)
+            (void)atomic_fetch_add_explicit(&next->crowd->refs, 1, memory_order_relaxed);
+        snapshots_ref(base->snapshots + counted, count - counted);
+        return;
+    }
+    next->crowd = tn_malloc(sizeof *next->crowd + count * sizeof(*next->crowd->snapshots));
+    atomic_init(&next->crowd->refs, 1);
+    next->crowd->count = count;
+    memcpy(next->crowd->snapshots, base->snapshots, count * sizeof(*next->crowd->snapshots));
+    snapshots_ref(base->snapshots, count);
+}
+
 void iceberg_metadata_unref(struct iceberg_metadata *metadata)
 {
     if (!metadata)
@@ -66,8 +100,9 @@ void iceberg_metadata_unref(struct iceberg_metadata *metadata)
         return;
     if (inner->held_store)
         held_drop_version(inner);
-    for (size_t i = 0; i < inner->shown.snapshot_count; i++)
+    for (size_t i = inner->crowd ? inner->crowd->count : 0; i < inner->shown.snapshot_count; i++)
         metadata_snapshot_unref(inner->snapshots[i]);
+    crowd_unref(inner->crowd);
     for (size_t i = 0; i < inner->shown.schema_count; i++)
         metadata_schema_unref(inner->schemas[i]);
     free(inner->snapshots);

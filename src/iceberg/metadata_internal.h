@@ -25,6 +25,15 @@ struct metadata_snapshot {
     atomic_size_t refs;
 };
 
+/* Snapshots that versions in a row have in common, counted once for all of them: a
+ * thousand counters, each in memory of its own, are not touched at every commit. */
+struct metadata_crowd {
+    atomic_size_t refs;
+    size_t count;
+    struct metadata_snapshot *snapshots[];
+};
+#define METADATA_CROWD_BEHIND 64 /* snapshots that a version counts itself, before a new crowd is made */
+
 struct metadata_schema {
     const struct iceberg_schema *shown;
     atomic_size_t refs;
@@ -69,6 +78,7 @@ struct metadata {
     const struct store *held_store;          /* NULL: not in its list; set before others see it */
     int32_t last_partition_id;
     struct metadata_snapshot **snapshots; /* counted; shown.snapshots are the same pointers */
+    struct metadata_crowd *crowd;         /* counts the first of them; or NULL */
     struct metadata_schema **schemas;
     struct metadata_raw *specs;  /* parallel to shown.specs */
     struct metadata_raw orders;  /* the whole array "sort-orders" */
@@ -95,6 +105,8 @@ void metadata_take_room(struct tn_buf *json, size_t bytes);
 void metadata_leave_room(struct tn_buf *json);
 
 void metadata_snapshot_unref(struct metadata_snapshot *snapshot);
+/* The base's snapshots for the version after it: copied, and counted. */
+void metadata_share_snapshots(const struct metadata *base, struct metadata *next);
 struct metadata_schema *metadata_schema_new(const struct doc_node *node, const char *what, enum tn_code *ret_code,
                                             struct tn_error *err);
 void metadata_schema_unref(struct metadata_schema *schema);

@@ -121,9 +121,12 @@ static bool next_find_head(const struct metadata *base, struct next_places *ret)
     if (!next_find(&base->json, ret->counters_end, refs.data, refs.len, &ret->refs))
         return false;
     ret->snapshots = ret->refs + refs.len;
-    size_t length = base->shown.snapshot_count - 1; /* commas */
-    for (size_t i = 0; i < base->shown.snapshot_count; i++)
-        length += base->shown.snapshots[i]->json_length;
+    size_t length = base->snapshots_length;
+    if (length == 0) {
+        length = base->shown.snapshot_count - 1; /* commas */
+        for (size_t i = 0; i < base->shown.snapshot_count; i++)
+            length += base->shown.snapshots[i]->json_length;
+    }
     ret->snapshots_end = ret->snapshots + length;
     return next_is_at(&base->json, ret->snapshots_end, log);
 }
@@ -258,10 +261,7 @@ static struct metadata *next_share(const struct metadata *base)
         (void)atomic_fetch_add_explicit(&base->schemas[i]->refs, 1, memory_order_relaxed);
     }
     next->snapshots = tn_calloc(snapshots + 1, sizeof(*next->snapshots));
-    for (size_t i = 0; i < snapshots; i++) {
-        next->snapshots[i] = base->snapshots[i];
-        (void)atomic_fetch_add_explicit(&base->snapshots[i]->refs, 1, memory_order_relaxed);
-    }
+    metadata_share_snapshots(base, next);
     next->patch = TN_ARENA_ARRAY(next->arena, struct metadata_part, METADATA_PATCH_PARTS);
     return next;
 }

@@ -223,6 +223,48 @@ static void both_ways_give_the_same(void **state)
     }
 }
 
+/* Versions of a long row that are kept for a while, and let go in any order: what
+ * they have in common stays as long as one of them needs it, and no longer. */
+static void versions_outlive_each_other(void **state)
+{
+    enum { KEPT = 40, VERSIONS = 500 };
+    struct fixture *f = *state;
+    struct history history = {.arena = f->arena, .seed = 7, .time = 1700000000000};
+    struct iceberg_metadata *kept[KEPT] = {0};
+    TN_CLEANUP(metadata_draft_free_p) struct metadata_draft *first = NULL;
+    assert_ok(metadata_draft_create(test_schema(f->arena), 4, "file:///x/t", 1, &first, &test_err));
+    assert_ok(metadata_draft_finish(first, 1, "x/1", "file:///x/1", 1, &history.now, &test_err));
+    for (int64_t version = 2; version < VERSIONS; version++) {
+        const char *uri = tn_arena_printf(f->arena, "file:///x/%lld", (long long)version);
+        struct iceberg_metadata *next = NULL;
+        const char *json = new_snapshot(&history);
+        assert_ok(
+            metadata_next(history.now, json, strlen(json), version, uri + 8, uri, history.time, &next, &test_err));
+        if (!next || pick(&history, 200) == 0) { /* the first, and now and then one that shares nothing */
+            TN_CLEANUP(metadata_draft_free_p) struct metadata_draft *draft = metadata_draft_new(history.now);
+            iceberg_metadata_unref(next);
+            assert_ok(metadata_draft_add_snapshot(draft, json, strlen(json), &test_err));
+            assert_ok(metadata_draft_finish(draft, version, uri + 8, uri, history.time, &next, &test_err));
+        }
+        take(&history, next);
+        size_t place = pick(&history, KEPT);
+        if (kept[place]) {
+            struct iceberg_metadata *parsed = NULL;
+            const struct metadata *inner = metadata_of(kept[place]);
+            assert_ok(
+                iceberg_metadata_parse(inner->json.data, inner->json.len, kept[place]->uri, &parsed, &test_err));
+            assert_same(kept[place], parsed);
+            iceberg_metadata_unref(parsed);
+            iceberg_metadata_unref(kept[place]);
+        }
+        kept[place] = iceberg_metadata_ref(history.now);
+    }
+    assert_true(metadata_of(history.now)->crowd && history.now->snapshot_count == VERSIONS - 2);
+    iceberg_metadata_unref(history.now);
+    for (size_t i = 0; i < KEPT; i++)
+        iceberg_metadata_unref(kept[i]);
+}
+
 /* Members that nobody here knows, in the compact form: carried along. In any
  * other form the general way does it. */
 static void carries_foreign_members(void **state)
@@ -440,15 +482,11 @@ static void strange_patches_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TABLE_TEST(both_ways_give_the_same),
-        TABLE_TEST(carries_foreign_members),
-        TABLE_TEST(lost_metadata_is_made_again),
-        TABLE_TEST(nothing_is_made_of_damage),
-        TABLE_TEST(checkpoints_outlive_the_log),
-        TABLE_TEST(undrop_needs_no_patch),
-        TABLE_TEST(undrop_starts_a_chain),
-        TABLE_TEST(prepared_versions_survive),
-        cmocka_unit_test(strange_patches_are_refused),
+        TABLE_TEST(both_ways_give_the_same),   TABLE_TEST(versions_outlive_each_other),
+        TABLE_TEST(carries_foreign_members),   TABLE_TEST(lost_metadata_is_made_again),
+        TABLE_TEST(nothing_is_made_of_damage), TABLE_TEST(checkpoints_outlive_the_log),
+        TABLE_TEST(undrop_needs_no_patch),     TABLE_TEST(undrop_starts_a_chain),
+        TABLE_TEST(prepared_versions_survive), cmocka_unit_test(strange_patches_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

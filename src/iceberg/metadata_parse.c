@@ -1,5 +1,6 @@
 /* Table metadata, parsed strictly: what the reference reader refuses is refused
  * here too, with the place named. */
+#include "base/order.h"
 #include "base/str.h"
 #include "iceberg/metadata_internal.h"
 #include "iceberg/schema.h"
@@ -304,19 +305,13 @@ static enum tn_code metadata_parse_properties(struct metadata_reader *in)
     return TN_OK;
 }
 
-static int metadata_id_order(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
 static enum tn_code metadata_check_ids(struct metadata_reader *in)
 {
     const struct iceberg_metadata *shown = &in->metadata->shown;
     TN_AUTO_FREE int64_t *ids = tn_calloc(shown->snapshot_count + 1, sizeof *ids);
     for (size_t i = 0; i < shown->snapshot_count; i++)
         ids[i] = shown->snapshots[i]->id;
-    qsort(ids, shown->snapshot_count, sizeof *ids, metadata_id_order);
+    qsort(ids, shown->snapshot_count, sizeof *ids, tn_order_i64);
     for (size_t i = 1; i < shown->snapshot_count; i++)
         if (ids[i] == ids[i - 1])
             return tn_fail(in->err, TN_ECORRUPT, "%s: two snapshots have the id %lld", in->what, (long long)ids[i]);

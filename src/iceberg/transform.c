@@ -131,6 +131,14 @@ static bool takes(enum iceberg_transform_kind transform, enum iceberg_kind kind)
     }
 }
 
+bool iceberg_transform_fits(const char *text, const struct iceberg_type *type)
+{
+    struct iceberg_transform transform = {0};
+    if (!read_transform(text, &transform))
+        return !tn_str_starts_with(text, "bucket[") && !tn_str_starts_with(text, "truncate[");
+    return type->kind == ICEBERG_UNSUPPORTED || takes(transform.kind, type->kind);
+}
+
 static enum tn_code prepare(const struct iceberg_partition_field *field, const struct iceberg_schema *schema,
                             struct iceberg_transform *ret, struct tn_error *err)
 {

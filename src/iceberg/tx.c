@@ -408,26 +408,9 @@ static enum tn_code tx_create_pointer(struct iceberg_tx *tx, bool with_batch, st
     return tx_check_base(tx, key, err);
 }
 
-/* In ascending order only (pointer.c says why): where the removal of an earlier
- * one failed, that one goes first. A long row of them is left to the orphans. */
-static void tx_prune_pointers(struct iceberg_tx *tx, int64_t last)
-{
-    enum { MOST_BEHIND = 16 };
-    struct store *store = tx->table.store;
-    int64_t first = last;
-    bool there = true;
-    for (; there && first > 0; first -= there) {
-        if (last - first > MOST_BEHIND ||
-            store_exists(store, table_pointer_key(tx->attempt, &tx->table, first - 1), &there, NULL) != TN_OK)
-            return;
-    }
-    for (int64_t version = TN_MAX(first, 1); version <= last; version++)
-        if (store_delete(store, table_pointer_key(tx->attempt, &tx->table, version), NULL) != TN_OK)
-            return;
-}
-
 /* Metadata files that fell off the log, and the pointers that named them, one
- * of each at a commit, oldest first. */
+ * of each at a commit. The pointers go in ascending order (pointer.c says why),
+ * which store_trim_soon keeps, and no commit waits for either. */
 static void tx_prune(struct iceberg_tx *tx)
 {
     const char *wanted = iceberg_metadata_property(tx->next, METADATA_DELETE_PROPERTY);
@@ -443,7 +426,7 @@ static void tx_prune(struct iceberg_tx *tx)
     }
     int64_t old = next->version - (int64_t)next->metadata_log_count - 1;
     if (dropped && old > 0)
-        tx_prune_pointers(tx, old);
+        store_trim_soon(tx->table.store, tn_arena_printf(tx->attempt, "%s/commits", tx->table.prefix), old);
 }
 
 static enum tn_code tx_publish(struct iceberg_tx *tx, bool with_batch, struct iceberg_metadata **ret,

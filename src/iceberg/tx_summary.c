@@ -2,8 +2,8 @@
  *
  * The totals are optional in the specification and needed in practice: some
  * engines count rows by them and refuse to write when one is missing. They
- * continue the parent's; when a foreign parent lacks one, all are counted
- * anew from the manifests.
+ * continue the parent's; when a foreign parent lacks one, or has one that cannot
+ * be right, all are counted anew from the manifests.
  */
 #include "base/str.h"
 #include "iceberg/tx_internal.h"
@@ -106,21 +106,44 @@ static enum tn_code summary_count_totals(struct iceberg_tx *tx, const struct ice
     return TN_OK;
 }
 
-static enum tn_code summary_write_totals(struct iceberg_tx *tx, struct tn_json *json, struct tn_error *err)
+/* Continues the totals; false when one of them would be less than nothing. */
+static bool summary_continue(const struct iceberg_tx *tx, struct summary_totals *totals)
 {
     const struct tx_counts *plus = &tx->plus, *minus = &tx->minus;
     const enum iceberg_content data = ICEBERG_DATA, pos = ICEBERG_POSITION_DELETES, eq = ICEBERG_EQUALITY_DELETES;
+    totals->records += plus->rows[data] - minus->rows[data];
+    totals->data_files += plus->files[data] - minus->files[data];
+    totals->delete_files += plus->files[pos] - minus->files[pos] - minus->files[eq];
+    totals->position_deletes += plus->rows[pos] - minus->rows[pos];
+    totals->equality_deletes -= minus->rows[eq];
+    totals->bytes += plus->bytes - minus->bytes;
+    return totals->records >= 0 && totals->data_files >= 0 && totals->delete_files >= 0 &&
+           totals->position_deletes >= 0 && totals->equality_deletes >= 0 && totals->bytes >= 0;
+}
+
+/* Of no data file, or of files of no size: files that were taken in as they lay
+ * are often counted so. */
+static bool summary_is_likely(const struct summary_totals *totals)
+{
+    return totals->bytes > 0 || totals->data_files + totals->delete_files == 0;
+}
+
+static enum tn_code summary_write_totals(struct iceberg_tx *tx, struct tn_json *json, struct tn_error *err)
+{
     const struct iceberg_snapshot *start = tx_start(tx);
-    struct summary_totals old = {0};
-    if (start && !summary_read_totals(start, &old))
-        TN_TRY(summary_count_totals(tx, start, &old, err));
-    summary_number(json, "total-records", old.records + plus->rows[data] - minus->rows[data]);
-    summary_number(json, "total-data-files", old.data_files + plus->files[data] - minus->files[data]);
-    summary_number(json, "total-delete-files",
-                   old.delete_files + plus->files[pos] - minus->files[pos] - minus->files[eq]);
-    summary_number(json, "total-position-deletes", old.position_deletes + plus->rows[pos] - minus->rows[pos]);
-    summary_number(json, "total-equality-deletes", old.equality_deletes - minus->rows[eq]);
-    summary_number(json, "total-files-size", old.bytes + plus->bytes - minus->bytes);
+    struct summary_totals totals = {0};
+    bool right = !start || (summary_read_totals(start, &totals) && summary_is_likely(&totals));
+    if (!right || !summary_continue(tx, &totals)) {
+        if (start)
+            TN_TRY(summary_count_totals(tx, start, &totals, err));
+        (void)summary_continue(tx, &totals);
+    }
+    summary_number(json, "total-records", totals.records);
+    summary_number(json, "total-data-files", totals.data_files);
+    summary_number(json, "total-delete-files", totals.delete_files);
+    summary_number(json, "total-position-deletes", totals.position_deletes);
+    summary_number(json, "total-equality-deletes", totals.equality_deletes);
+    summary_number(json, "total-files-size", totals.bytes);
     return TN_OK;
 }
 

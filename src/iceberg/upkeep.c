@@ -1,5 +1,6 @@
 /* What a table reaches, and what lies around without being reached. */
 #include "base/clock.h"
+#include "base/order.h"
 #include "base/str.h"
 #include "iceberg/tx_internal.h"
 
@@ -197,12 +198,6 @@ static enum tn_code sweep_reach_held(struct sweep *sweep, struct tn_error *err)
     return code;
 }
 
-static int sweep_version_order(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
 /* Pointers older than the log go, in ascending order (pointer.c says why); the
  * metadata files of the others stay. */
 static enum tn_code sweep_pointers(struct sweep *sweep, struct tn_error *err)
@@ -218,7 +213,7 @@ static enum tn_code sweep_pointers(struct sweep *sweep, struct tn_error *err)
     sweep->skip = strlen(folder);
     TN_TRY(store_list(table->store, folder, sweep_see_pointer, sweep, err));
     if (sweep->version_count)
-        qsort(sweep->versions, sweep->version_count, sizeof *sweep->versions, sweep_version_order);
+        qsort(sweep->versions, sweep->version_count, sizeof *sweep->versions, tn_order_i64);
     for (size_t i = 0; i < sweep->version_count; i++) {
         struct table_pointer pointer;
         if (sweep->versions[i] < oldest) {
