@@ -130,10 +130,26 @@ enum tn_code journal_batch_attach(struct journal_batch *batch, struct iceberg_tx
     return TN_OK;
 }
 
+/* Whether the commit before this one is in the list or rolled. It is not when
+ * another process made it: two that each think that the lake is theirs. */
+static bool follows_known(struct journal *journal, const struct iceberg_metadata *committed)
+{
+    if (committed->snapshot_count < 2)
+        return true;
+    const struct iceberg_snapshot *before = committed->snapshots[committed->snapshot_count - 2];
+    return !iceberg_snapshot_summary(before, JOURNAL_S_BATCH) ||
+           journal_tail_has(journal, committed->uuid, before->id) ||
+           before->sequence_number <= journal_mark(journal, committed->uuid);
+}
+
 void journal_batch_committed(struct journal *journal, struct journal_batch *batch,
                              const struct iceberg_metadata *committed)
 {
-    if (!journal || !batch->key || !committed->current)
+    if (!journal || !batch->key || (committed && !committed->current))
+        return;
+    if (!committed || !follows_known(journal, committed))
+        journal_tail_doubt(journal, batch->dataset);
+    if (!committed)
         return;
     struct tail_batch entry = {
         .key = tn_strdup(batch->key),

@@ -52,7 +52,7 @@ enum tn_code journal_put_files(struct journal *journal, const struct iceberg_pla
     tn_buf_putc(out, '[');
     for (size_t i = 0; i < plan->file_count; i++) {
         char *path;
-        TN_TRY(store_local_path(journal->store, arena, plan->files[i].key, &path, err));
+        TN_TRY(store_needed_path(journal->store, arena, plan->files[i].key, &path, err));
         tn_buf_puts(out, i ? ", " : "");
         tn_buf_put_sql_string(out, path);
     }

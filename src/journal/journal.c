@@ -40,6 +40,9 @@ void journal_close(struct journal *journal)
     free(journal->tail);
     free(journal->marks);
     free(journal->looked);
+    for (size_t i = 0; i < journal->doubt_count; i++)
+        free(journal->doubts[i]);
+    free(journal->doubts);
     iceberg_metadata_unref(journal->events);
     pthread_mutex_destroy(&journal->mutex);
     pthread_mutex_destroy(&journal->working);
@@ -170,9 +173,26 @@ struct reader {
     journal_row_fn *each;
     void *context;
     struct tn_arena *arena; /* of the row that is given */
+    int64_t away; /* behind the commit of this sequence number another state became the current one; 0: none */
 };
 
-/* Sequence and five texts, as SELECTed below. */
+static enum tn_code went_back(struct tn_error *err)
+{
+    (void)tn_fail(err, TN_ESNAPSHOT,
+                  "that moment is not kept, and somebody went back to an older state just before it");
+    tn_error_hint(err, "ask for a moment whose snapshot is kept");
+    return TN_ESNAPSHOT;
+}
+
+/* Of several moves behind one commit the last one counts: who comes back to that
+ * commit goes on from it, as if nothing had been. */
+static void take_move(struct reader *reader, int64_t sequence, const char *target)
+{
+    reader->away = target && strtoll(target, NULL, 10) == sequence ? 0 : sequence;
+}
+
+/* Sequence and five texts, as SELECTed below. Of a rollback the last one is the
+ * sequence number of the state that it made current. */
 static enum tn_code give_row(void *context, const struct engine_cell *cells, struct tn_error *err)
 {
     struct reader *reader = context;
@@ -183,11 +203,11 @@ static enum tn_code give_row(void *context, const struct engine_cell *cells, str
                        ? NULL
                        : tn_arena_memdup(reader->arena, cells[i + 1].text.data, cells[i + 1].text.length);
     if (tn_streq(texts[1], "rollback")) {
-        (void)tn_fail(err, TN_ESNAPSHOT,
-                      "that moment is not kept, and somebody went back to an older state just before it");
-        tn_error_hint(err, "ask for a moment whose snapshot is kept");
-        return TN_ESNAPSHOT;
+        take_move(reader, cells[0].integer, texts[4]);
+        return TN_OK;
     }
+    if (reader->away)
+        return went_back(err);
     const struct journal_row row = {.sequence = cells[0].integer,
                                     .entity = texts[0],
                                     .operation = texts[1],
@@ -206,17 +226,19 @@ enum tn_code journal_events(struct journal *journal, const char *table_uuid, int
     TN_AUTO_BUF sql = {0};
     TN_TRY(relation_text(journal, journal->engine, arena, &relation, err));
     tn_buf_printf(&sql,
-                  "SELECT sequence::BIGINT, entity, operation, field, old_value, new_value FROM (%s) WHERE "
+                  "SELECT sequence::BIGINT, entity, operation, field, old_value, CASE operation WHEN 'rollback' THEN "
+                  "json_extract_string(new_value, '/sequence') ELSE new_value END FROM (%s) WHERE "
                   "CASE WHEN operation = 'rollback' THEN sequence >= %" PRId64 " AND sequence < %" PRId64
                   " ELSE snapshot_id IS NOT NULL AND sequence > %" PRId64 " AND sequence <= %" PRId64
                   " END AND table_uuid = ",
                   relation.definition, from, to, from, to);
     tn_buf_put_sql_string(&sql, table_uuid);
-    tn_buf_puts(&sql, " ORDER BY sequence, ordinal");
+    tn_buf_puts(&sql, " ORDER BY sequence, operation = 'rollback', ts, ordinal");
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *row = tn_arena_new();
     struct reader reader = {.each = each, .context = context, .arena = row};
     const struct engine_select select = {.sql = sql.data};
-    return engine_select(journal->engine, &select, NULL, NULL, NULL, give_row, &reader, err);
+    TN_TRY(engine_select(journal->engine, &select, NULL, NULL, NULL, give_row, &reader, err));
+    return reader.away ? went_back(err) : TN_OK;
 }
 
 static bool take_place(void *context, size_t count, const char *const *values)
@@ -245,10 +267,12 @@ enum tn_code journal_moment(struct journal *journal, const char *table_uuid, int
     if (snapshot_id)
         tn_buf_printf(&sql, "snapshot_id = %" PRId64, snapshot_id);
     else
-        tn_buf_printf(&sql, "ts <= make_timestamptz(%" PRId64 ")", time_us);
+        tn_buf_printf(&sql, "ts <= make_timestamptz(%" PRId64 ") AND source IS DISTINCT FROM '" JOURNAL_BRANCH "'",
+                      time_us);
     tn_buf_puts(&sql, " AND table_uuid = ");
     tn_buf_put_sql_string(&sql, table_uuid);
-    tn_buf_puts(&sql, " ORDER BY ts DESC, sequence DESC, ordinal DESC LIMIT 1");
+    /* As the table's own log is read: of what had begun by then, what came last. */
+    tn_buf_puts(&sql, " ORDER BY sequence DESC, operation = 'rollback' DESC, ts DESC, ordinal DESC LIMIT 1");
     TN_TRY(engine_run(journal->engine, sql.data, take_place, &place, err));
     if (place.sequence == 0)
         return tn_fail(err, TN_ENOTFOUND, "the journal tells nothing of that moment");
@@ -301,19 +325,22 @@ bool journal_has(struct journal *journal, const struct iceberg_metadata *metadat
     return code == TN_OK && has;
 }
 
-static struct rolled_mark *looked_locked(struct journal *journal, const char *table_uuid)
+struct rolled_mark *journal_looked_mark(struct journal *journal, const char *table_uuid)
 {
     for (size_t i = 0; i < journal->looked_count; i++)
         if (tn_streq(journal->looked[i].uuid, table_uuid))
             return &journal->looked[i];
-    return NULL;
+    TN_GROW(journal->looked, journal->looked_count, journal->looked_capacity);
+    struct rolled_mark *mark = &journal->looked[journal->looked_count++];
+    *mark = (struct rolled_mark){0};
+    snprintf(mark->uuid, sizeof mark->uuid, "%s", table_uuid);
+    return mark;
 }
 
 int64_t journal_looked_to(struct journal *journal, const char *table_uuid)
 {
     pthread_mutex_lock(&journal->mutex);
-    const struct rolled_mark *mark = looked_locked(journal, table_uuid);
-    int64_t sequence = mark ? mark->sequence : 0;
+    int64_t sequence = journal_looked_mark(journal, table_uuid)->sequence;
     pthread_mutex_unlock(&journal->mutex);
     return sequence;
 }
@@ -321,13 +348,7 @@ int64_t journal_looked_to(struct journal *journal, const char *table_uuid)
 void journal_set_looked(struct journal *journal, const char *table_uuid, int64_t sequence)
 {
     pthread_mutex_lock(&journal->mutex);
-    struct rolled_mark *mark = looked_locked(journal, table_uuid);
-    if (!mark) {
-        TN_GROW(journal->looked, journal->looked_count, journal->looked_capacity);
-        mark = &journal->looked[journal->looked_count++];
-        *mark = (struct rolled_mark){0};
-        snprintf(mark->uuid, sizeof mark->uuid, "%s", table_uuid);
-    }
+    struct rolled_mark *mark = journal_looked_mark(journal, table_uuid);
     mark->sequence = TN_MAX(mark->sequence, sequence);
     pthread_mutex_unlock(&journal->mutex);
 }

@@ -70,7 +70,8 @@ enum tn_code journal_batch_attach(struct journal_batch *batch, struct iceberg_tx
                                   struct tn_error *err) TN_CHECKED;
 /* After the commit and still under the dataset's lock, so that batches come in
  * the order of their snapshots: the events become part of `journal` at once.
- * Never fails; `journal` may be NULL. */
+ * NULL for `committed`: the commit failed, perhaps only in telling that it came
+ * to be, so the journal looks for itself. Never fails; `journal` may be NULL. */
 void journal_batch_committed(struct journal *journal, struct journal_batch *batch,
                              const struct iceberg_metadata *committed);
 
@@ -95,8 +96,8 @@ struct engine *journal_engine(const struct journal *journal) __attribute__((retu
 
 /* The events of one dataset with from < sequence <= to, ordered by (sequence,
  * ordinal), for replay; by the table's uuid, which a new name does not change.
- * TN_ESNAPSHOT when somebody went back to an older state in between: the
- * commits do not follow from each other then. */
+ * TN_ESNAPSHOT when somebody went back to an older state in between and stayed
+ * there: the commits do not follow from each other then. */
 struct journal_row {
     int64_t sequence;
     const char *entity, *operation, *field, *old_value, *new_value; /* NULL where there is none */
@@ -106,7 +107,11 @@ typedef enum tn_code journal_row_fn(void *context, const struct journal_row *row
 enum tn_code journal_events(struct journal *journal, const char *table_uuid, int64_t from, int64_t to,
                             journal_row_fn *each, void *context, struct tn_error *err) TN_CHECKED;
 
-/* What the journal knows of a moment of a table: its newest event at or before
+/* Of events of commits that another engine made on a branch other than main: they
+ * are no part of the dataset's own past. */
+#define JOURNAL_BRANCH "iceberg branch"
+
+/* What the journal knows of a moment of a table: its newest event on main at or before
  * a time, or, with a snapshot id, the events of that snapshot (then the time is
  * not looked at). TN_ENOTFOUND when there is none. */
 struct journal_place {
@@ -126,6 +131,13 @@ enum tn_code journal_add_foreign(struct journal *journal, struct journal_batch *
  * a uuid. Durable on return. Without a journal nothing happens. */
 enum tn_code journal_note(struct journal *journal, const char *dataset, const char *table_uuid, int64_t sequence,
                           const struct journal_event *events, size_t count, struct tn_error *err) TN_CHECKED;
+/* Journals as "rollback" where main was pointed at a snapshot without a commit,
+ * as the table's log shows it and with the log's time. Each such entry once, so
+ * it may be called by whoever moved it (`by`: actor, request_id; NULL: nobody
+ * knows) and again before entries leave the log, which makes up for a note
+ * that a crash lost. Durable on return. */
+enum tn_code journal_note_moves(struct journal *journal, const char *dataset, const struct iceberg_metadata *metadata,
+                                const struct journal_event *by, struct tn_error *err) TN_CHECKED;
 /* The same for a change that a crash must not leave without its note: say it
  * before (durable on return), then make the change, then note it. What a process
  * that died between left behind is settled by journal_resume: the note is

@@ -75,6 +75,7 @@ enum tn_code journal_kept_insert(struct journal *journal, const struct tail_batc
 struct rolled_mark {
     char uuid[TN_UUID_TEXT];
     int64_t sequence;
+    int64_t moved_ms; /* of `looked`: the newest move of main that is known to be noted */
 };
 
 /* A commit only appends to `tail`, so it waits for nothing but `mutex`, which
@@ -91,6 +92,8 @@ struct journal {
     int64_t last_number;             /* the newest batch in the tail table */
     int64_t rolled_number;           /* batches up to it are in the events table */
     int64_t dropped_number;          /* and up to it not in the tail table any more */
+    int64_t doubted_snapshot;        /* of a roll whose commit failed, perhaps only in telling; 0: none */
+    int64_t doubted_number;          /* and up to which batch it went */
     pthread_mutex_t mutex;           /* everything below */
     struct tail_batch *tail;         /* in the order of their coming */
     size_t tail_count, tail_capacity;
@@ -99,7 +102,12 @@ struct journal {
     size_t mark_count, mark_capacity;
     struct rolled_mark *looked; /* how far foreign commits were looked for */
     size_t looked_count, looked_capacity;
+    char **doubts; /* datasets with commits that `tail` may lack */
+    size_t doubt_count, doubt_capacity;
 };
+
+/* journal.c: how far was looked in a table; `mutex` held. */
+struct rolled_mark *journal_looked_mark(struct journal *journal, const char *table_uuid);
 
 /* tail.c */
 /* "<uuid>/<sequence>-<snapshot id>.parquet" */
@@ -108,6 +116,9 @@ bool journal_parse_note(const char *name, struct tail_batch *ret);
 void journal_tail_add(struct journal *journal, const struct tail_batch *entry);
 bool journal_tail_has(struct journal *journal, const char *uuid, int64_t snapshot_id);
 bool journal_tail_has_key(struct journal *journal, const char *key);
+/* A commit of that dataset may have come to be without journal_batch_committed:
+ * looked for before the journal is read or rolled the next time. */
+void journal_tail_doubt(struct journal *journal, const char *dataset);
 /* After a roll: what it brought leaves the list. */
 void journal_tail_forget(struct journal *journal, int64_t number);
 /* `working` held: finds what earlier processes left unrolled (once), and puts

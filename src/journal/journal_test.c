@@ -131,6 +131,20 @@ static struct iceberg_metadata *commit(struct fixture *f, const char *name, stru
     return done;
 }
 
+/* As after an fsync that failed behind the pointer: nobody told the journal more
+ * than that it may be there, or not even that. */
+static void commit_untold(struct fixture *f, const char *name, const char *entity, bool doubted)
+{
+    struct journal *journal = f->journal;
+    TN_CLEANUP(journal_batch_free_p) struct journal_batch *batch = journal_batch_new(name);
+    add_insert(batch, entity);
+    f->journal = NULL;
+    ICEBERG_AUTO_METADATA *done = commit(f, name, batch, 1);
+    f->journal = journal;
+    if (doubted)
+        journal_batch_committed(journal, batch, NULL);
+}
+
 static int64_t commit_insert(struct fixture *f, const char *name, const char *entity)
 {
     TN_CLEANUP(journal_batch_free_p) struct journal_batch *batch = journal_batch_new(name);
@@ -225,6 +239,29 @@ static void test_without_commit_nothing(void **state)
     assert_string_equal(ask(f, COUNT), "[1,1,1]");
 }
 
+static void test_commits_that_nobody_told_of(void **state)
+{
+    struct fixture *f = *state;
+    commit_insert(f, "people", "a");
+    assert_string_equal(ask(f, COUNT), "[1,1,1]");
+    commit_untold(f, "people", "b", true);
+    assert_string_equal(ask(f, COUNT), "[2,2,2]");
+    commit_untold(f, "people", "c", false);
+    commit_insert(f, "people", "d"); /* found with what follows it */
+    must(journal_roll(f->journal, true, &err));
+    assert_string_equal(ask(f, COUNT), "[4,4,4]");
+    commit_untold(f, "people", "e", false);
+    commit_insert(f, "people", "f");
+    assert_string_equal(ask(f, COUNT), "[6,6,6]");
+    must(journal_roll(f->journal, true, &err));
+    reopen(f);
+    assert_string_equal(ask(f, COUNT), "[6,6,6]"); /* the mark stands at the newest, not at what came last */
+    commit_untold(f, "calls", "g", true);
+    must(journal_roll(f->journal, true, &err));
+    reopen(f);
+    assert_string_equal(ask(f, COUNT), "[7,7,6]");
+}
+
 static void test_rolling_drops_and_doubles_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -251,6 +288,45 @@ static void test_rolling_drops_and_doubles_nothing(void **state)
     assert_int_equal(journal_rolled_to(f->journal, people->uuid), people->last_sequence_number);
     assert_string_equal(ask(f, "SELECT min(sequence), max(sequence), count(*) FROM journal WHERE dataset = 'people'"),
                         "[1,40,40]");
+}
+
+/* Two megabytes of events, rolled; what the engine holds afterwards. */
+static uint64_t roll_large(struct fixture *f)
+{
+    TN_CLEANUP(journal_batch_free_p) struct journal_batch *batch = journal_batch_new("people");
+    char value[10001], entity[16];
+    for (unsigned i = 0; i < 200; i++) {
+        snprintf(entity, sizeof entity, "e%u", i);
+        value[0] = '"';
+        memset(value + 1, (int)('a' + i % 26), sizeof value - 3);
+        memcpy(value + sizeof value - 2, "\"", 2);
+        const struct journal_event event = {.entity = entity,
+                                            .entity_length = strlen(entity),
+                                            .operation = "insert",
+                                            .new_value = value,
+                                            .new_length = strlen(value),
+                                            .actor = "tester",
+                                            .source = "api"};
+        journal_batch_add(batch, &event);
+    }
+    ICEBERG_AUTO_METADATA *done = commit(f, "people", batch, 1);
+    assert_non_null(done);
+    must(journal_roll(f->journal, true, &err));
+    struct engine_usage usage = {0};
+    engine_usage(f->engine, &usage);
+    return usage.memory_bytes;
+}
+
+static void test_rolled_events_take_no_memory(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t first = 0, last = 0;
+    for (unsigned round = 0; round < 4; round++) /* two of them are kept for readers */
+        first = roll_large(f);
+    for (unsigned round = 0; round < 10; round++)
+        last = roll_large(f);
+    assert_true(last < first + ((uint64_t)6 << 20)); /* and not 20 MB */
+    assert_string_equal(ask(f, "SELECT count(*) FROM journal"), "[2800]");
 }
 
 static void test_a_reader_keeps_what_it_began_with(void **state)
@@ -323,6 +399,54 @@ static void test_moments(void **state)
     assert_string_equal(ask(f, sql), "[\"a\"]");
 }
 
+/* A version of a table whose log goes on with these moves of main. */
+static struct iceberg_metadata moved(const struct iceberg_metadata *base, struct iceberg_log_entry log[8],
+                                     const size_t *targets, size_t count)
+{
+    struct iceberg_metadata next = *base;
+    int64_t last_ms = base->snapshot_log[base->snapshot_log_count - 1].timestamp_ms;
+    memcpy(log, base->snapshot_log, base->snapshot_log_count * sizeof *log);
+    for (size_t i = 0; i < count; i++)
+        log[next.snapshot_log_count++] = (struct iceberg_log_entry){.timestamp_ms = last_ms + 1 + (int64_t)i,
+                                                                    .snapshot_id = base->snapshots[targets[i]]->id};
+    next.snapshot_log = log;
+    return next;
+}
+
+/* Replay crosses moves that end where they began, and no others; each is noted once. */
+static void test_moves_of_main(void **state)
+{
+    struct fixture *f = *state;
+    struct iceberg_log_entry log[8];
+    struct journal_place place;
+    TN_AUTO_BUF out = {0};
+    ICEBERG_AUTO_METADATA *people = NULL;
+    for (int i = 0; i < 4; i++)
+        commit_insert(f, "people", i % 2 ? "a" : "b");
+    must(catalog_load(f->catalog, "people", &people, &err));
+    must(journal_note_moves(f->journal, "people", people, NULL, &err));
+    assert_string_equal(ask(f, "SELECT count(*) FROM journal WHERE operation = 'rollback'"), "[0]");
+    const struct iceberg_metadata there = moved(people, log, (const size_t[]){1}, 1);
+    for (int i = 0; i < 3; i++) {
+        must(journal_note_moves(f->journal, "people", &there, NULL, &err));
+        if (i == 0)
+            must(journal_roll(f->journal, true, &err));
+        reopen(f);
+    }
+    assert_string_equal(ask(f, "SELECT count(*) FROM journal WHERE operation = 'rollback'"), "[1]");
+    assert_int_equal(journal_events(f->journal, people->uuid, 2, 5, collect, &out, &err), TN_ESNAPSHOT);
+    must(journal_moment(f->journal, people->uuid, log[4].timestamp_ms * 1000, 0, &place, &err));
+    assert_true(place.back && place.sequence == 2);
+    const struct iceberg_metadata back = moved(people, log, (const size_t[]){1, 3}, 2);
+    must(journal_note_moves(f->journal, "people", &back, NULL, &err));
+    assert_string_equal(ask(f, "SELECT count(*) FROM journal WHERE operation = 'rollback'"), "[2]");
+    tn_buf_clear(&out);
+    must(journal_events(f->journal, people->uuid, 2, 5, collect, &out, &err));
+    assert_string_equal(out.data, "3b 4a ");
+    must(journal_moment(f->journal, people->uuid, log[5].timestamp_ms * 1000, 0, &place, &err));
+    assert_true(place.back && place.sequence == 4);
+}
+
 /* What a process that died had announced is noted when it was done, once, and forgotten when not. */
 static void test_announced(void **state)
 {
@@ -364,11 +488,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_kept_events_say_what_their_files_say, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_visible_at_once_and_after_restart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_without_commit_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_commits_that_nobody_told_of, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rolling_drops_and_doubles_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_rolled_events_take_no_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_reader_keeps_what_it_began_with, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_events_in_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_foreign_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_moments, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_moves_of_main, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_announced, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

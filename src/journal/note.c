@@ -73,6 +73,105 @@ enum tn_code journal_note(struct journal *journal, const char *dataset, const ch
     return TN_OK;
 }
 
+/* ---- main, moved without a commit ------------------------------------------------ */
+
+/* Walks the snapshots beside the log: nearly always the next entry has the next one. */
+static const struct iceberg_snapshot *logged(const struct iceberg_metadata *metadata, size_t entry, size_t *next)
+{
+    int64_t id = metadata->snapshot_log[entry].snapshot_id;
+    for (size_t i = 0; i < metadata->snapshot_count; i++) {
+        size_t at = (*next + i) % metadata->snapshot_count;
+        if (metadata->snapshots[at]->id == id) {
+            *next = at + 1;
+            return metadata->snapshots[at];
+        }
+    }
+    return NULL;
+}
+
+/* A commit's entry has the time of its snapshot. The entry's own, made of what it says, is the note's number. */
+static int64_t move_number(const struct iceberg_metadata *metadata, const struct iceberg_log_entry *entry)
+{
+    char text[128];
+    int length = snprintf(text, sizeof text, "%s %" PRId64 " %" PRId64, metadata->uuid, entry->timestamp_ms,
+                          entry->snapshot_id);
+    return -(int64_t)(tn_hash64(text, (size_t)length, 0) >> 2) - 1;
+}
+
+static enum tn_code is_noted(struct journal *journal, const char *uuid, int64_t number, bool *ret,
+                             struct tn_error *err)
+{
+    *ret = false;
+    pthread_mutex_lock(&journal->working);
+    enum tn_code code = journal_tail_load(journal, err);
+    if (code == TN_OK)
+        *ret = journal_tail_has(journal, uuid, number);
+    if (code == TN_OK && !*ret)
+        code = journal_events_tell(journal, uuid, number, ret, err);
+    pthread_mutex_unlock(&journal->working);
+    return code;
+}
+
+/* `sequence`: of the newest commit before it. */
+static enum tn_code note_move(struct journal *journal, const char *dataset, const struct iceberg_metadata *metadata,
+                              const struct iceberg_log_entry *log, const struct iceberg_snapshot *target,
+                              int64_t sequence, const struct journal_event *by, struct tn_error *err)
+{
+    bool noted = false;
+    TN_AUTO_BUF value = {0};
+    struct tn_json json = tn_json_writer(&value);
+    struct tail_batch entry;
+    entry_init(&entry, metadata->uuid, sequence, 1);
+    entry.snapshot_id = move_number(metadata, log);
+    TN_TRY(is_noted(journal, entry.uuid, entry.snapshot_id, &noted, err));
+    if (noted)
+        return TN_OK;
+    tn_json_open(&json, '{');
+    tn_json_ki64(&json, "snapshot_id", target->id);
+    tn_json_ki64(&json, "sequence", target->sequence_number);
+    tn_json_close(&json, '}');
+    struct journal_event event = by ? *by : (struct journal_event){.actor = "iceberg client"};
+    event.operation = "rollback";
+    event.source = "iceberg client";
+    event.new_value = value.data;
+    event.new_length = value.len;
+    TN_CLEANUP(journal_batch_free_p) struct journal_batch *batch = make_batch(dataset, &event, 1);
+    enum tn_code code = put_object(journal, JOURNAL_FOREIGN, batch, &entry, log->timestamp_ms * 1000, err);
+    if (code == TN_OK)
+        journal_tail_add(journal, &entry);
+    return code == TN_EEXISTS ? TN_OK : code;
+}
+
+enum tn_code journal_note_moves(struct journal *journal, const char *dataset, const struct iceberg_metadata *metadata,
+                                const struct journal_event *by, struct tn_error *err)
+{
+    size_t next = 0;
+    int64_t sequence = 0;
+    if (!journal || !metadata->uuid)
+        return TN_OK;
+    pthread_mutex_lock(&journal->mutex);
+    int64_t noted_ms = journal_looked_mark(journal, metadata->uuid)->moved_ms, newest_ms = noted_ms;
+    pthread_mutex_unlock(&journal->mutex);
+    for (size_t i = 0; i < metadata->snapshot_log_count; i++) {
+        const struct iceberg_log_entry *entry = &metadata->snapshot_log[i];
+        const struct iceberg_snapshot *target = logged(metadata, i, &next);
+        if (!target)
+            continue;
+        bool moved = entry->timestamp_ms != target->timestamp_ms || target->sequence_number < sequence;
+        if (moved && entry->timestamp_ms > noted_ms) {
+            TN_TRY(note_move(journal, dataset, metadata, entry, target, TN_MAX(sequence, target->sequence_number), by,
+                             err));
+            newest_ms = TN_MAX(newest_ms, entry->timestamp_ms);
+        }
+        sequence = TN_MAX(sequence, target->sequence_number);
+    }
+    pthread_mutex_lock(&journal->mutex);
+    struct rolled_mark *mark = journal_looked_mark(journal, metadata->uuid);
+    mark->moved_ms = TN_MAX(mark->moved_ms, newest_ms);
+    pthread_mutex_unlock(&journal->mutex);
+    return TN_OK;
+}
+
 /* ---- what is about to be done ------------------------------------------------ */
 
 enum tn_code journal_intend(struct journal *journal, const char *dataset, const char *table_uuid, int64_t sequence,

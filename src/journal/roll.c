@@ -26,6 +26,8 @@ struct roll {
     int64_t from, to; /* batch numbers: from < n <= to */
     const char **months;
     size_t month_count, month_capacity;
+    struct rolled_mark *marks;
+    size_t mark_count, mark_capacity;
 };
 
 static bool take_month(void *context, size_t count, const char *const *values)
@@ -75,7 +77,7 @@ static enum tn_code month_select(const struct roll *roll, const char *month, con
         tn_buf_puts(sql, " FROM read_parquet([");
         for (size_t i = 0; i < merged_count; i++) {
             char *path;
-            TN_TRY(store_local_path(roll->journal->store, roll->arena, merged[i]->key, &path, err));
+            TN_TRY(store_needed_path(roll->journal->store, roll->arena, merged[i]->key, &path, err));
             tn_buf_puts(sql, i ? ", " : "");
             tn_buf_put_sql_string(sql, path);
         }
@@ -133,7 +135,25 @@ static enum tn_code roll_month(struct roll *roll, const char *month, struct tn_e
     return code;
 }
 
-/* How far each table is rolled once this roll is committed. */
+/* The mark of a table among those of this roll; begins at what was rolled before. `mutex` held. */
+static struct rolled_mark *mark_of(struct roll *roll, const char *uuid)
+{
+    const struct journal *journal = roll->journal;
+    for (size_t i = roll->mark_count; i > 0; i--)
+        if (tn_streq(roll->marks[i - 1].uuid, uuid))
+            return &roll->marks[i - 1];
+    TN_GROW(roll->marks, roll->mark_count, roll->mark_capacity);
+    struct rolled_mark *mark = &roll->marks[roll->mark_count++];
+    *mark = (struct rolled_mark){0};
+    snprintf(mark->uuid, sizeof mark->uuid, "%s", uuid);
+    for (size_t i = 0; i < journal->mark_count; i++)
+        if (tn_streq(journal->marks[i].uuid, uuid))
+            mark->sequence = journal->marks[i].sequence;
+    return mark;
+}
+
+/* How far each table is rolled once this roll is committed. A batch that was
+ * found late (journal_tail_doubt) stands behind newer ones of its table. */
 static void set_marks(struct roll *roll)
 {
     struct journal *journal = roll->journal;
@@ -143,17 +163,25 @@ static void set_marks(struct roll *roll)
         bool own = strncmp(batch->key, JOURNAL_FOREIGN, strlen(JOURNAL_FOREIGN)) != 0;
         if (!own || batch->number == 0 || batch->number > roll->to)
             continue;
-        int64_t mark = batch->sequence;
-        for (size_t m = 0; m < journal->mark_count; m++)
-            if (tn_streq(journal->marks[m].uuid, batch->uuid))
-                mark = TN_MAX(mark, journal->marks[m].sequence);
-        /* Batches of a table come in the order of their snapshots: the last one counts. */
-        char key[sizeof JOURNAL_P_ROLLED + TN_UUID_TEXT], value[24];
-        snprintf(key, sizeof key, JOURNAL_P_ROLLED "%s", batch->uuid);
-        snprintf(value, sizeof value, "%" PRId64, mark);
-        iceberg_tx_set_property(roll->tx, key, value);
+        struct rolled_mark *mark = mark_of(roll, batch->uuid);
+        mark->sequence = TN_MAX(mark->sequence, batch->sequence);
     }
     pthread_mutex_unlock(&journal->mutex);
+    for (size_t i = 0; i < roll->mark_count; i++) {
+        char key[sizeof JOURNAL_P_ROLLED + TN_UUID_TEXT], value[24];
+        snprintf(key, sizeof key, JOURNAL_P_ROLLED "%s", roll->marks[i].uuid);
+        snprintf(value, sizeof value, "%" PRId64, roll->marks[i].sequence);
+        iceberg_tx_set_property(roll->tx, key, value);
+    }
+}
+
+/* The batches up to the roll's last one are in the events table now. */
+static void take_over(struct journal *journal, struct iceberg_metadata *done)
+{
+    journal_set_events(journal, done);
+    journal->rolled_number = journal->doubted_number;
+    journal_tail_forget(journal, journal->doubted_number);
+    journal->doubted_snapshot = 0;
 }
 
 static enum tn_code write_and_commit(struct roll *roll, struct tn_error *err)
@@ -164,12 +192,27 @@ static enum tn_code write_and_commit(struct roll *roll, struct tn_error *err)
     set_marks(roll);
     TN_FAULT("journal.before_roll");
     struct iceberg_metadata *done = NULL;
+    journal->doubted_snapshot = iceberg_tx_snapshot_id(roll->tx);
+    journal->doubted_number = roll->to;
     TN_TRY(iceberg_tx_commit(roll->tx, &done, err));
     TN_FAULT("journal.after_roll");
-    journal_set_events(journal, done);
-    journal->rolled_number = roll->to;
-    journal_tail_forget(journal, roll->to);
+    take_over(journal, done);
     return TN_OK;
+}
+
+/* A roll whose commit failed may have come to be all the same: the next would
+ * start from what is not the newest version, and be refused for ever. */
+static enum tn_code settle_doubt(struct journal *journal, struct tn_error *err)
+{
+    ICEBERG_AUTO_METADATA *newest = NULL;
+    if (!journal->doubted_snapshot)
+        return TN_OK;
+    enum tn_code code = iceberg_table_load(&journal->table, NULL, &newest, err);
+    if (code == TN_OK && iceberg_metadata_snapshot(newest, journal->doubted_snapshot))
+        take_over(journal, TN_TAKE(newest));
+    else if (code == TN_OK || code == TN_ENOTFOUND)
+        journal->doubted_snapshot = 0;
+    return code == TN_ENOTFOUND ? TN_OK : code;
 }
 
 static enum tn_code find_months(struct roll *roll, struct tn_error *err)
@@ -205,18 +248,23 @@ static enum tn_code roll_all(struct journal *journal, struct tn_error *err)
     if (code == TN_OK)
         code = write_and_commit(&roll, err);
     free(roll.months);
+    free(roll.marks);
     return code;
 }
 
 /* ---- what rolling leaves ------------------------------------------------------- */
 
-/* Relations made before the roll before this one are not in use any more. */
+/* Relations made before the roll before this one are not in use any more. The
+ * table is made anew: rows that are deleted from a table in memory go on taking
+ * their room for as long as it is there. */
 static enum tn_code shrink_tail(struct journal *journal, int64_t number, struct tn_error *err)
 {
     if (number <= journal->dropped_number)
         return TN_OK;
     TN_AUTO_BUF sql = {0};
-    tn_buf_printf(&sql, "DELETE FROM " TAIL_TABLE " WHERE batch <= %" PRId64, number);
+    tn_buf_printf(&sql,
+                  "CREATE OR REPLACE TABLE " TAIL_TABLE " AS SELECT * FROM " TAIL_TABLE " WHERE batch > %" PRId64,
+                  number);
     TN_TRY(engine_run(journal->engine, sql.data, NULL, NULL, err));
     journal->dropped_number = number;
     return TN_OK;
@@ -249,6 +297,7 @@ static enum tn_code sweep(struct journal *journal, struct tn_error *err)
 static enum tn_code roll_locked(struct journal *journal, bool force, struct tn_error *err)
 {
     TN_TRY(journal_tail_load(journal, err));
+    TN_TRY(settle_doubt(journal, err));
     const struct journal_state state = journal_state(journal);
     if (state.batches == 0 || (!force && state.batches < ROLL_BATCHES && state.events < ROLL_EVENTS))
         return TN_OK;

@@ -8,6 +8,7 @@
 #include "journal/journal_internal.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define FILES_AT_ONCE 512
@@ -40,8 +41,8 @@ bool journal_tail_has(struct journal *journal, const char *uuid, int64_t snapsho
 {
     bool found = false;
     pthread_mutex_lock(&journal->mutex);
-    for (size_t i = 0; i < journal->tail_count && !found; i++)
-        found = journal->tail[i].snapshot_id == snapshot_id && tn_streq(journal->tail[i].uuid, uuid);
+    for (size_t i = journal->tail_count; i > 0 && !found; i--)
+        found = journal->tail[i - 1].snapshot_id == snapshot_id && tn_streq(journal->tail[i - 1].uuid, uuid);
     pthread_mutex_unlock(&journal->mutex);
     return found;
 }
@@ -111,14 +112,23 @@ static enum tn_code scan_tables(struct journal *journal, struct tn_error *err)
 
 bool journal_parse_note(const char *name, struct tail_batch *ret)
 {
-    int used = 0;
-    if (strlen(name) <= TN_UUID_TEXT || name[TN_UUID_TEXT - 1] != '/')
+    char *end;
+    if (strlen(name) <= TN_UUID_TEXT || name[TN_UUID_TEXT - 1] != '/' || memchr(name, '/', TN_UUID_TEXT - 1))
+        return false;
+    int64_t sequence = strtoll(name + TN_UUID_TEXT, &end, 10);
+    if (*end != '-')
+        return false;
+    int64_t snapshot_id = strtoll(end + 1, &end, 10);
+    /* Only as it is written: no two names may stand for one batch. */
+    TN_AUTO_FREE char *written =
+        tn_asprintf("%.*s%" PRId64 "-%" PRId64 ".parquet", TN_UUID_TEXT, name, sequence, snapshot_id);
+    if (!tn_streq(written, name))
         return false;
     memcpy(ret->uuid, name, TN_UUID_TEXT - 1);
     ret->uuid[TN_UUID_TEXT - 1] = '\0';
-    return sscanf(name + TN_UUID_TEXT, "%" SCNd64 "-%" SCNd64 ".parquet%n", &ret->sequence, &ret->snapshot_id,
-                  &used) == 2 &&
-           name[TN_UUID_TEXT + used] == '\0';
+    ret->sequence = sequence;
+    ret->snapshot_id = snapshot_id;
+    return true;
 }
 
 /* A foreign commit's batch is deleted after the roll that took it: one that is
@@ -153,6 +163,49 @@ static enum tn_code scan(struct journal *journal, struct tn_error *err)
     TN_TRY(store_list(journal->store, JOURNAL_FOREIGN, scan_foreign, journal, err));
     journal->scanned = true;
     return TN_OK;
+}
+
+/* ---- commits that nobody told of --------------------------------------------- */
+
+void journal_tail_doubt(struct journal *journal, const char *dataset)
+{
+    bool known = false;
+    pthread_mutex_lock(&journal->mutex);
+    for (size_t i = 0; i < journal->doubt_count && !known; i++)
+        known = tn_streq(journal->doubts[i], dataset);
+    if (!known) {
+        TN_GROW(journal->doubts, journal->doubt_count, journal->doubt_capacity);
+        journal->doubts[journal->doubt_count++] = tn_strdup(dataset);
+    }
+    pthread_mutex_unlock(&journal->mutex);
+}
+
+static char *take_doubt(struct journal *journal)
+{
+    pthread_mutex_lock(&journal->mutex);
+    char *dataset = journal->doubt_count > 0 ? journal->doubts[--journal->doubt_count] : NULL;
+    pthread_mutex_unlock(&journal->mutex);
+    return dataset;
+}
+
+static enum tn_code settle_doubts(struct journal *journal, struct tn_error *err)
+{
+    for (;;) {
+        TN_AUTO_FREE char *dataset = take_doubt(journal);
+        ICEBERG_AUTO_METADATA *metadata = NULL;
+        if (!dataset)
+            return TN_OK;
+        /* Not by catalog_load: it may wait for a writer that waits for the journal. */
+        TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+        const struct iceberg_table table = catalog_table(journal->catalog, arena, dataset);
+        enum tn_code code = iceberg_table_load(&table, NULL, &metadata, err);
+        if (code == TN_OK) {
+            scan_table(journal, metadata);
+        } else if (code != TN_ENOTFOUND) {
+            journal_tail_doubt(journal, dataset);
+            return code;
+        }
+    }
 }
 
 /* ---- the engine's table ---------------------------------------------------- */
@@ -222,7 +275,7 @@ static enum tn_code insert_text(struct journal *journal, const struct tail_batch
                      "coalesce(make_timestamptz(nullif(v.ms, 0) * 1000), r.ts) AS ts FROM read_parquet([");
     for (size_t i = 0; i < count; i++) {
         char *path;
-        TN_TRY(store_local_path(journal->store, arena, batches[i].key, &path, err));
+        TN_TRY(store_needed_path(journal->store, arena, batches[i].key, &path, err));
         tn_buf_puts(sql, i ? ", " : "");
         tn_buf_put_sql_string(sql, path);
     }
@@ -252,6 +305,7 @@ static enum tn_code insert(struct journal *journal, const struct tail_batch *bat
 enum tn_code journal_tail_load(struct journal *journal, struct tn_error *err)
 {
     TN_TRY(scan(journal, err));
+    TN_TRY(settle_doubts(journal, err));
     TN_TRY(make_table(journal, err));
     for (;;) {
         TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
