@@ -1,9 +1,9 @@
 /* The interactive SQL shell on libedit.
  *
  * libedit reads and edits one line; a statement may take many, so lines gather
- * in `pending` until one ends in a semicolon. Signals stay ours: SIGINT has no
- * SA_RESTART, so that it wakes libedit's read, and during a query it is the
- * client that notices. */
+ * in `pending` until one ends in a semicolon. At the prompt Ctrl-C is a key like
+ * others: as a signal it could come just before libedit's read, and wake nobody.
+ * During a query it is a signal, and the client notices. */
 #include "cli/shell.h"
 
 #include "cli/statement.h"
@@ -24,6 +24,7 @@ struct session {
     char *history_path; /* NULL: none can be kept */
     struct tn_buf pending;
     char prompt[16];
+    bool abandoned; /* by Ctrl-C, the line that was being edited */
 };
 
 /* ---- history ----------------------------------------------------------------------- */
@@ -136,6 +137,17 @@ static unsigned char on_tab(EditLine *edit, int key)
     return CC_REDISPLAY;
 }
 
+/* Ends el_gets without a line. */
+static unsigned char on_interrupt(EditLine *edit, int key)
+{
+    (void)key;
+    struct session *session = NULL;
+    if (el_get(edit, EL_CLIENTDATA, &session) != 0 || !session)
+        return CC_ERROR;
+    session->abandoned = true;
+    return CC_EOF;
+}
+
 /* ---- lines ----------------------------------------------------------------------------- */
 
 static char *on_prompt(EditLine *edit)
@@ -212,11 +224,12 @@ static void read_lines(struct session *session)
         int count = 0;
         set_prompt(session);
         client_interrupt_clear();
+        session->abandoned = false;
         errno = 0;
         const char *line = el_gets(session->edit, &count);
         if (line && count > 0) {
             take_line(session, line, (size_t)count);
-        } else if (client_interrupted() || errno == EINTR) {
+        } else if (session->abandoned || client_interrupted() || errno == EINTR) {
             (void)fputs("^C\n", stdout);
             tn_buf_clear(&session->pending);
         } else {
@@ -238,6 +251,9 @@ static enum tn_code edit_open(struct session *session, struct tn_error *err)
     (void)el_set(session->edit, EL_SIGNAL, 0);
     (void)el_set(session->edit, EL_ADDFN, "tarn-complete", "complete names", on_tab);
     (void)el_set(session->edit, EL_BIND, "^I", "tarn-complete", NULL);
+    (void)el_set(session->edit, EL_ADDFN, "tarn-interrupt", "abandon the line", on_interrupt);
+    (void)el_set(session->edit, EL_SETTY, "-d", "-isig", NULL);
+    (void)el_set(session->edit, EL_BIND, "^C", "tarn-interrupt", NULL);
     (void)el_set(session->edit, EL_BIND, "^R", "em-inc-search-prev", NULL);
     (void)el_source(session->edit, NULL);
     history_open(session);

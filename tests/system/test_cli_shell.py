@@ -157,6 +157,24 @@ def test_interrupt_at_the_prompt_clears_the_line(shell):
     assert "42" in shell.expect("1 row in")
 
 
+def test_an_interrupt_is_never_lost(shell):
+    """It comes at any moment between two keys, also when nobody reads just then."""
+    processors = os.sched_getaffinity(0)
+    try:
+        for process in (0, shell.process.pid):  # on one processor the two take turns at every place
+            os.sched_setaffinity(process, {min(processors)})
+        for turn in range(10000):
+            shell.type("x")
+            shell.type("\x03")
+            shell.prompt()
+    finally:
+        os.sched_setaffinity(0, processors)
+    shell.type("\x12zzz\x03")  # while the history is searched, too
+    shell.prompt()
+    shell.type("select 6 * 7 as answer;\r")
+    assert "42" in shell.expect("1 row in")
+
+
 def test_errors_leave_the_shell_alive(shell):
     shell.type("select nope from candidates;\r")
     shell.expect("tarn: ")
