@@ -99,6 +99,7 @@ static enum tn_code take_options(struct ingest *ingest, const struct ingest_opti
         ingest->source = "upload";
     ingest->actor = copy_text(ingest, options->actor);
     ingest->reason = copy_text(ingest, options->reason);
+    ingest->door = copy_text(ingest, options->door);
     ingest->workspace = copy_text(ingest, options->workspace);
     ingest->request_id = copy_text(ingest, options->request_id);
     ingest->key = copy_text(ingest, options->key);
@@ -283,6 +284,7 @@ static enum tn_code load_and_commit(struct ingest *ingest, struct rejects *rejec
         .reason = ingest->reason,
         .workspace = ingest->workspace,
         .request_id = ingest->request_id,
+        .door = ingest->door,
         .source_bytes = atomic_load(&ingest->bytes_in),
         .rejected_rows = ret->rejected,
         .started_us = ingest->started_us,
@@ -368,7 +370,7 @@ enum tn_code ingest_finish(struct ingest *ingest, struct tn_json *out, struct tn
     tn_json_open(out, '{');
     put_outcome(ingest, outcome.commit.unchanged ? "unchanged" : "ingested", outcome.commit.rows, outcome.rejected,
                 outcome.commit.snapshot_id, out);
-    if (ingest->mode == DATASET_UPSERT && !outcome.commit.unchanged) {
+    if (ingest->mode == DATASET_UPSERT) {
         tn_json_ki64(out, "inserted", (int64_t)outcome.commit.counts.inserted);
         tn_json_ki64(out, "updated", (int64_t)outcome.commit.counts.updated);
         tn_json_ki64(out, "unchanged", (int64_t)outcome.commit.counts.unchanged);

@@ -42,6 +42,7 @@ struct ingest_options {
     enum dataset_mode mode;
     int64_t max_rejects; /* -1: default (0) */
     const char *actor, *reason, *workspace, *request_id;
+    const char *door; /* of struct dataset_lineage; NULL: a file */
 };
 
 /* Refuses options that do not parse, before a byte is read. */

@@ -50,7 +50,7 @@ struct ingest {
     struct lake *lake;
     struct tn_arena *arena;
     /* Options, copied. */
-    const char *dataset, *source, *actor, *reason, *workspace, *request_id, *key;
+    const char *dataset, *source, *actor, *reason, *workspace, *request_id, *door, *key;
     enum ingest_format format;
     struct csv_wish wish;
     enum encoding encoding;

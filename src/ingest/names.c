@@ -76,7 +76,7 @@ static void clean_name(struct tn_buf *out, const char *original, bool dotted)
             tn_buf_putc(out, '.');
         size_t start = out->len;
         clean_part(out, original, length);
-        if (out->len == start) {
+        if (out->len == start && before) { /* not before the first letter: there is no text yet */
             out->len = before;
             out->data[before] = '\0';
         }

@@ -49,7 +49,7 @@ static enum tn_code describe(struct ingest *ingest, struct engine_column **ret, 
     enum tn_code code = engine_describe(ingest->lake->engine, sql.data, ingest->arena, ret, ret_count, &inner);
     if (code == TN_OK)
         return TN_OK;
-    if (code != TN_ESQL && code != TN_EIO && code != TN_EINTERNAL && code != TN_EUNSUPPORTED) {
+    if (code != TN_ESQL && code != TN_EIO && code != TN_EINTERNAL && code != TN_EUNSUPPORTED && code != TN_ECORRUPT) {
         if (err)
             *err = inner;
         return code;

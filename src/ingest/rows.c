@@ -259,6 +259,7 @@ static enum tn_code make_dataset(struct ingest_rows *rows, struct dataset_commit
         .reason = options->reason,
         .workspace = options->workspace,
         .request_id = options->request_id,
+        .door = options->source,
     };
     TN_CLEANUP(ingest_free_p) struct ingest *ingest = NULL;
     TN_AUTO_BUF answer = {0};
@@ -286,7 +287,7 @@ static enum tn_code attempt(struct ingest_rows *rows, struct dataset_commit *ret
     const struct ingest_rows_options *options = &rows->options;
     ICEBERG_AUTO_METADATA *metadata = NULL;
     enum tn_code code = catalog_load(rows->lake->catalog, options->dataset, &metadata, err);
-    if (code == TN_EDATASET && options->op == DATASET_ROWS_UPSERT && options->key && options->if_snapshot == 0) {
+    if (code == TN_EDATASET && options->op == DATASET_ROWS_UPSERT && options->key && !options->must_exist) {
         if (err)
             *err = (struct tn_error){0};
         return make_dataset(rows, ret, err);

@@ -35,6 +35,7 @@ struct ingest_rows_options {
     const char *key;         /* UPSERT: the columns of the key, "id" or "a,b" */
     const char *key_value;   /* PATCH, DELETE: which row; its body must not say otherwise */
     int64_t if_snapshot;     /* 0: whatever is newest */
+    bool must_exist;         /* an upsert does not make the dataset */
     bool ignore_missing;     /* DELETE */
     const char *actor, *source, *reason, *workspace, *request_id;
 };

@@ -266,6 +266,9 @@ enum tn_code rows_json_read(struct tn_arena *arena, const struct rows_json_shape
                             size_t length, struct rows_json *ret, struct tn_error *err)
 {
     struct walk walk = {.arena = arena, .shape = shape, .end = text + length, .err = err};
+    bool marked = length >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0; /* as some programs begin each file */
+    text += marked ? 3 : 0;
+    length -= marked ? 3 : 0;
     size_t valid = tn_utf8_valid_prefix(text, length);
     struct rows_json made = {0};
     if (valid != length)

@@ -182,6 +182,20 @@ static void test_names(void **state)
     assert_string_equal(got[3], "column_4");
 }
 
+/* Before the first letter there is no text that could be cut. */
+static void test_names_without_a_letter_first(void **state)
+{
+    (void)state;
+    static const char *const originals[] = {"#", "-\302\262", "", ".", "id"};
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    for (int dotted = 0; dotted < 2; dotted++) {
+        const char **got = names_clean(arena, originals, TN_COUNT(originals), dotted);
+        assert_string_equal(got[0], "column_1");
+        assert_string_equal(got[3], "column_4");
+        assert_string_equal(got[4], "id");
+    }
+}
+
 static void test_long_and_many_names(void **state)
 {
     (void)state;
@@ -202,8 +216,11 @@ static void test_long_and_many_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_encodings),           cmocka_unit_test(test_detection),
-        cmocka_unit_test(test_compressed),          cmocka_unit_test(test_names),
+        cmocka_unit_test(test_encodings),
+        cmocka_unit_test(test_detection),
+        cmocka_unit_test(test_compressed),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_names_without_a_letter_first),
         cmocka_unit_test(test_long_and_many_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

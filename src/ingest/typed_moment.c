@@ -229,7 +229,11 @@ bool typed_timestamp(const char *text, size_t length, enum typed_order order, bo
         return false;
     if (moment.year_first != (order == TYPED_YMD) || !typed_moment_valid(&moment, order))
         return false;
-    *ret_us = typed_moment_days(&moment, order) * US_PER_DAY + moment.time_us - moment.zone_s * US_PER_SECOND;
+    int64_t us = typed_moment_days(&moment, order) * US_PER_DAY + moment.time_us - moment.zone_s * US_PER_SECOND;
+    /* A zone must not carry it into a year that cannot be written. */
+    if (us < tn_days_from_civil(1, 1, 1) * US_PER_DAY || us >= tn_days_from_civil(10000, 1, 1) * US_PER_DAY)
+        return false;
+    *ret_us = us;
     return true;
 }
 
