@@ -99,6 +99,11 @@ void catalog_close(struct catalog *catalog)
     free(catalog);
 }
 
+size_t catalog_metadata_bytes(struct catalog *catalog)
+{
+    return iceberg_cache_state(catalog->manifests).bytes;
+}
+
 struct store *catalog_store(struct catalog *catalog)
 {
     return catalog->store;
@@ -370,6 +375,15 @@ static struct entry *entry_of_version(struct catalog *catalog, struct entry *ent
 void catalog_publish(struct catalog *catalog, const char *name, struct iceberg_metadata *metadata)
 {
     entry_set(catalog, entry_of_version(catalog, entry_get(catalog, name, true), metadata), metadata);
+}
+
+enum tn_code catalog_tx_commit(struct catalog *catalog, const char *name, struct iceberg_tx *tx,
+                               struct iceberg_metadata **ret, struct tn_error *err)
+{
+    enum tn_code code = iceberg_tx_commit(tx, ret, err);
+    if (code != TN_OK && code != TN_ECONFLICT)
+        entry_forget(catalog, entry_get(catalog, name, true));
+    return code;
 }
 
 enum tn_code catalog_load_locked(struct catalog *catalog, const char *name, struct iceberg_metadata **ret,

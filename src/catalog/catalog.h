@@ -38,6 +38,8 @@ enum tn_code catalog_open(struct store *store, struct catalog **ret, struct tn_e
 void catalog_close(struct catalog *catalog);
 TN_DEFINE_CLEANUP(struct catalog, catalog_close)
 struct store *catalog_store(struct catalog *catalog);
+/* Of manifests and their lists, decoded. */
+size_t catalog_metadata_bytes(struct catalog *catalog);
 
 /* Letters, digits and underscores, not beginning with a digit, at most
  * CATALOG_NAME_MAX bytes, lower case; no name that SQL or Tarn reserves. */
@@ -64,6 +66,11 @@ TN_DEFINE_CLEANUP(struct catalog_lock, catalog_unlock)
 /* Makes a version that was just committed the one that catalog_load gives.
  * Takes a reference of its own. */
 void catalog_publish(struct catalog *catalog, const char *name, struct iceberg_metadata *metadata);
+/* iceberg_tx_commit under the dataset's lock, with its exact name. A commit that
+ * failed may have come to be all the same (an fsync behind it did not work): the
+ * next catalog_load looks. The caller publishes after a success. */
+enum tn_code catalog_tx_commit(struct catalog *catalog, const char *name, struct iceberg_tx *tx,
+                               struct iceberg_metadata **ret, struct tn_error *err) TN_CHECKED;
 /* catalog_load for whoever holds the dataset's lock, with its exact name:
  * *ret is NULL when there is no such table. */
 enum tn_code catalog_load_locked(struct catalog *catalog, const char *name, struct iceberg_metadata **ret,

@@ -1,16 +1,11 @@
 /* Who waits for a commit is told, instead of looking again and again. */
 #include "catalog/catalog_internal.h"
 
-#include <errno.h>
-#include <time.h>
+#define LONGEST_MS (UINT64_C(24) * 3600 * 1000)
 
 void changes_init(struct catalog *catalog)
 {
-    pthread_condattr_t attributes;
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&catalog->changed, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
+    tn_cond_init(&catalog->changed);
 }
 
 void changes_tell(struct catalog *catalog)
@@ -29,15 +24,10 @@ uint64_t catalog_changes(struct catalog *catalog)
 
 uint64_t catalog_wait(struct catalog *catalog, uint64_t seen, uint64_t timeout_ms)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    uint64_t ns = (uint64_t)until.tv_nsec + timeout_ms % 1000 * 1000000;
-    until.tv_sec += (time_t)(timeout_ms / 1000 + ns / 1000000000);
-    until.tv_nsec = (long)(ns % 1000000000);
+    uint64_t until = tn_mono_ns() + TN_MIN(timeout_ms, LONGEST_MS) * 1000000;
     pthread_mutex_lock(&catalog->mutex);
-    while (catalog->changes <= seen)
-        if (pthread_cond_timedwait(&catalog->changed, &catalog->mutex, &until) == ETIMEDOUT)
-            break;
+    while (catalog->changes <= seen && tn_cond_wait_until(&catalog->changed, &catalog->mutex, until)) {
+    }
     uint64_t now = catalog->changes;
     pthread_mutex_unlock(&catalog->mutex);
     return now;

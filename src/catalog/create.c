@@ -8,6 +8,8 @@ static enum tn_code check_table_name(const char *table, struct tn_error *err)
     size_t length = strlen(table);
     if (length == 0 || length > CATALOG_IDENTIFIER_MAX)
         return tn_fail(err, TN_EREQUEST, "a table's name has 1 to %d bytes", CATALOG_IDENTIFIER_MAX);
+    if (tn_streq(table, ".") || tn_streq(table, ".."))
+        return tn_fail(err, TN_EREQUEST, "a table cannot be called \"%s\": no path leads to it", table);
     for (const char *at = table; *at; at++)
         if ((unsigned char)*at < 0x20 || *at == 0x7f)
             return tn_fail(err, TN_EREQUEST, "the table's name has a control character");
@@ -183,6 +185,8 @@ enum tn_code catalog_purge(struct catalog *catalog, const char *dataset, struct 
     struct iceberg_table table = entry_table(catalog, arena, entry);
     TN_TRY(iceberg_table_drop(&table, newest, err));
     entry_set(catalog, entry, NULL);
+    /* The numbers begin again with the next table in this place. */
+    store_trim_stop(catalog->store, tn_arena_printf(arena, "%s/commits", table.prefix));
     const char *last = tn_arena_printf(arena, "%s/commits/%lld", table.prefix, (long long)newest->version + 1);
     struct purge purge = {catalog->store, last};
     TN_TRY(store_list(catalog->store, tn_arena_printf(arena, "%s/", table.prefix), purge_one, &purge, err));

@@ -98,7 +98,7 @@ void catalog_file_stats(struct tn_arena *arena, const struct iceberg_schema *sch
     for (size_t i = 0; i < written->column_count; i++) {
         const struct engine_column_stats *from = &written->columns[i];
         const struct iceberg_field *field = field_at_path(arena, schema, from->path);
-        if (!field)
+        if (!field || field->type->field_count > 0) /* figures are of leaves */
             continue;
         struct iceberg_stats *to = &stats[count++];
         *to = (struct iceberg_stats){

@@ -180,12 +180,28 @@ static enum tn_code refuse_location(const char *location, const char *why, struc
     return TN_EREQUEST;
 }
 
+/* A part "." or "..", or, in a path, an empty one: it would mean another location than it says. */
+static bool has_step(const char *location)
+{
+    const char *scheme = strstr(location, "://"), *path = scheme ? scheme + 3 : location;
+    if ((!scheme || tn_str_starts_with(location, "file:")) && strstr(path, "//"))
+        return true;
+    for (const char *at = strchr(location, '/'); at; at = strchr(at + 1, '/')) {
+        size_t dots = strspn(at + 1, ".");
+        if ((dots == 1 || dots == 2) && (at[1 + dots] == '/' || !at[1 + dots]))
+            return true;
+    }
+    return false;
+}
+
 /* Two tables in one folder: the upkeep of one would remove files of the other. */
 enum tn_code identifier_check_location(struct catalog *catalog, struct entry *entry, const char *location,
                                        struct tn_error *err)
 {
-    static const char *const own[] = {"names", "transactions", ".staging"};
+    static const char *const own[] = {"journal", "names", "transactions", ".staging"};
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    if (has_step(location))
+        return refuse_location(location, "has an empty part, or a part \".\" or \"..\"", err);
     const char *key = location_key(catalog, arena, location);
     if (!key)
         return TN_OK;

@@ -76,6 +76,8 @@ static enum tn_code check_name(const char *space, struct tn_error *err)
         parts += ends;
         length = ends ? 0 : length + 1;
     }
+    if (tn_streq(space, ".") || tn_streq(space, ".."))
+        return tn_fail(err, TN_EREQUEST, "a namespace cannot be called \"%s\": no path leads to it", space);
     if (parts > CATALOG_NAMESPACE_PARTS)
         return tn_fail(err, TN_EREQUEST, "a namespace has at most %d parts", CATALOG_NAMESPACE_PARTS);
     return TN_OK;

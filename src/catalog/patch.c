@@ -154,7 +154,7 @@ enum tn_code catalog_patch(struct catalog *catalog, const char *name, const json
     TN_CLEANUP(iceberg_tx_free_p) struct iceberg_tx *tx = iceberg_tx_new(&table, base);
     TN_TRY(build_patch(tx, base, patch, err));
     ICEBERG_AUTO_METADATA *done = NULL;
-    TN_TRY(iceberg_tx_commit(tx, &done, err));
+    TN_TRY(catalog_tx_commit(catalog, exact, tx, &done, err));
     catalog_publish(catalog, exact, done);
     return TN_OK;
 }

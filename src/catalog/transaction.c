@@ -204,6 +204,10 @@ enum tn_code transaction_run(struct catalog *catalog, const struct transaction_p
     }
     if (code != TN_OK) { /* the record may stand: it must be settled before anything else is committed */
         atomic_store(&catalog->unfinished, true);
+        tn_error_context(err,
+                         "whether this commit to %zu tables will stand is not known; the next write settles it, "
+                         "load the tables then",
+                         count);
         return code;
     }
     TN_FAULT("transaction.before_forget");

@@ -89,6 +89,7 @@ static enum tn_code dataset_set(struct cli *cli, const struct cli_args *args, st
         tn_error_hint(err, "give --description, --owner, --tags, --sensitivity or --auto-embed");
         return code;
     }
+    set_field(patch, args, "reason");
     struct client *client;
     TN_TRY(cli_connect(cli, false, &client, err));
     const char *path = client_path(cli->arena, "/catalog/datasets/", args->words[1], NULL);
@@ -237,7 +238,8 @@ enum tn_code cmd_drop(struct cli *cli, const struct cli_args *args, struct tn_er
     if (!cli_args_has(args, "yes"))
         TN_TRY(confirm(cli, args->words[0], err));
     TN_TRY(cli_connect(cli, false, &client, err));
-    const char *path = client_path(cli->arena, "/catalog/datasets/", args->words[0], NULL);
+    char *path = client_path(cli->arena, "/catalog/datasets/", args->words[0], NULL);
+    cli_add_query(cli, &path, "reason", cli_args_text(args, "reason", NULL));
     TN_TRY(client_json(client, "DELETE", path, NULL, &answer, err));
     if (cli->json && answer && !json_is_null(answer))
         return cli_print_json(cli, answer, err);

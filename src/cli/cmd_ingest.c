@@ -14,16 +14,9 @@
 
 /* The same words as options and as parameters, but for the dash. */
 static const char *const passed_on[][2] = {
-    {"types", "types"},
-    {"format", "format"},
-    {"delimiter", "delimiter"},
-    {"header", "header"},
-    {"encoding", "encoding"},
-    {"mode", "mode"},
-    {"max-rejects", "max_rejects"},
-    {"key", "key"},
-    {"reason", "reason"},
-    {"auto-embed", "auto_embed"},
+    {"types", "types"},       {"format", "format"},       {"delimiter", "delimiter"},     {"header", "header"},
+    {"encoding", "encoding"}, {"mode", "mode"},           {"max-rejects", "max_rejects"}, {"key", "key"},
+    {"reason", "reason"},     {"workspace", "workspace"}, {"auto-embed", "auto_embed"},
 };
 
 static char *make_path(struct cli *cli, const struct cli_args *args, const char *route, const char *dataset,

@@ -60,6 +60,7 @@ enum tn_code cmd_restore(struct cli *cli, const struct cli_args *args, struct tn
     }
     set_text(body, args, "as-of", "as_of");
     set_text(body, args, "reason", "reason");
+    set_text(body, args, "workspace", "workspace");
     TN_TRY(post(cli, "POST", args->words[0], "restore", body, &answer, err));
     if (cli->json)
         return cli_print_json(cli, answer, err);

@@ -39,6 +39,16 @@ static const struct cli_option serve_items[] = {
         .name = "source", .value = "NAME", .help = "name to remember as the source (default: the file's)"            \
     }
 
+#define REASON_OPTION                                                                                                \
+    {                                                                                                                \
+        .name = "reason", .value = "TEXT", .help = "why, for the journal"                                            \
+    }
+
+#define WORKSPACE_OPTION                                                                                             \
+    {                                                                                                                \
+        .name = "workspace", .value = "NAME", .help = "for whose work, for the journal"                              \
+    }
+
 static const struct cli_option ingest_items[] = {
     {.name = "dataset", .letter = 'D', .value = "NAME", .help = "into this dataset (default: from the file's name)"},
     {.name = "mode", .letter = 'm', .value = "MODE", .help = "append (default), replace or upsert"},
@@ -48,6 +58,7 @@ static const struct cli_option ingest_items[] = {
      .value = "BOOL",
      .help = "true: its prose is to be searchable by itself from now on; or false"},
     {.name = "reason", .value = "TEXT", .help = "why, for the record"},
+    WORKSPACE_OPTION,
     {.name = "table", .value = "NAME", .help = "of postgres: this table; may be given again", .repeat = true},
     {.name = "schema", .value = "NAME", .help = "of postgres: the tables' schema; alone: all its tables"},
     {.name = "query", .value = "SELECT", .help = "of postgres: its rows, instead of a table's"},
@@ -162,17 +173,13 @@ static const struct cli_option datasets_items[] = {
     {.name = "tags", .value = "A,B", .help = "with set: comma separated words"},
     {.name = "sensitivity", .value = "LEVEL", .help = "with set: public, internal, financial, pii or phi"},
     {.name = "auto-embed", .value = "BOOL", .help = "with set: true, false, or \"\" for what the lake says"},
+    {.name = "reason", .value = "TEXT", .help = "with set: why, for the journal"},
 };
-
-#define REASON_OPTION                                                                                                \
-    {                                                                                                                \
-        .name = "reason", .value = "TEXT", .help = "why, for the journal"                                            \
-    }
 
 static const struct cli_option rows_items[] = {
     {.name = "key", .letter = 'k', .value = "COLUMNS", .help = "upsert: the key of a dataset that has none yet"},
     {.name = "where", .letter = 'w', .value = "CONDITION", .help = "delete: the rows that meet it"},
-    {.name = "workspace", .value = "NAME", .help = "for whose work, for the journal"},
+    WORKSPACE_OPTION,
     REASON_OPTION,
 };
 
@@ -229,6 +236,7 @@ static const struct cli_option outcomes_items[] = {
 
 static const struct cli_option restore_items[] = {
     {.name = "as-of", .value = "MOMENT", .help = "a time or a snapshot id"},
+    WORKSPACE_OPTION,
     REASON_OPTION,
 };
 
@@ -250,6 +258,7 @@ static const struct cli_option some_items[] = {
 
 static const struct cli_option drop_items[] = {
     {.name = "yes", .letter = 'y', .help = "do not ask"},
+    REASON_OPTION,
 };
 
 static const struct cli_option demo_items[] = {

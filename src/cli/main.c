@@ -119,6 +119,7 @@ int main(int argc, char **argv)
         return document_worker_main();
     tn_machine_few_heaps();
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file beyond ulimit -f is an error of one write, not the end */
     tn_fault_init();
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
     struct cli cli = {

@@ -1,5 +1,6 @@
 /* Rows of cells. */
 #include "dataset/cells.h"
+#include "dataset/from_json.h"
 
 #include <math.h>
 #include <string.h>
@@ -315,13 +316,14 @@ const char *cells_source_select(struct tn_arena *arena, const struct cells_shape
     tn_buf_puts(&sql, "SELECT ");
     for (size_t i = 0; i < shape->width; i++) {
         const struct iceberg_field *field = &shape->schema->fields[i];
-        const char *type = catalog_sql_type(arena, field->type);
-        bool json = field->type->field_count > 0;
-        tn_buf_puts(&sql, i ? ", CAST(" : "CAST(");
-        tn_buf_puts(&sql, json ? "CAST(" : "");
-        tn_buf_put_sql_name(&sql, field->name);
-        tn_buf_printf(&sql, "%s AS %s) AS ", json ? " AS JSON)" : "", type);
-        tn_buf_put_sql_name(&sql, field->name);
+        TN_AUTO_BUF name = {0};
+        tn_buf_put_sql_name(&name, field->name);
+        tn_buf_puts(&sql, i ? ", " : "");
+        if (field->type->field_count > 0)
+            from_json_nested(arena, field->type, tn_arena_printf(arena, "CAST(%s AS JSON)", name.data), &sql);
+        else
+            tn_buf_printf(&sql, "CAST(%s AS %s)", name.data, catalog_sql_type(arena, field->type));
+        tn_buf_printf(&sql, " AS %s", name.data);
     }
     tn_buf_puts(&sql, " FROM tarn_source()");
     return tn_arena_strndup(arena, sql.data, sql.len);

@@ -15,17 +15,6 @@ static enum tn_code state_of(struct lake *lake, const char *name, const struct i
     return TN_ESQL;
 }
 
-/* Without `to`: now, which is the request's moment where it has one. */
-static enum tn_code newest_of(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
-                              const struct engine_table_ref *ref, struct moment_state *ret, struct tn_error *err)
-{
-    const struct moment moment = {.kind = ref->at == ENGINE_AT_VERSION ? MOMENT_VERSION : MOMENT_TIME,
-                                  .snapshot_id = ref->at_version,
-                                  .time_us = ref->at_timestamp_us};
-    *ret = (struct moment_state){.snapshot = metadata->current};
-    return ref->at == ENGINE_AT_NOW ? TN_OK : moment_find(lake, name, metadata, &moment, ret, err);
-}
-
 /* Of a told state also which telling: the text names its file. */
 static const char *state_text(struct tn_arena *arena, const struct moment_state *state)
 {
@@ -55,7 +44,8 @@ enum tn_code dataset_resolve_changes(struct lake *lake, const struct engine_tabl
     TN_TRY(catalog_load(lake->catalog, ref->arguments[0].text, &metadata, err));
     catalog_exact_name(ref->arguments[0].text, name);
     TN_TRY(state_of(lake, name, metadata, &ref->arguments[1], &from, err));
-    TN_TRY(newest_of(lake, name, metadata, ref, &to, err));
+    const struct moment now = moment_of(ref); /* the request's, where it has one */
+    TN_TRY(moment_find(lake, name, metadata, &now, &to, err));
     if (ref->argument_count == 3)
         TN_TRY(state_of(lake, name, metadata, &ref->arguments[2], &to, err));
     if (!to.snapshot)

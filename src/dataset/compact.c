@@ -3,14 +3,15 @@
  * A group of few rows is merged in memory (compact_rows.h). Any other group of files is read through their deletes,
  * sorted by the key, and written twice: first with each row's old place beside it, into a staging file that never
  * leaves this function, then without. Writers are not held up meanwhile. Under the dataset's lock the plan is made
- * again: if others have deleted rows of the old files since, their places are looked up in the staging file and
- * deleted from the new file in the same commit.
+ * again: if others have deleted rows of the old files since, their new places are looked up (moves.h, made before; of
+ * very many rows in the staging file) and deleted from the new file in the same commit.
  */
 #include "dataset/cells.h"
 #include "dataset/compact_work.h"
 #include "dataset/dataset_internal.h"
 #include "dataset/deletes.h"
 #include "dataset/hot.h"
+#include "dataset/named.h"
 #include "dataset/rows_internal.h"
 
 #include <inttypes.h>
@@ -31,17 +32,28 @@ static void group_forget_try(struct compact_work *group)
     compact_rows_free(TN_TAKE(group->rows));
     tn_buf_release(&group->object);
     free(group->early.items);
+    dataset_moves_unref(TN_TAKE(group->moves));
     group->early = (struct compact_moved){0};
     group->placed = group->written = NULL;
     group->file = (struct iceberg_file){0};
     group->told = false;
 }
 
-static void put_names(struct tn_buf *sql, const struct iceberg_schema *schema)
+/* The columns as staging files call them, from the table's names or to them. */
+enum naming { NAMES_STAGED, NAMES_INTO_STAGED, NAMES_FROM_STAGED };
+
+static void put_names(struct tn_buf *sql, const struct compact_work *group, enum naming naming)
 {
+    const struct iceberg_schema *schema = group->base->schema;
     for (size_t i = 0; i < schema->field_count; i++) {
+        const char *name = schema->fields[i].name,
+                   *staged = dataset_staged_name(group->run->arena, &schema->fields[i]);
         tn_buf_puts(sql, i ? ", " : "");
-        tn_buf_put_sql_name(sql, schema->fields[i].name);
+        tn_buf_put_sql_name(sql, naming == NAMES_INTO_STAGED ? name : staged);
+        if (naming == NAMES_STAGED || name == staged)
+            continue;
+        tn_buf_puts(sql, " AS ");
+        tn_buf_put_sql_name(sql, naming == NAMES_INTO_STAGED ? staged : name);
     }
 }
 
@@ -74,7 +86,9 @@ static enum tn_code write_placed(struct compact_work *group, struct tn_error *er
                                       .files = group->files,
                                       .file_count = group->count};
     TN_AUTO_BUF sql = {0};
-    tn_buf_puts(&sql, "SELECT * FROM (");
+    tn_buf_puts(&sql, "SELECT tarn_path, tarn_pos, ");
+    put_names(&sql, group, NAMES_INTO_STAGED);
+    tn_buf_puts(&sql, " FROM (");
     TN_TRY(dataset_placed_files_sql(group->run->lake, &part, schema, &sql, err));
     tn_buf_puts(&sql, ") ORDER BY ");
     for (size_t i = 0; i < schema->identifier_count; i++) {
@@ -91,7 +105,7 @@ static enum tn_code write_final(struct compact_work *group, struct tn_error *err
     TN_AUTO_BUF sql = {0};
     struct engine_file_stats stats = {0};
     tn_buf_puts(&sql, "SELECT ");
-    put_names(&sql, group->base->schema);
+    put_names(&sql, group, NAMES_FROM_STAGED);
     tn_buf_puts(&sql, " FROM read_parquet(");
     tn_buf_put_sql_string(&sql, group->placed);
     tn_buf_putc(&sql, ')');
@@ -110,6 +124,8 @@ struct telling {
     struct dataset_place *removed;
     struct engine_cell *keys, *added;
     size_t count, most;
+    const struct dataset_moves *moves;
+    struct dataset_moved_file *file; /* of the row before */
 };
 
 static enum tn_code tell_row(void *context, const struct engine_cell *cells, struct tn_error *err)
@@ -140,7 +156,7 @@ static enum tn_code tell(struct compact_work *group, struct tn_error *err)
     telling.added = TN_ARENA_ARRAY(arena, struct engine_cell, telling.most * telling.shape.width + 1);
     TN_AUTO_BUF sql = {0};
     tn_buf_puts(&sql, "SELECT tarn_path, tarn_pos, ");
-    put_names(&sql, schema);
+    put_names(&sql, group, NAMES_STAGED);
     tn_buf_puts(&sql, " FROM read_parquet(");
     tn_buf_put_sql_string(&sql, group->placed);
     tn_buf_puts(&sql, ") ORDER BY file_row_number");
@@ -155,6 +171,18 @@ static enum tn_code tell(struct compact_work *group, struct tn_error *err)
     return TN_OK;
 }
 
+/* Another file than the row before had. */
+static enum tn_code tell_file(struct telling *telling, const struct engine_cell *path, const char **ret,
+                              struct tn_error *err)
+{
+    const char *name = tn_arena_strndup(telling->arena, path->text.data, path->text.length);
+    telling->file = telling->moves ? dataset_moves_file(telling->moves, name) : NULL;
+    if (telling->moves && !telling->file)
+        return tn_fail(err, TN_EINTERNAL, "%s is no file of the compaction", name);
+    *ret = telling->file ? telling->file->path : name;
+    return TN_OK;
+}
+
 /* Only where each row went, for those who look rows up by key. */
 static enum tn_code tell_place(void *context, const struct engine_cell *cells, struct tn_error *err)
 {
@@ -165,7 +193,9 @@ static enum tn_code tell_place(void *context, const struct engine_cell *cells, s
     const struct engine_cell *path = &cells[0];
     const char *last = telling->count ? telling->removed[telling->count - 1].path : "";
     if (strlen(last) != path->text.length || memcmp(last, path->text.data, path->text.length) != 0)
-        last = tn_arena_strndup(telling->arena, path->text.data, path->text.length);
+        TN_TRY(tell_file(telling, path, &last, err));
+    if (telling->file && !dataset_moved_put(telling->file, cells[1].integer, (uint32_t)telling->count))
+        return tn_fail(err, TN_EINTERNAL, "%s has no row %" PRId64, last, cells[1].integer);
     telling->removed[telling->count] = (struct dataset_place){last, cells[1].integer};
     memcpy(telling->keys + telling->count * shape->key_count, cells_copy_keys(shape, telling->arena, cells + 2, 1),
            shape->key_count * sizeof *cells);
@@ -181,6 +211,7 @@ static enum tn_code tell_places(struct compact_work *group, struct tn_error *err
     group->change = (struct dataset_change){.moved = true};
     if (!group->run->lake->hot || group->file.record_count > MOVED_ROWS || !schema->identifier_count)
         return TN_OK;
+    telling.moves = group->moves = dataset_moves_new(group->files, group->count);
     TN_TRY(cells_shape_init(&telling.shape, arena, schema, err));
     telling.removed = TN_ARENA_ARRAY(arena, struct dataset_place, telling.most + 1);
     telling.keys = TN_ARENA_ARRAY(arena, struct engine_cell, telling.most * telling.shape.key_count + 1);
@@ -188,7 +219,7 @@ static enum tn_code tell_places(struct compact_work *group, struct tn_error *err
     tn_buf_puts(&sql, "SELECT tarn_path, tarn_pos");
     for (size_t i = 0; i < telling.shape.key_count; i++) {
         tn_buf_puts(&sql, ", ");
-        tn_buf_put_sql_name(&sql, telling.shape.columns[telling.shape.key[i]].name);
+        tn_buf_put_sql_name(&sql, dataset_staged_name(arena, &schema->fields[telling.shape.key[i]]));
     }
     tn_buf_puts(&sql, " FROM read_parquet(");
     tn_buf_put_sql_string(&sql, group->placed);
@@ -198,6 +229,7 @@ static enum tn_code tell_places(struct compact_work *group, struct tn_error *err
     group->change.removed = telling.removed;
     group->change.removed_keys = telling.keys;
     group->change.removed_count = telling.count;
+    group->change.moves = group->moves;
     return TN_OK;
 }
 
@@ -237,14 +269,18 @@ static enum tn_code commit_group(struct compact_work *group, struct tn_error *er
     TN_CLEANUP(iceberg_tx_free_p) struct iceberg_tx *tx = iceberg_tx_new(&group->table, newest);
     for (size_t i = 0; i < group->count; i++)
         iceberg_tx_remove_file(tx, group->files[i].file->path);
+    const struct iceberg_plan old = {.files = group->files, .file_count = group->count};
+    compact_remove_shared(tx, now, &old, group->run->arena);
     TN_TRY(add_written(group, tx, err));
     TN_TRY(compact_add_moved(group, tx, now, err));
     iceberg_tx_mark_rewrite(tx);
     iceberg_tx_set_summary(tx, CATALOG_S_ACTOR, group->run->options->actor ? group->run->options->actor : "tarn");
     if (group->run->options->reason)
         iceberg_tx_set_summary(tx, CATALOG_S_REASON, group->run->options->reason);
+    if (group->run->options->request_id)
+        iceberg_tx_set_summary(tx, CATALOG_S_REQUEST, group->run->options->request_id);
     TN_FAULT("compact.before_commit");
-    TN_TRY(iceberg_tx_commit(tx, &done, err));
+    TN_TRY(catalog_tx_commit(lake->catalog, name, tx, &done, err));
     TN_FAULT("compact.after_commit");
     catalog_publish(lake->catalog, name, done);
     group->change.added_path = group->file.record_count ? group->file.path : NULL;
@@ -293,6 +329,8 @@ static enum tn_code rewrite_rows(struct compact_work *group, struct tn_error *er
 
 static enum tn_code compact_group(struct compact_work *group, bool last_try, struct tn_error *err)
 {
+    const struct iceberg_plan part = {.metadata = group->base, .files = group->files, .file_count = group->count};
+    TN_TRY(dataset_named_require(group->run->lake, group->run->name, &part, err));
     TN_TRY(compact_rows_load(group->run->lake, group->base, group->files, group->count, &group->rows, err));
     if (group->rows)
         TN_TRY(rewrite_rows(group, err));
@@ -396,9 +434,10 @@ enum tn_code dataset_compact(struct lake *lake, const char *name, const struct d
     struct compaction run = {.lake = lake, .name = exact, .options = options, .arena = arena};
     run.result.snapshot_id = base->current ? base->current->id : 0;
     enum tn_code code = options->debt_only ? TN_OK : rows_check_writable(base, err);
-    if (code == TN_OK)
-        code = dataset_check_names(base->schema, true, err);
-    if (code == TN_OK && base->current)
+    bool can = dataset_check_engine_writes(base->schema, code == TN_OK ? err : NULL) == TN_OK;
+    if (code == TN_OK && !can && !options->debt_only)
+        code = TN_EUNSUPPORTED;
+    if (code == TN_OK && can && base->current)
         code = compact_all(&run, base, err);
     if (code != TN_OK)
         tn_error_context(err, "compacting \"%s\"", exact);

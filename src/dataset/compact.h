@@ -29,6 +29,10 @@ struct compact_choice {
 int64_t compact_deleted_rows(const struct iceberg_plan_file *file);
 bool compact_is_small(const struct iceberg_plan_file *file);
 bool compact_is_own_delete(const struct iceberg_plan_file *file, size_t at);
+/* The group's files go; so do delete files that name rows of several data files
+ * and of no other file than these. `now` is the version that is committed upon. */
+void compact_remove_shared(struct iceberg_tx *tx, const struct iceberg_plan *now, const struct iceberg_plan *group,
+                           struct tn_arena *arena);
 
 /* What the debt of a table asks for; the arena's. After it was done, the same
  * question has an empty answer: each run of files shrinks to one. */

@@ -50,12 +50,6 @@ static void take_gone(void *context, size_t file, int64_t row)
     merge->positions[merge->count++] = row;
 }
 
-static int by_position(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
 /* From what is remembered of delete files. *ret_done is false when they are too many for that. */
 static enum tn_code recall_positions(const struct merging *merging, struct merge *merge, bool *ret_done,
                                      struct tn_error *err)
@@ -79,7 +73,7 @@ static enum tn_code recall_positions(const struct merging *merging, struct merge
     if (deletes)
         TN_TRY(dataset_deletes_each(merging->lake, deletes, &plan, take_gone, merge, ret_done, err));
     if (merge->count > 1)
-        qsort(merge->positions, merge->count, sizeof *merge->positions, by_position);
+        qsort(merge->positions, merge->count, sizeof *merge->positions, tn_order_i64);
     size_t kept = 0;
     for (size_t i = 0; i < merge->count; i++)
         if (kept == 0 || merge->positions[i] != merge->positions[kept - 1])
@@ -102,7 +96,7 @@ static enum tn_code read_positions(const struct merging *merging, struct merge *
         char *path;
         if (!compact_is_own_delete(file, i))
             continue;
-        TN_TRY(store_local_path(merging->lake->store, merging->arena, file->delete_keys[i], &path, err));
+        TN_TRY(store_needed_path(merging->lake->store, merging->arena, file->delete_keys[i], &path, err));
         tn_buf_puts(&sql, comma ? ", " : "");
         tn_buf_put_sql_string(&sql, path);
         comma = true;
@@ -194,7 +188,7 @@ static enum tn_code commit(struct merging *merging, const char *uuid, struct dat
     iceberg_tx_mark_rewrite(tx);
     iceberg_tx_set_summary(tx, CATALOG_S_ACTOR, merging->actor);
     TN_FAULT("compact.before_commit");
-    TN_TRY(iceberg_tx_commit(tx, &done, err));
+    TN_TRY(catalog_tx_commit(lake->catalog, merging->name, tx, &done, err));
     TN_FAULT("compact.after_commit");
     catalog_publish(lake->catalog, merging->name, done);
     const struct dataset_change nothing = {0};

@@ -93,7 +93,7 @@ static enum tn_code search_moved(const struct compact_work *group, const char *c
     tn_buf_puts(&sql, ") t JOIN read_parquet([");
     for (size_t i = 0; i < count; i++) {
         char *path;
-        TN_TRY(store_local_path(group->run->lake->store, group->run->arena, keys[i], &path, err));
+        TN_TRY(store_needed_path(group->run->lake->store, group->run->arena, keys[i], &path, err));
         tn_buf_puts(&sql, i ? ", " : "");
         tn_buf_put_sql_string(&sql, path);
     }
@@ -114,6 +114,39 @@ static enum tn_code find_in_rows(const struct compact_work *group, const struct 
     for (size_t i = 0; i < count; i++)
         put_position(ret, found[i]);
     return TN_OK;
+}
+
+struct moving {
+    const struct dataset_moved_file **files; /* of each of the gained */
+    struct compact_moved *moved;
+};
+
+static void take_moved(void *context, size_t file, int64_t row)
+{
+    struct moving *moving = context;
+    int64_t place = dataset_moved_place(moving->files[file], row);
+    if (place >= 0) /* else it was deleted before already */
+        put_position(moving->moved, place);
+}
+
+/* *ret_done is false when the engine has to be asked. */
+static enum tn_code find_in_moves(const struct compact_work *group, const struct gained *gained,
+                                  struct compact_moved *ret, bool *ret_done, struct tn_error *err)
+{
+    struct dataset_deletes *deletes = dataset_relations_deletes(group->run->lake->relations);
+    const struct iceberg_plan plan = {.files = gained->files, .file_count = gained->count};
+    struct moving moving = {
+        .files = TN_ARENA_ARRAY(group->run->arena, const struct dataset_moved_file *, gained->count + 1),
+        .moved = ret};
+    *ret_done = false;
+    if (!group->moves || !deletes)
+        return TN_OK;
+    for (size_t i = 0; i < gained->count; i++) {
+        moving.files[i] = dataset_moves_file(group->moves, gained->files[i].file->path);
+        if (!moving.files[i])
+            return tn_fail(err, TN_EINTERNAL, "%s is no file of the compaction", gained->files[i].file->path);
+    }
+    return dataset_deletes_each(group->run->lake, deletes, &plan, take_moved, &moving, ret_done, err);
 }
 
 /* ---- before the lock --------------------------------------------------------- */
@@ -141,7 +174,7 @@ static enum tn_code look_early(struct compact_work *group, struct tn_error *err)
 void compact_find_moved(struct compact_work *group)
 {
     struct tn_error ignored = {0};
-    if (group->rows || group->told || group->file.record_count == 0)
+    if (group->rows || group->told || group->moves || group->file.record_count == 0)
         return;
     if (look_early(group, &ignored) != TN_OK)
         group->early.count = group->early.key_count = 0;
@@ -155,10 +188,16 @@ static bool has_key(const char *const *keys, size_t count, const char *key)
     return false;
 }
 
-static int by_number(const void *a, const void *b)
+static void put_in_order(struct compact_moved *moved)
 {
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
+    size_t unique = 1;
+    if (moved->count == 0)
+        return;
+    qsort(moved->items, moved->count, sizeof *moved->items, tn_order_i64);
+    for (size_t i = 1; i < moved->count; i++)
+        if (moved->items[i] != moved->items[unique - 1])
+            moved->items[unique++] = moved->items[i];
+    moved->count = unique;
 }
 
 /* What was found early holds as long as all of its delete files are there still: a restore takes deletes back. */
@@ -167,6 +206,12 @@ static enum tn_code find_in_file(const struct compact_work *group, const struct 
 {
     const struct compact_moved *early = &group->early;
     const char **keys = NULL;
+    bool done = false;
+    TN_TRY(find_in_moves(group, gained, ret, &done, err));
+    if (done) {
+        put_in_order(ret);
+        return TN_OK;
+    }
     size_t count = list_keys(group->run->arena, gained, &keys), kept = 0, left = 0;
     for (size_t i = 0; i < early->key_count; i++)
         kept += has_key(keys, count, early->keys[i]);
@@ -178,14 +223,7 @@ static enum tn_code find_in_file(const struct compact_work *group, const struct 
             keys[left++] = keys[i];
     if (left > 0)
         TN_TRY(search_moved(group, keys, left, ret, err));
-    if (ret->count == 0)
-        return TN_OK;
-    size_t unique = 1;
-    qsort(ret->items, ret->count, sizeof *ret->items, by_number);
-    for (size_t i = 1; i < ret->count; i++)
-        if (ret->items[i] != ret->items[unique - 1])
-            ret->items[unique++] = ret->items[i];
-    ret->count = unique;
+    put_in_order(ret);
     return TN_OK;
 }
 

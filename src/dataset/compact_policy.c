@@ -9,8 +9,10 @@
  * one when there are many. Files are merged with files of their own partition.
  */
 #include "dataset/compact.h"
+#include "dataset/compact_rows.h"
 #include "dataset/rows_internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define SMALL_BYTES (INT64_C(16) << 20)
@@ -75,6 +77,74 @@ static const struct iceberg_plan_file **sort_files(const struct iceberg_plan *pl
     if (plan->file_count > 1)
         qsort(files, plan->file_count, sizeof *files, by_partition_and_place);
     return files;
+}
+
+/* ---- delete files of several data files ------------------------------------------- */
+
+struct shared {
+    const struct iceberg_file **files; /* sorted, each once; malloc'd */
+    size_t count, capacity;
+};
+
+static int by_address(const void *a, const void *b)
+{
+    const struct iceberg_file *const *left = a, *const *right = b;
+    return (*left > *right) - (*left < *right);
+}
+
+static void shared_add(struct shared *shared, const struct iceberg_plan_file *file)
+{
+    for (size_t i = 0; i < file->delete_count; i++) {
+        if (file->deletes[i]->referenced_data_file)
+            continue;
+        TN_GROW(shared->files, shared->count, shared->capacity);
+        shared->files[shared->count++] = file->deletes[i];
+    }
+}
+
+static void shared_sort(struct shared *shared)
+{
+    size_t kept = 0;
+    if (shared->count > 1)
+        qsort(shared->files, shared->count, sizeof *shared->files, by_address);
+    for (size_t i = 0; i < shared->count; i++)
+        if (i == 0 || shared->files[i] != shared->files[i - 1])
+            shared->files[kept++] = shared->files[i];
+    shared->count = kept;
+}
+
+void compact_remove_shared(struct iceberg_tx *tx, const struct iceberg_plan *now, const struct iceberg_plan *group,
+                           struct tn_arena *arena)
+{
+    struct shared inside = {0}, outside = {0};
+    const struct compact_index *index = compact_index_new(arena, group);
+    for (size_t i = 0; i < now->file_count; i++) {
+        const struct iceberg_plan_file *file = &now->files[i];
+        if (file->delete_count > 0)
+            shared_add(compact_index_find(index, file->file->path) ? &inside : &outside, file);
+    }
+    shared_sort(&inside);
+    shared_sort(&outside);
+    for (size_t i = 0; i < inside.count; i++)
+        if (!outside.count ||
+            !bsearch(&inside.files[i], outside.files, outside.count, sizeof *outside.files, by_address))
+            iceberg_tx_remove_file(tx, inside.files[i]->path);
+    free(inside.files);
+    free(outside.files);
+}
+
+/* Of data files that are gone, too: which rows it names stands in the file alone. */
+static uint64_t shared_rows(const struct iceberg_plan *plan)
+{
+    struct shared shared = {0};
+    uint64_t rows = 0;
+    for (size_t i = 0; i < plan->file_count; i++)
+        shared_add(&shared, &plan->files[i]);
+    shared_sort(&shared);
+    for (size_t i = 0; i < shared.count; i++)
+        rows += (uint64_t)shared.files[i]->record_count;
+    free(shared.files);
+    return rows;
 }
 
 /* ---- groups -------------------------------------------------------------------- */
@@ -281,7 +351,8 @@ enum tn_code compact_debt(struct lake *lake, const char *name, const struct comp
         debt.rows += (uint64_t)plan->files[i].file->record_count;
         debt.bytes += (uint64_t)plan->files[i].file->size_bytes;
     }
-    debt.rows -= TN_MIN(debt.rows, debt.deleted_rows);
+    debt.deleted_rows = TN_MIN(debt.deleted_rows + shared_rows(plan), debt.rows);
+    debt.rows -= debt.deleted_rows;
     if (metadata->current)
         debt.delete_files = (uint64_t)iceberg_snapshot_count(metadata->current, "total-delete-files", 0);
     *ret = debt;

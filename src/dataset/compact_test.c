@@ -478,8 +478,7 @@ static void test_writers_win_against_compactions(void **state)
     race_writers(*state, 60, 400, true);
 }
 
-/* More rows than are rewritten in memory: what is deleted meanwhile is looked for in files, mostly before the lock.
- */
+/* More rows than are rewritten in memory: where each went is known before the lock, and looked up under it. */
 static void test_writers_win_against_large_compactions(void **state)
 {
     race_writers(*state, 30000, 80, false);

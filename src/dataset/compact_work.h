@@ -30,6 +30,7 @@ struct compact_work {
     size_t count;
     struct dataset_change change; /* for hot copies */
     bool told;                    /* it has all rows */
+    struct dataset_moves *moves;  /* the same, and of more rows, by their places; may be NULL */
     char *placed;                 /* staging file with the old places; NULL: not written */
     char *written;                /* the new file, until the commit's batch owns it */
     struct compact_moved early;   /* found before the lock was taken */

@@ -51,6 +51,8 @@ struct lake {
 struct dataset_relations *dataset_relations_new(void) __attribute__((returns_nonnull));
 void dataset_relations_free(struct dataset_relations *relations); /* before engine_close: it holds bitmaps of it */
 TN_DEFINE_CLEANUP(struct dataset_relations, dataset_relations_free)
+size_t dataset_relations_bytes(struct dataset_relations *relations);         /* of what delete files say */
+uint64_t dataset_relations_small_bytes(struct dataset_relations *relations); /* of small files' rows, in the engine */
 
 /* ---- reading ----------------------------------------------------------- */
 
@@ -74,6 +76,13 @@ struct dataset_column {
 
 enum dataset_mode { DATASET_APPEND, DATASET_REPLACE, DATASET_UPSERT };
 
+/* Who changes something, through which door ("api", "cli"), why, for whose work
+ * and by which request: what the journal says of it. Texts are borrowed for the
+ * call; all but the actor may be NULL. */
+struct dataset_who {
+    const char *actor, *source, *reason, *workspace, *request_id;
+};
+
 /* Who did it and from what; texts are borrowed for the call. */
 struct dataset_lineage {
     const char *ingest_id;
@@ -83,6 +92,7 @@ struct dataset_lineage {
     const char *actor;
     const char *reason, *workspace; /* may be NULL */
     const char *request_id;
+    const char *door; /* rows of a request: "api", "cli"; those of a new dataset are journaled one by one. NULL: a file */
     uint64_t source_bytes;
     uint64_t rejected_rows;
     int64_t started_us;
@@ -112,7 +122,8 @@ enum tn_code dataset_write_begin(struct lake *lake, const char *name, enum datas
                                  const struct dataset_column *columns, size_t count, struct dataset_write **ret,
                                  struct tn_error *err) TN_CHECKED;
 /* The key: "id" or "a,b", names of columns; before the first file. A new or
- * replaced dataset takes it; an existing one has it already or refuses
+ * replaced dataset takes it (a replaced one that is given none keeps its own, and
+ * refuses files without those columns); an existing one has it already or refuses
  * (TN_ESCHEMA). A NULL in a key column refuses the commit (TN_EREFUSED). That
  * keys are unique is upheld by writes by key, not here. */
 enum tn_code dataset_write_set_key(struct dataset_write *write, const char *key, struct tn_error *err) TN_CHECKED;
@@ -196,8 +207,8 @@ enum tn_code dataset_rows_write(struct lake *lake, const char *name, const struc
                                 struct dataset_commit *ret, struct tn_error *err) TN_CHECKED;
 /* Makes the columns of `key` ("id", "a,b") the dataset's key when every row has one of its own; refused otherwise
  * with the first key that is there twice, or NULL. */
-enum tn_code dataset_set_key(struct lake *lake, const char *name, const char *key, const char *actor,
-                             const char *reason, struct tn_error *err) TN_CHECKED;
+enum tn_code dataset_set_key(struct lake *lake, const char *name, const char *key, const struct dataset_who *who,
+                             struct tn_error *err) TN_CHECKED;
 /* The same for rows that are about to be upserted: refused, and nothing left
  * behind, when they would be. *ret_snapshot is the newest one afterwards, for their if_snapshot. */
 enum tn_code dataset_set_key_for(struct lake *lake, const char *name, const char *key,
@@ -212,6 +223,7 @@ enum tn_code dataset_set_key_for(struct lake *lake, const char *name, const char
 struct dataset_recent;
 struct dataset_recent *dataset_recent_new(size_t memory_bytes) __attribute__((returns_nonnull));
 void dataset_recent_free(struct dataset_recent *recent);
+size_t dataset_recent_bytes(struct dataset_recent *recent);
 TN_DEFINE_CLEANUP(struct dataset_recent, dataset_recent_free)
 
 struct dataset_recent_row {
@@ -235,7 +247,7 @@ TN_DEFINE_CLEANUP(struct dataset_recent_hold, dataset_recent_unhold)
  * was thinned; TN_ESNAPSHOT when there was none, or it cannot be told any more. With
  * if_snapshot: TN_EPRECONDITION when that is not the newest one any more. */
 enum tn_code dataset_restore(struct lake *lake, const char *name, const char *as_of, int64_t if_snapshot,
-                             const char *actor, const char *reason, struct dataset_commit *ret,
+                             const struct dataset_who *who, struct dataset_commit *ret,
                              struct tn_error *err) TN_CHECKED;
 
 /* Journals the commits of other engines that are not in the journal yet, with
@@ -268,7 +280,7 @@ struct dataset_compaction {
     bool debt_only;       /* only what is due: runs of small files, tired files, many deletes; else all */
     size_t many;          /* with debt_only: files that are worth a merge; 0: 8 */
     double deleted_share; /* of a file's rows that makes it tired; 0: 0.2 */
-    const char *actor, *reason;
+    const char *actor, *reason, *request_id;
     bool (*cancelled)(void *context); /* between groups; may be NULL */
     void *cancel_context;
 };
@@ -288,7 +300,7 @@ struct dataset_expiry {
     int64_t older_than_us;
     size_t keep;
     bool preview;
-    const char *actor, *reason;
+    struct dataset_who who;
 };
 struct dataset_expired {
     uint64_t snapshots, kept;
@@ -296,6 +308,13 @@ struct dataset_expired {
 };
 enum tn_code dataset_expire(struct lake *lake, const char *name, const struct dataset_expiry *options,
                             struct dataset_expired *ret, struct tn_error *err) TN_CHECKED;
+/* A property of the table: sequence numbers, "12,345", of expired snapshots that
+ * the journal's events are not applied across. Whoever forgets snapshots by `ids`
+ * sets it in the same commit to what dataset_cuts says: the arena's text, "" for
+ * none, NULL where nothing changes. The journal is rolled before. */
+#define DATASET_P_CUTS "tarn.cuts"
+const char *dataset_cuts(struct lake *lake, const struct iceberg_metadata *metadata, const int64_t *ids, size_t count,
+                         struct tn_arena *arena);
 
 /* One thread that keeps the lake's debt small: compacts what passes a limit,
  * thins old snapshots, rolls the journal, removes orphans. Starts by itself

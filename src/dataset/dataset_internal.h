@@ -7,6 +7,7 @@
 /* Files that Tarn wrote end in this, with the id of the schema that they hold
  * completely and in order: they need no mapping when that schema is read. */
 #define DATASET_FILE_SUFFIX "-tarn-s%d.parquet"
+#define DATASET_FILE_MARK   "-tarn-s" /* in the names of files that Tarn wrote, and of no other engine's */
 
 /* resolve.c: what delete files say, remembered with the relations. NULL for NULL. */
 struct dataset_deletes *dataset_relations_deletes(struct dataset_relations *relations);
@@ -14,6 +15,8 @@ struct dataset_deletes *dataset_relations_deletes(struct dataset_relations *rela
 struct dataset_smalls *dataset_relations_smalls(struct dataset_relations *relations);
 /* What was just written, likewise. */
 struct dataset_fresh *dataset_relations_fresh(struct dataset_relations *relations);
+/* What files without field ids call their columns, likewise. */
+struct dataset_named *dataset_relations_named(struct dataset_relations *relations);
 
 /* read_sql.c: a SELECT over the plan's files with deletes applied, giving the
  * columns of `schema` in its order. */
@@ -57,5 +60,9 @@ enum tn_code dataset_check_key(const struct iceberg_schema *schema, const struct
                                struct tn_error *err) TN_CHECKED;
 /* FIELD_IDS text for a COPY of the schema's columns; the arena's. */
 const char *dataset_field_ids(struct tn_arena *arena, const struct iceberg_schema *schema);
+/* TN_EUNSUPPORTED when the engine's COPY would write a column of the schema in
+ * a form that others cannot read: it knows no bytes of a fixed length. The
+ * writer of small files does. */
+enum tn_code dataset_check_engine_writes(const struct iceberg_schema *schema, struct tn_error *err) TN_CHECKED;
 
 #endif

@@ -24,19 +24,19 @@
 
 /* Rows that one delete file takes out of one data file; counted. */
 struct rows_gone {
+    struct tn_ring ring;
     atomic_size_t references;
     const char *delete_path, *data_path; /* behind the struct */
     int64_t *rows;
     size_t count, capacity;
-    size_t bytes;                    /* as the memory counts it */
-    struct rows_gone *next;          /* of the bucket */
-    struct rows_gone *newer, *older; /* of all */
+    size_t bytes;           /* as the memory counts it */
+    struct rows_gone *next; /* of the bucket */
 };
 
 struct dataset_deletes {
     pthread_mutex_t mutex;
     struct rows_gone *buckets[BUCKETS];
-    struct rows_gone *newest, *oldest;
+    struct tn_ring ring;
     size_t bytes, count;
 };
 
@@ -44,6 +44,7 @@ struct dataset_deletes *dataset_deletes_new(void)
 {
     struct dataset_deletes *deletes = tn_calloc(1, sizeof *deletes);
     pthread_mutex_init(&deletes->mutex, NULL);
+    tn_ring_init(&deletes->ring);
     return deletes;
 }
 
@@ -81,25 +82,11 @@ static struct rows_gone **find(struct dataset_deletes *deletes, const char *dele
     return at;
 }
 
-static void unlink_gone(struct dataset_deletes *deletes, struct rows_gone *gone)
-{
-    *(gone->newer ? &gone->newer->older : &deletes->newest) = gone->older;
-    *(gone->older ? &gone->older->newer : &deletes->oldest) = gone->newer;
-}
-
-static void push_gone(struct dataset_deletes *deletes, struct rows_gone *gone)
-{
-    gone->newer = NULL;
-    gone->older = deletes->newest;
-    *(deletes->newest ? &deletes->newest->newer : &deletes->oldest) = gone;
-    deletes->newest = gone;
-}
-
 static void forget(struct dataset_deletes *deletes, struct rows_gone **at)
 {
     struct rows_gone *gone = *at;
     *at = gone->next;
-    unlink_gone(deletes, gone);
+    tn_ring_leave(&gone->ring);
     deletes->bytes -= gone->bytes;
     deletes->count--;
     gone_unref(gone);
@@ -107,14 +94,15 @@ static void forget(struct dataset_deletes *deletes, struct rows_gone **at)
 
 static void forget_oldest(struct dataset_deletes *deletes)
 {
-    forget(deletes, find(deletes, deletes->oldest->delete_path, deletes->oldest->data_path));
+    const struct rows_gone *oldest = tn_ring_oldest(&deletes->ring);
+    forget(deletes, find(deletes, oldest->delete_path, oldest->data_path));
 }
 
 void dataset_deletes_free(struct dataset_deletes *deletes)
 {
     if (!deletes)
         return;
-    while (deletes->oldest)
+    while (tn_ring_oldest(&deletes->ring))
         forget_oldest(deletes);
     pthread_mutex_destroy(&deletes->mutex);
     free(deletes);
@@ -127,8 +115,7 @@ static struct rows_gone *recall(struct dataset_deletes *deletes, const char *del
     struct rows_gone *gone = *find(deletes, delete_path, data_path);
     if (gone) {
         atomic_fetch_add(&gone->references, 1);
-        unlink_gone(deletes, gone);
-        push_gone(deletes, gone);
+        tn_ring_renew(&deletes->ring, &gone->ring);
     }
     pthread_mutex_unlock(&deletes->mutex);
     return gone;
@@ -149,7 +136,7 @@ static void remember(struct dataset_deletes *deletes, struct rows_gone *gone)
     at = &deletes->buckets[bucket_of(gone->delete_path, gone->data_path)];
     gone->next = *at;
     *at = gone;
-    push_gone(deletes, gone);
+    tn_ring_enter(&deletes->ring, &gone->ring);
     deletes->bytes += bytes;
     deletes->count++;
     while (deletes->bytes > REMEMBERED_BYTES || deletes->count > REMEMBERED_MOST)
@@ -262,7 +249,7 @@ static enum tn_code read_files(struct reading *reading, struct tn_error *err)
     tn_buf_puts(&sql, "SELECT CAST(file_index AS BIGINT), file_path, pos FROM read_parquet([");
     for (size_t i = 0; i < reading->file_count; i++) {
         char *path;
-        TN_TRY(store_local_path(reading->lake->store, reading->arena, reading->files[i], &path, err));
+        TN_TRY(store_needed_path(reading->lake->store, reading->arena, reading->files[i], &path, err));
         tn_buf_puts(&sql, i ? ", " : "");
         tn_buf_put_sql_string(&sql, path);
     }

@@ -50,8 +50,10 @@ enum tn_code dataset_placed_files_sql(struct lake *lake, const struct iceberg_pl
                                       const struct iceberg_schema *schema, struct tn_buf *out,
                                       struct tn_error *err) TN_CHECKED;
 
-/* TN_EUNSUPPORTED when a column has a name that would be taken for a place of a row; `staged`: also one of those that
- * the reader of files gives, for who reads files of such rows itself. */
-enum tn_code dataset_check_names(const struct iceberg_schema *schema, bool staged, struct tn_error *err) TN_CHECKED;
+/* What a column is called in staging files that are read by the places of their
+ * rows: its name, or another one where the reader of files calls a place so. */
+const char *dataset_staged_name(struct tn_arena *arena, const struct iceberg_field *field);
+/* ", schema = MAP {...}" for read_parquet: the columns by their ids, under those names. */
+void dataset_put_mapping(struct tn_arena *arena, const struct iceberg_schema *schema, struct tn_buf *out);
 
 #endif

@@ -72,8 +72,50 @@ static void tell_rewrite(struct telling *telling, const struct iceberg_snapshot 
         telling->common.actor = actor;
         telling->common.source = "compaction";
         telling->common.reason = iceberg_snapshot_summary(snapshot, CATALOG_S_REASON);
+        telling->common.request_id = iceberg_snapshot_summary(snapshot, CATALOG_S_REQUEST);
     }
     journal_batch_add(telling->batch, &telling->common);
+}
+
+static bool is_logged(const struct iceberg_metadata *metadata, const struct iceberg_snapshot *snapshot)
+{
+    for (size_t i = metadata->snapshot_log_count; i-- > 0;)
+        if (metadata->snapshot_log[i].snapshot_id == snapshot->id &&
+            metadata->snapshot_log[i].timestamp_ms == snapshot->timestamp_ms)
+            return true;
+    return false;
+}
+
+/* What main came to when a snapshot was made: itself where the log has it with its own
+ * time, or one that the same commit made on top of it. NULL: it was made on
+ * another branch; who moves main there later does so at another time. */
+static const struct iceberg_snapshot *mains(const struct iceberg_metadata *metadata,
+                                            const struct iceberg_snapshot *snapshot)
+{
+    if (metadata->snapshot_log_count == 0 || snapshot->timestamp_ms < metadata->snapshot_log[0].timestamp_ms ||
+        is_logged(metadata, snapshot))
+        return snapshot; /* or nobody can say */
+    for (size_t i = 0; i < metadata->snapshot_count; i++) {
+        const struct iceberg_snapshot *top = metadata->snapshots[i], *one = top;
+        if (top->sequence_number <= snapshot->sequence_number || !is_logged(metadata, top))
+            continue;
+        do
+            one = one->parent_id == ICEBERG_NONE ? NULL : iceberg_metadata_snapshot(metadata, one->parent_id);
+        while (one && one != snapshot && !is_logged(metadata, one));
+        if (one == snapshot)
+            return top;
+    }
+    return NULL;
+}
+
+/* Whose token it was, as long as the pointer of the commit is there; else nothing is known. */
+static void find_origin(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
+                        const struct iceberg_snapshot *snapshot, struct tn_arena *arena, struct iceberg_origin *ret)
+{
+    struct iceberg_table table = catalog_table(lake->catalog, arena, name);
+    *ret = (struct iceberg_origin){0};
+    if (iceberg_snapshot_origin(&table, metadata, snapshot->id, arena, ret, NULL) != TN_OK)
+        *ret = (struct iceberg_origin){0};
 }
 
 static enum tn_code tell_snapshot(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
@@ -83,22 +125,32 @@ static enum tn_code tell_snapshot(struct lake *lake, const char *name, const str
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
     TN_CLEANUP(journal_batch_free_p) struct journal_batch *batch = journal_batch_new(name);
     const char *engine = iceberg_snapshot_summary(snapshot, "engine-name");
+    struct iceberg_origin origin;
+    find_origin(lake, name, metadata, snapshot, arena, &origin);
     const struct iceberg_schema *schema = iceberg_metadata_schema_at(metadata, snapshot);
+    /* One below another of the same commit was never seen alone: it has the time of that one. */
+    const struct iceberg_snapshot *seen = mains(metadata, snapshot);
+    struct iceberg_snapshot timed = *snapshot;
+    timed.timestamp_ms = seen ? seen->timestamp_ms : snapshot->timestamp_ms;
     /* What it changed cannot be told any more where the one before it is gone. */
     bool lost = snapshot->parent_id != ICEBERG_NONE && !before;
     struct telling telling = {
         .batch = batch,
-        .common = {.actor = engine ? engine : "iceberg client", .source = "iceberg client"},
+        .common = {.actor = origin.actor ? origin.actor
+                            : engine     ? engine
+                                         : "iceberg client",
+                   .source = seen ? "iceberg client" : JOURNAL_BRANCH,
+                   .request_id = origin.request_id},
         .rows = !lost && rows_touched(snapshot) <= FOREIGN_ROWS_MAX,
     };
     TN_TRY(cells_shape_init(&telling.shape, arena, schema, err));
     if (tn_streq(snapshot->operation, "replace")) {
         tell_rewrite(&telling, snapshot);
-        return journal_add_foreign(lake->journal, batch, metadata, snapshot, err);
+        return journal_add_foreign(lake->journal, batch, metadata, &timed, err);
     }
     if (!telling.rows) {
         tell_counts(&telling, snapshot);
-        return journal_add_foreign(lake->journal, batch, metadata, snapshot, err);
+        return journal_add_foreign(lake->journal, batch, metadata, &timed, err);
     }
     TN_AUTO_BUF sql = {0};
     TN_CLEANUP(engine_hold_unref_p) struct engine_hold *none = NULL; /* both are kept */
@@ -108,7 +160,7 @@ static enum tn_code tell_snapshot(struct lake *lake, const char *name, const str
     TN_TRY(engine_select(lake->engine, &select, arena, NULL, NULL, tell_one, &telling, err));
     if (telling.inserted + telling.updated + telling.deleted == 0)
         tell_counts(&telling, snapshot);
-    return journal_add_foreign(lake->journal, batch, metadata, snapshot, err);
+    return journal_add_foreign(lake->journal, batch, metadata, &timed, err);
 }
 
 /* Ours carry their batch, but for rewrites: they are told here too. */

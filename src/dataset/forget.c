@@ -9,46 +9,14 @@
 #include "dataset/moment.h"
 #include "journal/journal.h"
 
-/* The nearest neighbours in the order of commits; NULL at the ends. */
-static void neighbours(const struct iceberg_metadata *metadata, const struct iceberg_snapshot *snapshot,
-                       const struct iceberg_snapshot **ret_before, const struct iceberg_snapshot **ret_after)
+/* Where one between them was thinned, it followed: else it had stayed. Of what was
+ * expired the cuts tell. */
+static bool follows(const struct moment_order *order, const struct iceberg_snapshot *before,
+                    const struct iceberg_snapshot *after)
 {
-    *ret_before = *ret_after = NULL;
-    for (size_t i = 0; i < metadata->snapshot_count; i++) {
-        const struct iceberg_snapshot *other = metadata->snapshots[i];
-        if (other->sequence_number < snapshot->sequence_number &&
-            (!*ret_before || other->sequence_number > (*ret_before)->sequence_number))
-            *ret_before = other;
-        if (other->sequence_number > snapshot->sequence_number &&
-            (!*ret_after || other->sequence_number < (*ret_after)->sequence_number))
-            *ret_after = other;
-    }
-}
-
-/* Where one of them was forgotten already, it followed: else it had stayed. */
-static bool follows(const struct iceberg_snapshot *before, const struct iceberg_snapshot *after)
-{
-    return after->sequence_number != before->sequence_number + 1 || after->parent_id == before->id;
-}
-
-/* The journal's text of a value inside of a nested column does not say that it
- * was bytes. */
-static bool has_nested_bytes(const struct iceberg_type *type)
-{
-    for (size_t i = 0; i < type->field_count; i++) {
-        enum iceberg_kind kind = type->fields[i].type->kind;
-        if (kind == ICEBERG_BINARY || kind == ICEBERG_FIXED || has_nested_bytes(type->fields[i].type))
-            return true;
-    }
-    return false;
-}
-
-static bool is_told_exactly(const struct iceberg_schema *schema)
-{
-    for (size_t i = 0; i < schema->field_count; i++)
-        if (has_nested_bytes(schema->fields[i].type))
-            return false;
-    return true;
+    if (after->sequence_number == before->sequence_number + 1)
+        return after->parent_id == before->id;
+    return !moment_is_cut(order, before->sequence_number, after->sequence_number);
 }
 
 /* Events that are a part of the commit must be rolled: the snapshot names them.
@@ -63,14 +31,13 @@ static bool is_told(struct journal *journal, const struct iceberg_metadata *meta
            snapshot->sequence_number <= journal_looked_to(journal, metadata->uuid);
 }
 
-bool moment_may_forget(struct journal *journal, const struct iceberg_metadata *metadata,
+bool moment_may_forget(struct journal *journal, const struct moment_order *order,
                        const struct iceberg_snapshot *snapshot)
 {
-    const struct iceberg_snapshot *before, *after;
-    if (!journal || !is_told(journal, metadata, snapshot))
+    if (!journal || !is_told(journal, order->metadata, snapshot))
         return false;
-    neighbours(metadata, snapshot, &before, &after);
-    return before && after && follows(before, snapshot) && follows(snapshot, after) &&
-           before->schema_id == snapshot->schema_id &&
-           is_told_exactly(iceberg_metadata_schema_at(metadata, snapshot));
+    const struct iceberg_snapshot *before = moment_before(order, snapshot->sequence_number);
+    const struct iceberg_snapshot *after = moment_after(order, snapshot->sequence_number);
+    return before && after && follows(order, before, snapshot) && follows(order, snapshot, after) &&
+           before->schema_id == snapshot->schema_id;
 }

@@ -41,21 +41,11 @@ struct hot_table *hot_table_new(struct dataset_hot *hot, struct engine *engine, 
     return table;
 }
 
-static void drop_tables(const struct hot_table *table)
-{
-    TN_AUTO_BUF sql = {0};
-    unsigned long long serial = table->serial;
-    tn_buf_printf(&sql, "DROP TABLE IF EXISTS " HOT_BASE "; DROP TABLE IF EXISTS " HOT_DELTA, serial, serial);
-    struct tn_error err = {0};
-    if (engine_run(table->engine, sql.data, NULL, NULL, &err) != TN_OK)
-        TN_LOG(TN_LOG_WARN, "cache.drop", TN_FS("error", err.detail));
-}
-
 void hot_table_unref(struct hot_table *table)
 {
     if (!table || atomic_fetch_sub(&table->references, 1) != 1)
         return;
-    drop_tables(table);
+    hot_tables_drop(table);
     pthread_mutex_lock(&table->hot->mutex);
     table->hot->state.bytes -= table->bytes;
     pthread_mutex_unlock(&table->hot->mutex);

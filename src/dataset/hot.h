@@ -19,6 +19,7 @@
 #define TARN_DATASET_HOT_H
 
 #include "dataset/find.h"
+#include "dataset/moves.h"
 
 struct dataset_hot;
 
@@ -33,6 +34,7 @@ struct dataset_change {
     /* The same rows lie in other files: row i of `removed` is now row i of added_path, if it is still there. Or
      * nothing else is set, and where they went is not said. */
     bool moved;
+    struct dataset_moves *moves; /* the same of moved rows, for rows by key; borrowed; may be NULL */
 };
 
 /* After a commit, under the dataset's lock: the copy of `before` becomes one of

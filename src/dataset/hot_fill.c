@@ -5,6 +5,7 @@
  * both ends of that stretch lie under the dataset's lock.
  */
 #include "dataset/hot_internal.h"
+#include "dataset/width.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -24,50 +25,44 @@ struct filling {
 
 /* ---- how much it will take ------------------------------------------------------ */
 
-static uint64_t width_of(const struct iceberg_type *type)
-{
-    switch (type->kind) {
-    case ICEBERG_BOOLEAN:
-        return 1;
-    case ICEBERG_INT:
-    case ICEBERG_FLOAT:
-    case ICEBERG_DATE:
-        return 4;
-    case ICEBERG_LONG:
-    case ICEBERG_DOUBLE:
-    case ICEBERG_TIME:
-    case ICEBERG_TIMESTAMP:
-    case ICEBERG_TIMESTAMPTZ:
-        return 8;
-    case ICEBERG_DECIMAL:
-        return type->precision <= 18 ? 8 : 16;
-    default:
-        return 16;
-    }
-}
-
 /* What the engine needs for the rows, from above: columns at their width, and
  * texts as if the files held them at a third of their size. */
 static uint64_t estimate(const struct iceberg_plan *plan, const struct iceberg_schema *schema)
 {
-    uint64_t width = 12; /* the place */
+    uint64_t width = DATASET_PLACE_WIDTH;
     for (size_t i = 0; i < schema->field_count; i++)
-        width += width_of(schema->fields[i].type);
-    return (uint64_t)plan->record_count * width + 3 * (uint64_t)plan->size_bytes;
+        width += dataset_width(schema->fields[i].type);
+    return HOT_TABLE_BYTES + (uint64_t)plan->record_count * width + 3 * (uint64_t)plan->size_bytes;
 }
 
 /* ---- the table ----------------------------------------------------------------------- */
 
-static enum tn_code create_tables(struct filling *filling, struct tn_error *err)
+static enum tn_code create_tables(const struct filling *filling, struct tn_error *err)
 {
-    struct hot_table *table = filling->table;
-    unsigned long long serial = table->serial;
     TN_CLEANUP(engine_hold_unref_p) struct engine_hold *hold = NULL;
     TN_AUTO_BUF sql = {0};
-    tn_buf_printf(&sql, "CREATE TABLE " HOT_BASE " AS ", serial);
-    TN_TRY(dataset_files_sql(filling->lake, filling->plan, table->schema, DATASET_WITH_NUMBERS, &sql, &hold, err));
-    tn_buf_printf(&sql, "; CREATE TABLE " HOT_DELTA " AS SELECT * FROM " HOT_BASE " LIMIT 0", serial, serial);
-    return engine_run(filling->lake->engine, sql.data, NULL, NULL, err);
+    TN_TRY(dataset_files_sql(filling->lake, filling->plan, filling->table->schema, DATASET_WITH_NUMBERS, &sql, &hold,
+                             err));
+    return hot_tables_create(filling->table, sql.data, (uint64_t)filling->plan->record_count, err);
+}
+
+/* What the table is said to take, modulo 2^64: right also when it becomes less. */
+static void count_more(struct hot_table *table, uint64_t more)
+{
+    pthread_mutex_lock(&table->hot->mutex);
+    table->bytes += more;
+    table->hot->state.bytes += more;
+    pthread_mutex_unlock(&table->hot->mutex);
+}
+
+/* The guess gives way to what the rows take, once they are there. */
+static enum tn_code measure(const struct filling *filling, struct tn_error *err)
+{
+    struct hot_table *table = filling->table;
+    uint64_t bytes = table->bytes;
+    TN_TRY(hot_tables_measure(table, (uint64_t)filling->plan->record_count, &bytes, err));
+    count_more(table, bytes - table->bytes);
+    return TN_OK;
 }
 
 static enum tn_code read_files(struct filling *filling, struct tn_error *err)
@@ -76,10 +71,7 @@ static enum tn_code read_files(struct filling *filling, struct tn_error *err)
     for (size_t i = 0; i < filling->plan->file_count; i++)
         hot_table_add_file(table, filling->plan->files[i].file->path, 0, false, false);
     TN_TRY(hot_places_read(table, err));
-    pthread_mutex_lock(&table->hot->mutex);
-    table->bytes += hot_places_bytes(table);
-    table->hot->state.bytes += hot_places_bytes(table);
-    pthread_mutex_unlock(&table->hot->mutex);
+    count_more(table, hot_places_bytes(table));
     return TN_OK;
 }
 
@@ -183,11 +175,9 @@ static enum tn_code fill_table(struct filling *filling, struct tn_error *err)
         return TN_ENOMEM;
     }
     filling->table = hot_table_new(lake->hot, lake->engine, metadata->schema);
-    filling->table->bytes = bytes;
-    pthread_mutex_lock(&lake->hot->mutex);
-    lake->hot->state.bytes += bytes;
-    pthread_mutex_unlock(&lake->hot->mutex);
+    count_more(filling->table, bytes);
     TN_TRY(create_tables(filling, err));
+    TN_TRY(measure(filling, err));
     TN_TRY(read_files(filling, err));
     TN_TRY(read_keys(filling, err));
     filling->version = hot_version_new(filling->table, metadata->current->id, NULL, NULL, 0);

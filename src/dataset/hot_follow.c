@@ -202,8 +202,13 @@ static void count_bytes(const struct applying *applying)
     struct hot_table *table = applying->table;
     uint64_t added = applying->delta_end - applying->from->delta_rows;
     pthread_mutex_lock(&table->hot->mutex);
-    uint64_t bytes = added * ((table->bytes - table->keys_bytes) / TN_MAX(table->rows, UINT64_C(1)) + 16) +
-                     hot_places_bytes(table) - applying->places_bytes;
+    /* Where a row's width is not known, as many as its rows take so far, those that are gone too: they are there
+     * until it is filled anew. */
+    uint64_t there = TN_MAX(table->rows + table->delta_rows, UINT64_C(1));
+    uint64_t beside = table->keys_bytes + applying->places_bytes;
+    uint64_t mean = (table->bytes > beside ? table->bytes - beside : 0) / there;
+    uint64_t bytes =
+        added * (table->row_bytes ? table->row_bytes : mean) + hot_places_bytes(table) - applying->places_bytes;
     table->bytes += bytes;
     table->hot->state.bytes += bytes;
     table->delta_rows += added;

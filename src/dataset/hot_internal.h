@@ -2,6 +2,7 @@
  *
  *   hot.c        which copies there are, who reads them, how much they take
  *   hot_fill.c   from files to tables
+ *   hot_tables.c how their rows lie in the engine
  *   hot_places.c where the rows of files lie in a table
  *   hot_queue.c  commits wait, until a reader wants their version
  *   hot_follow.c changes become rows of the delta and bits
@@ -35,12 +36,15 @@ struct hot_file {
     size_t first_run, run_count;
 };
 
-/* Two tables of the engine, "hot:N" and "hot:N+", counted. */
+/* Two tables of the engine, counted: the base, in a database of its own, and the delta. */
 struct hot_table {
     atomic_size_t references;
+    bool made; /* they may be there */
     struct dataset_hot *hot;
     struct engine *engine;
     uint64_t serial, bytes, rows, delta_rows, gone_rows;
+    uint64_t row_bytes;  /* of a row of the delta; 0: not known */
+    uint64_t *different; /* by field: how many texts its dictionary in the base has, about; 0: it has none */
     int32_t schema_id;
     struct tn_arena *arena;
     const struct iceberg_schema *schema; /* a copy; the arena's */
@@ -147,9 +151,24 @@ struct hot_version *hot_version_new(struct hot_table *table, int64_t snapshot_id
                                     struct engine_bitmap *gone_delta, uint64_t delta_rows)
     __attribute__((returns_nonnull));
 
-/* The names of the tables: "hot:7" and "hot:7+", quoted and qualified. */
-#define HOT_BASE  "memory.main.\"hot:%llu\""
-#define HOT_DELTA "memory.main.\"hot:%llu+\""
+/* The names of the tables, quoted and qualified. The base lies in a database of its own. */
+#define HOT_DATABASE "\"hot:%llu\""
+#define HOT_BASE     HOT_DATABASE ".main.base"
+#define HOT_DELTA    "memory.main.\"hot:%llu+\""
+
+/* Of a table however few its rows are. */
+#define HOT_TABLE_BYTES 65536
+
+/* hot_tables.c: makes and fills the tables. `select` gives the schema's columns,
+ * tarn_file and tarn_pos in front; it is read up to three times. `rows` is how
+ * many it will be at most. */
+enum tn_code hot_tables_create(struct hot_table *table, const char *select, uint64_t rows,
+                               struct tn_error *err) TN_CHECKED;
+void hot_tables_drop(const struct hot_table *table);
+/* What the filled base takes, counted by its values, and a row of the delta (table->row_bytes).
+ * `rows` as above. *bytes stays as it is where values are nested too deep for that. */
+enum tn_code hot_tables_measure(struct hot_table *table, uint64_t rows, uint64_t *bytes,
+                                struct tn_error *err) TN_CHECKED;
 
 /* The version as a reader holds it; NULL when it is not there. Unlike
  * dataset_hot_version it gives no text. */

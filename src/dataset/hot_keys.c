@@ -3,18 +3,27 @@
  * A packed row is what cells say, one behind the other: a byte that is 0 for
  * NULL, then the value; of texts their length and bytes. Files are shared by
  * their rows and go with the last one.
+ *
+ * A compaction that says where each row went (moves.h) touches no row: its files
+ * lead to the new one. A row learns of it when somebody looks at it, and
+ * each call takes some further ones along, until nothing is left of the old files.
  */
 #include "dataset/hot_keys.h"
 
+#include "base/slab.h"
 #include "dataset/cells.h"
 
 #include <string.h>
 
-#define SLOTS_FIRST 1024
+#define SLOTS_FIRST    1024
+#define SETTLED_A_CALL 256
 
 struct keys_file {
-    size_t rows;
+    size_t rows; /* and files that lead to it */
     struct keys_file *next, **link;
+    struct keys_file *to; /* where its rows went; NULL: they lie in it */
+    struct dataset_moves *moves;
+    const struct dataset_moved_file *places; /* the moves' */
     char path[];
 };
 
@@ -35,9 +44,12 @@ struct hot_keys {
     struct cells_shape shape;
     struct keys_slot *slots;
     size_t slot_count, count;
-    uint64_t seed, row_bytes;
+    uint64_t seed;
+    struct tn_slab *rows;
     struct keys_file *files;
-    struct keys_file *last;      /* the one that was named last */
+    struct keys_file *last;  /* the one that was named last */
+    size_t leading, settled; /* files that lead elsewhere; the slot up to which rows were taken along */
+    uint64_t leading_bytes;
     struct engine_cell *scratch; /* a row */
     struct tn_buf packed;
 };
@@ -49,6 +61,7 @@ enum tn_code hot_keys_new(const struct iceberg_schema *schema, struct hot_keys *
     TN_TRY(cells_shape_init(&keys->shape, keys->arena, iceberg_schema_copy(keys->arena, schema), err));
     if (keys->shape.key_count == 0)
         return tn_fail(err, TN_EREFUSED, "the dataset has no key");
+    keys->rows = tn_slab_new();
     keys->slot_count = SLOTS_FIRST;
     keys->slots = tn_calloc(keys->slot_count, sizeof *keys->slots);
     keys->seed = tn_random_u64();
@@ -61,11 +74,11 @@ void hot_keys_free(struct hot_keys *keys)
 {
     if (!keys)
         return;
-    for (size_t i = 0; i < keys->slot_count; i++)
-        free(keys->slots[i].row);
+    tn_slab_free(keys->rows);
     while (keys->files) {
         struct keys_file *file = keys->files;
         keys->files = file->next;
+        dataset_moves_unref(file->moves);
         free(file);
     }
     free(keys->slots);
@@ -81,7 +94,7 @@ size_t hot_keys_count(const struct hot_keys *keys)
 
 uint64_t hot_keys_bytes(const struct hot_keys *keys)
 {
-    return keys->row_bytes + keys->slot_count * sizeof *keys->slots;
+    return tn_slab_bytes(keys->rows) + keys->slot_count * sizeof *keys->slots + keys->leading_bytes;
 }
 
 /* ---- files -------------------------------------------------------------------- */
@@ -102,14 +115,63 @@ static struct keys_file *file_of(struct hot_keys *keys, const char *path)
 
 static void leave_file(struct hot_keys *keys, struct keys_file *file)
 {
-    if (--file->rows > 0)
-        return;
-    *file->link = file->next;
-    if (file->next)
-        file->next->link = file->link;
-    if (keys->last == file)
-        keys->last = NULL;
-    free(file);
+    while (file && --file->rows == 0) {
+        struct keys_file *to = file->to;
+        *file->link = file->next;
+        if (file->next)
+            file->next->link = file->link;
+        if (keys->last == file)
+            keys->last = NULL;
+        if (to) {
+            keys->leading--;
+            keys->leading_bytes -= file->places->count * sizeof *file->places->places;
+            dataset_moves_unref(file->moves);
+        }
+        free(file);
+        file = to;
+    }
+}
+
+/* The row says where it lies. One that the moves do not know stays. */
+static void settle(struct hot_keys *keys, struct keys_row *row)
+{
+    while (row->file->to) {
+        struct keys_file *from = row->file;
+        int64_t place = dataset_moved_place(from->places, row->pos);
+        if (place < 0)
+            return;
+        row->file = from->to;
+        row->pos = place;
+        row->file->rows++;
+        leave_file(keys, from);
+    }
+}
+
+static void settle_some(struct hot_keys *keys)
+{
+    for (size_t i = 0; i < SETTLED_A_CALL && keys->leading > 0; i++) {
+        struct keys_row *row = keys->slots[keys->settled++ & (keys->slot_count - 1)].row;
+        if (row)
+            settle(keys, row);
+    }
+}
+
+/* All rows of the old files at once. */
+static void lead_files(struct hot_keys *keys, const struct dataset_change *change)
+{
+    struct keys_file *to = NULL;
+    for (struct keys_file *file = keys->files; file; file = file->next) {
+        const struct dataset_moved_file *places = file->to ? NULL : dataset_moves_file(change->moves, file->path);
+        if (!places)
+            continue;
+        to = to ? to : file_of(keys, change->added_path); /* stands in front of those that are looked at */
+        to->rows++;
+        file->to = to;
+        file->moves = dataset_moves_ref(change->moves);
+        file->places = places;
+        keys->leading++;
+        keys->leading_bytes += places->count * sizeof *places->places;
+    }
 }
 
 /* ---- packed rows ----------------------------------------------------------------- */
@@ -179,11 +241,6 @@ static void unpack(const struct cells_shape *shape, const struct keys_row *row, 
     }
 }
 
-static uint64_t bytes_of(const struct keys_row *row)
-{
-    return sizeof *row + row->length + 16; /* and what the allocator needs */
-}
-
 /* ---- slots ------------------------------------------------------------------------- */
 
 static void put_slot(struct hot_keys *keys, struct keys_slot slot)
@@ -227,23 +284,25 @@ void hot_keys_add(struct hot_keys *keys, const struct dataset_place *place, cons
         grow(keys);
     cells_key_of(&keys->shape, row, key);
     pack(&keys->shape, row, &keys->packed);
-    struct keys_row *packed = tn_malloc(sizeof *packed + keys->packed.len);
+    struct keys_row *packed = tn_slab_take(keys->rows, sizeof *packed + keys->packed.len);
     *packed = (struct keys_row){.file = file_of(keys, place->path), .pos = place->pos, .length = keys->packed.len};
     memcpy(packed->bytes, keys->packed.data, keys->packed.len);
     packed->file->rows++;
     put_slot(keys, (struct keys_slot){cells_key_hash(&keys->shape, key, keys->seed), packed});
     keys->count++;
-    keys->row_bytes += bytes_of(packed);
 }
 
 /* The slot of a row, or SIZE_MAX. */
-static size_t find_row(const struct hot_keys *keys, const struct engine_cell *key, const struct dataset_place *place)
+static size_t find_row(struct hot_keys *keys, const struct engine_cell *key, const struct dataset_place *place)
 {
     uint64_t hash = cells_key_hash(&keys->shape, key, keys->seed);
     size_t mask = keys->slot_count - 1;
     for (size_t at = hash & mask; keys->slots[at].row; at = (at + 1) & mask) {
-        const struct keys_row *row = keys->slots[at].row;
-        if (keys->slots[at].hash == hash && row->pos == place->pos && tn_streq(row->file->path, place->path))
+        struct keys_row *row = keys->slots[at].row;
+        if (keys->slots[at].hash != hash)
+            continue;
+        settle(keys, row);
+        if (row->pos == place->pos && tn_streq(row->file->path, place->path))
             return at;
     }
     return SIZE_MAX;
@@ -255,10 +314,9 @@ static bool remove_row(struct hot_keys *keys, const struct engine_cell *key, con
     if (at == SIZE_MAX)
         return false;
     struct keys_row *row = keys->slots[at].row;
-    keys->row_bytes -= bytes_of(row);
     keys->count--;
     leave_file(keys, row->file);
-    free(row);
+    tn_slab_give(keys->rows, row, sizeof *row + row->length);
     clear_slot(keys, at);
     return true;
 }
@@ -281,10 +339,14 @@ static void move_rows(struct hot_keys *keys, const struct dataset_change *change
 bool hot_keys_apply(struct hot_keys *keys, const struct dataset_change *change)
 {
     size_t width = keys->shape.width, key_width = keys->shape.key_count;
+    settle_some(keys);
     if (change->moved) {
         if (change->removed_count == 0) /* nobody says where to */
             return false;
-        move_rows(keys, change);
+        if (change->moves)
+            lead_files(keys, change);
+        else
+            move_rows(keys, change);
         return true;
     }
     for (size_t i = 0; i < change->removed_count; i++)
@@ -299,16 +361,17 @@ bool hot_keys_apply(struct hot_keys *keys, const struct dataset_change *change)
 
 /* ---- looking up ---------------------------------------------------------------------- */
 
-static enum tn_code find_one(const struct hot_keys *keys, const struct engine_cell *key, dataset_found_fn *each,
+static enum tn_code find_one(struct hot_keys *keys, const struct engine_cell *key, dataset_found_fn *each,
                              void *context, struct tn_error *err)
 {
     struct engine_cell found[CELLS_KEY_MAX];
     uint64_t hash = cells_key_hash(&keys->shape, key, keys->seed);
     size_t mask = keys->slot_count - 1;
     for (size_t at = hash & mask; keys->slots[at].row; at = (at + 1) & mask) {
-        const struct keys_row *row = keys->slots[at].row;
+        struct keys_row *row = keys->slots[at].row;
         if (keys->slots[at].hash != hash)
             continue;
+        settle(keys, row);
         unpack(&keys->shape, row, keys->scratch);
         cells_key_of(&keys->shape, keys->scratch, found);
         if (!cells_key_equal(&keys->shape, found, key))
@@ -319,10 +382,11 @@ static enum tn_code find_one(const struct hot_keys *keys, const struct engine_ce
     return TN_OK;
 }
 
-enum tn_code hot_keys_find(const struct hot_keys *keys, const struct engine_cell *wanted, size_t count,
+enum tn_code hot_keys_find(struct hot_keys *keys, const struct engine_cell *wanted, size_t count,
                            dataset_found_fn *each, void *context, struct tn_error *err)
 {
     size_t width = keys->shape.key_count;
+    settle_some(keys);
     for (size_t i = 0; i < count; i++)
         TN_TRY(find_one(keys, wanted + i * width, each, context, err));
     return TN_OK;

@@ -28,7 +28,7 @@ void hot_keys_add(struct hot_keys *keys, const struct dataset_place *place, cons
 bool hot_keys_apply(struct hot_keys *keys, const struct dataset_change *change) TN_CHECKED;
 
 /* As dataset_find_keys. */
-enum tn_code hot_keys_find(const struct hot_keys *keys, const struct engine_cell *wanted, size_t count,
+enum tn_code hot_keys_find(struct hot_keys *keys, const struct engine_cell *wanted, size_t count,
                            dataset_found_fn *each, void *context, struct tn_error *err) TN_CHECKED;
 
 size_t hot_keys_count(const struct hot_keys *keys);

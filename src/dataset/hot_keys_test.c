@@ -73,7 +73,7 @@ static enum tn_code take(void *context, const struct dataset_place *place, const
     return TN_OK;
 }
 
-static void expect(const struct hot_keys *keys, size_t n, const struct row *row)
+static void expect(struct hot_keys *keys, size_t n, const struct row *row)
 {
     struct cells cells;
     struct found found = {0};
@@ -206,6 +206,172 @@ static void test_moved_rows(void **state)
     assert_false(hot_keys_apply(keys, &change));
 }
 
+/* ---- files that lead to another --------------------------------------------------------- */
+
+#define LED 500
+
+/* Of each row its file's number and position; the file's path is told by its number. */
+struct led {
+    struct hot_keys *keys;
+    int file[LED];
+    int64_t pos[LED];
+    int newest;
+    uint64_t seed;
+};
+
+static uint64_t pick(struct led *led, uint64_t below)
+{
+    led->seed = led->seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (led->seed >> 33) % below;
+}
+
+/* A row changes: it lies in a file of its own from then on. */
+static void change_one(struct led *led, size_t n)
+{
+    struct cells before, after;
+    fill(&before, n, &(struct row){true, led->file[n], 0});
+    fill(&after, n, &(struct row){true, ++led->newest, 0});
+    const struct dataset_place gone = {before.path, led->pos[n]};
+    const struct dataset_change change = {.removed = &gone,
+                                          .removed_keys = before.key,
+                                          .removed_count = led->file[n] != 0,
+                                          .added_path = after.path,
+                                          .added = after.row,
+                                          .added_rows = 1};
+    assert_true(hot_keys_apply(led->keys, &change));
+    led->file[n] = led->newest;
+    led->pos[n] = 0;
+}
+
+/* Some files become one, while rows of theirs change. */
+static void compact_some(struct led *led)
+{
+    static struct iceberg_file files[LED];
+    static struct iceberg_plan_file planned[LED];
+    static char paths[LED][32];
+    static struct dataset_place places[LED];
+    bool chosen[LED] = {false}, moved[LED] = {false};
+    int into = ++led->newest, was[LED];
+    int64_t to[LED];
+    size_t count = 0, rows = 0;
+    char path[32];
+    for (size_t n = 0; n < LED; n++) { /* files are chosen, not rows */
+        size_t i = 0;
+        while (led->file[i] != led->file[n])
+            i++;
+        chosen[n] = i < n ? chosen[i] : pick(led, 3) > 0;
+    }
+    for (size_t n = 0; n < LED; n++) {
+        bool known = !chosen[n];
+        snprintf(paths[count], sizeof paths[count], "file %d", led->file[n]);
+        for (size_t i = 0; i < count && !known; i++)
+            known = strcmp(paths[i], paths[count]) == 0;
+        if (known)
+            continue;
+        files[count] = (struct iceberg_file){.path = paths[count], .record_count = LED};
+        planned[count] = (struct iceberg_plan_file){.file = &files[count]};
+        count++;
+    }
+    if (count == 0)
+        return;
+    struct dataset_moves *moves = dataset_moves_new(planned, count);
+    for (size_t n = LED; n-- > 0;) {
+        was[n] = led->file[n];
+        if (!chosen[n])
+            continue;
+        snprintf(path, sizeof path, "file %d", led->file[n]);
+        struct dataset_moved_file *file = dataset_moves_file(moves, path);
+        assert_non_null(file);
+        assert_true(dataset_moved_put(file, led->pos[n], (uint32_t)rows));
+        to[n] = (int64_t)rows;
+        places[rows++] = (struct dataset_place){file->path, led->pos[n]};
+        moved[n] = true;
+    }
+    for (size_t i = pick(led, 20); i > 0; i--) {
+        size_t n = (size_t)pick(led, LED);
+        change_one(led, n);
+        moved[n] = false;
+    }
+    snprintf(path, sizeof path, "file %d", into);
+    const struct dataset_change change = {
+        .removed = places, .removed_count = rows, .added_path = path, .moved = true, .moves = moves};
+    assert_true(hot_keys_apply(led->keys, &change));
+    dataset_moves_unref(moves);
+    for (size_t n = 0; n < LED; n++)
+        if (moved[n] && led->file[n] == was[n]) {
+            led->file[n] = into;
+            led->pos[n] = to[n];
+        }
+}
+
+static void expect_led(struct led *led, size_t n)
+{
+    struct cells cells;
+    struct found found = {0};
+    struct tn_error err = {0};
+    fill(&cells, n, &(struct row){true, led->file[n], 0});
+    assert_int_equal(hot_keys_find(led->keys, cells.key, 1, take, &found, &err), TN_OK);
+    assert_int_equal(found.count, 1);
+    assert_string_equal(found.path, cells.path);
+    assert_int_equal(found.pos, led->pos[n]);
+}
+
+static void test_files_lead_rows_to_others(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        TN_CLEANUP(hot_keys_free_p) struct hot_keys *keys = open_keys();
+        struct led led = {.keys = keys, .seed = seed};
+        for (size_t n = 0; n < LED; n++)
+            change_one(&led, n);
+        for (int round = 0; round < 60; round++) {
+            compact_some(&led);
+            for (size_t i = pick(&led, 30); i > 0; i--)
+                change_one(&led, (size_t)pick(&led, LED));
+            for (size_t i = 0; i < 3; i++)
+                expect_led(&led, (size_t)pick(&led, LED));
+        }
+        for (size_t n = 0; n < LED; n++)
+            expect_led(&led, n);
+        assert_int_equal(hot_keys_count(keys), LED);
+    }
+}
+
+/* When all rows were taken along, nothing of the old files is left, and nothing is looked for any more. */
+static void test_what_led_goes(void **state)
+{
+    (void)state;
+    TN_CLEANUP(hot_keys_free_p) struct hot_keys *keys = open_keys();
+    struct cells cells;
+    const struct iceberg_file file = {.path = "file 1", .record_count = 2000};
+    const struct iceberg_plan_file planned = {.file = &file};
+    for (size_t n = 0; n < 2000; n++) {
+        fill(&cells, n, &(struct row){true, 1, (int64_t)n});
+        hot_keys_add(keys, &(struct dataset_place){cells.path, (int64_t)n}, cells.row);
+    }
+    uint64_t before = hot_keys_bytes(keys);
+    struct dataset_moves *moves = dataset_moves_new(&planned, 1);
+    for (int64_t n = 0; n < 2000; n++)
+        assert_true(dataset_moved_put(dataset_moves_file(moves, "file 1"), n, (uint32_t)(1999 - n)));
+    const struct dataset_place place = {"file 1", 0};
+    const struct dataset_change change = {
+        .removed = &place, .removed_count = 1, .added_path = "file 2", .moved = true, .moves = moves};
+    assert_true(hot_keys_apply(keys, &change));
+    dataset_moves_unref(moves);
+    assert_true(hot_keys_bytes(keys) >= before + 2000 * sizeof(uint32_t));
+    struct found found = {0};
+    for (int i = 0; i < 100; i++) /* calls for something else take rows along */
+        assert_int_equal(hot_keys_find(keys, cells.key, 0, take, &found, NULL), TN_OK);
+    assert_int_equal(hot_keys_bytes(keys), before);
+    for (size_t n = 0; n < 2000; n++) {
+        found = (struct found){0};
+        fill(&cells, n, &(struct row){true, 1, 0});
+        assert_int_equal(hot_keys_find(keys, cells.key, 1, take, &found, NULL), TN_OK);
+        assert_int_equal(found.pos, 1999 - (int64_t)n);
+        assert_string_equal(found.path, "file 2");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +379,8 @@ int main(void)
         cmocka_unit_test(test_many_rows_and_bytes),
         cmocka_unit_test(test_several_rows_of_a_key),
         cmocka_unit_test(test_moved_rows),
+        cmocka_unit_test(test_files_lead_rows_to_others),
+        cmocka_unit_test(test_what_led_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,15 +53,15 @@ static enum tn_code read_runs(struct hot_table *table, struct tn_error *err)
 {
     TN_AUTO_BUF sql = {0};
     size_t count = 0;
-    tn_buf_printf(
-        &sql,
-        "SELECT tarn_file, rowid - tarn_pos AS d, min(tarn_pos) AS p, max(tarn_pos), count(*) FROM " HOT_BASE
-        " WHERE tarn_file IN (",
-        (unsigned long long)table->serial);
+    tn_buf_printf(&sql,
+                  "SELECT tarn_file, rowid - tarn_pos, min(tarn_pos), max(tarn_pos), count(*) FROM " HOT_BASE
+                  " WHERE tarn_file IN (",
+                  (unsigned long long)table->serial);
     for (size_t i = 0; i < table->file_count; i++)
         if (!table->files[i].dense)
             tn_buf_printf(&sql, count++ ? ", %zu" : "%zu", i);
-    tn_buf_puts(&sql, ") GROUP BY tarn_file, d ORDER BY tarn_file, p");
+    /* By place: a name of ours could be one of the dataset's columns. */
+    tn_buf_puts(&sql, ") GROUP BY 1, 2 ORDER BY 1, 3");
     const struct engine_select select = {.sql = sql.data};
     return count ? engine_select(table->engine, &select, NULL, NULL, NULL, take_run, table, err) : TN_OK;
 }

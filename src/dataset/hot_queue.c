@@ -157,6 +157,21 @@ static struct hot_pending *take_off(struct hot_queue *queue, const struct hot_pe
     return done;
 }
 
+/* A pinned one is filled anew by later use, if there is room. */
+static void let_go_grown(struct dataset_hot *hot, struct hot_copy *copy, const struct hot_table *table)
+{
+    struct hot_dropped dropped = {0};
+    pthread_mutex_lock(&hot->mutex);
+    bool ours = copy->table == table;
+    if (ours) {
+        dropped = hot_take_out(copy);
+        hot->state.evictions++;
+    }
+    pthread_mutex_unlock(&hot->mutex);
+    if (ours)
+        hot_let_go(&dropped);
+}
+
 static void finish(struct lake *lake, const char *name, struct catching *catching, enum tn_code code)
 {
     struct dataset_hot *hot = lake->hot;
@@ -183,6 +198,9 @@ static void finish(struct lake *lake, const char *name, struct catching *catchin
     pthread_mutex_unlock(&catching->table->growing);
     hot_queue_clear(&done);
     hot_let_go(&dropped);
+    /* It grew. The budget is hard: where nobody else's copy can go for it, it goes itself, pinned or not. */
+    if (ours && code == TN_OK && !hot_make_room(hot, copy, 0))
+        let_go_grown(hot, copy, catching->table);
     if (refill)
         hot_start_filling(lake, name);
 }

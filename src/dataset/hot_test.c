@@ -1,89 +1,17 @@
 /* Hot copies: filled, moved on by commits and compactions, evicted; and never
  * another answer than that of the files. */
 #include "dataset/compact.h"
-#include "dataset/hot.h"
+#include "dataset/hot_test_support.h"
 #include "journal/journal.h"
 
-#include <inttypes.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <string.h>
 #include <unistd.h>
-
-#include <cmocka.h>
-
-#include "dataset/test_support.h"
-
-#define PLENTY ((uint64_t)256 << 20)
 
 static uint64_t dice_state = 11;
 
 static size_t dice(size_t below)
 {
     return throw_dice(&dice_state, below);
-}
-
-/* ---- a lake with a hot cache ----------------------------------------------------- */
-
-static int set_up_hot(void **state)
-{
-    assert_int_equal(set_up_for_rows(state), 0);
-    struct fixture *f = *state;
-    f->lake.hot = dataset_hot_new(PLENTY);
-    return 0;
-}
-
-static int tear_down_hot(void **state)
-{
-    struct fixture *f = *state;
-    dataset_relations_free(f->lake.relations);
-    f->lake.relations = NULL;
-    dataset_hot_free(f->lake.hot);
-    return tear_down_for_rows(state);
-}
-
-/* Columns (id BIGINT key, name VARCHAR, tags VARCHAR[]); the list only where it is wanted. */
-static void make_table(struct fixture *f, const char *name, const char *sql, const char *key, bool nested)
-{
-    static const struct dataset_column columns[] = {{.name = "id", .sql_type = "BIGINT"},
-                                                    {.name = "name", .sql_type = "VARCHAR"},
-                                                    {.name = "tags", .sql_type = "VARCHAR[]"}};
-    append_rows(f, name, columns, nested ? 3 : 2, key, sql);
-}
-
-#define HUNDRED "SELECT i::BIGINT AS id, 'n' || i AS name FROM range(100) t(i)"
-
-static const int32_t ids[] = {1, 2};
-
-static struct engine_cell text(const char *value)
-{
-    struct engine_cell cell = {0};
-    cell.text.data = value;
-    cell.text.length = strlen(value);
-    return cell;
-}
-
-static void erase_all(struct fixture *f, const struct engine_cell *keys, size_t count)
-{
-    struct tn_error err = {0};
-    struct dataset_commit commit;
-    const struct dataset_rows rows = {.op = DATASET_ROWS_DELETE,
-                                      .field_ids = ids,
-                                      .column_count = 1,
-                                      .cells = keys,
-                                      .row_count = count,
-                                      .ignore_missing = true,
-                                      .actor = "ann",
-                                      .source = "api"};
-    must(dataset_rows_write(&f->lake, "t", &rows, &commit, &err), &err);
-}
-
-static void erase(struct fixture *f, int64_t id)
-{
-    const struct engine_cell cell = {.integer = id};
-    erase_all(f, &cell, 1);
 }
 
 static struct dataset_compacted compact(struct fixture *f, bool debt_only)
@@ -94,44 +22,6 @@ static struct dataset_compacted compact(struct fixture *f, bool debt_only)
     must(dataset_compact(&f->lake, "t", &options, &done, &err), &err);
     return done;
 }
-
-static void pin(struct fixture *f, const char *name)
-{
-    struct tn_error err = {0};
-    must(dataset_hot_pin(&f->lake, name, &err), &err);
-}
-
-/* Whether a query of the newest version, or of one with that id, is answered from memory. */
-static bool is_hot(struct fixture *f, const char *name, int64_t snapshot_id)
-{
-    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
-    ICEBERG_AUTO_METADATA *metadata = NULL;
-    struct dataset_hot_version version;
-    struct tn_error err = {0};
-    must(catalog_load(f->lake.catalog, name, &metadata, &err), &err);
-    const struct iceberg_snapshot *snapshot =
-        snapshot_id ? iceberg_metadata_snapshot(metadata, snapshot_id) : metadata->current;
-    assert_non_null(snapshot);
-    if (!dataset_hot_version(&f->lake, name, metadata, snapshot, metadata->schema, arena, &version))
-        return false;
-    engine_hold_unref(version.hold);
-    return true;
-}
-
-/* The answer is the same one from memory and from the files. */
-static void same_both_ways(struct fixture *f, const char *sql, const char *at)
-{
-    struct tn_error err = {0};
-    TN_AUTO_BUF hot = {0}, cold = {0};
-    must(ask(&f->lake, sql, at, &hot, &err), &err);
-    struct lake files = f->lake;
-    files.hot = NULL;
-    files.relations = NULL;
-    must(ask(&files, sql, at, &cold, &err), &err);
-    assert_string_equal(hot.data ? hot.data : "", cold.data ? cold.data : "");
-}
-
-#define ALL "SELECT * FROM t ORDER BY ALL"
 
 /* ---- one at a time ------------------------------------------------------------------ */
 
@@ -410,49 +300,6 @@ static void test_versions_far_behind_come_from_files(void **state)
     same_both_ways(f, ALL, at);
 }
 
-/* ---- the budget ----------------------------------------------------------------------- */
-
-static void test_least_recently_used_goes_first(void **state)
-{
-    struct fixture *f = *state;
-    struct tn_error err = {0};
-    make_table(f, "a", HUNDRED, NULL, false);
-    make_table(f, "b", HUNDRED, NULL, false);
-    make_table(f, "c", HUNDRED, NULL, false);
-    f->lake.pool = NULL;
-    pin(f, "a");
-    uint64_t one = dataset_hot_state(f->lake.hot).bytes;
-    dataset_relations_free(f->lake.relations);
-    f->lake.relations = NULL;
-    dataset_hot_free(f->lake.hot);
-    f->lake.hot = dataset_hot_new(2 * one + one / 2);
-    pin(f, "a");
-    pin(f, "b");
-    /* Both are held on purpose: nobody goes for a third. */
-    assert_int_equal(dataset_hot_pin(&f->lake, "c", &err), TN_ENOMEM);
-    assert_non_null(strstr(err.detail, "more than is free"));
-    dataset_hot_evict(&f->lake, "a");
-    pin(f, "c");
-    assert_false(is_hot(f, "a", 0));
-    assert_true(is_hot(f, "b", 0));
-    assert_true(is_hot(f, "c", 0));
-    struct dataset_hot_state now = dataset_hot_state(f->lake.hot);
-    assert_in_range(now.bytes, 1, now.budget);
-    expect(f, "SELECT count(*) FROM a", "[100]");
-}
-
-static void test_without_budget_nothing_is_held(void **state)
-{
-    struct fixture *f = *state;
-    struct tn_error err = {0};
-    make_table(f, "t", HUNDRED, "id", false);
-    dataset_hot_free(f->lake.hot);
-    f->lake.hot = dataset_hot_new(0);
-    assert_int_equal(dataset_hot_pin(&f->lake, "t", &err), TN_ENOMEM);
-    assert_false(is_hot(f, "t", 0));
-    expect(f, "SELECT count(*) FROM t", "[100]");
-}
-
 /* ---- random changes -------------------------------------------------------------------- */
 
 static void test_random_changes_are_the_same_both_ways(void **state)
@@ -560,9 +407,6 @@ static void test_readers_see_whole_versions_whatever_goes_on(void **state)
     assert_true(crowd.asked > 0);
     same_both_ways(f, ALL, NULL);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_hot, tear_down_hot)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -572,7 +416,6 @@ int main(void)
         TEST(test_a_compaction_by_debt_is_followed),      TEST(test_moved_rows_are_followed),
         TEST(test_moved_rows_without_a_key_are_followed), TEST(test_a_large_compaction_leaves_readers_their_copy),
         TEST(test_what_was_replaced_falls_back_to_files), TEST(test_versions_far_behind_come_from_files),
-        TEST(test_least_recently_used_goes_first),        TEST(test_without_budget_nothing_is_held),
         TEST(test_random_changes_are_the_same_both_ways), TEST(test_readers_see_whole_versions_whatever_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

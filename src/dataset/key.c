@@ -160,6 +160,13 @@ static enum tn_code refuse_nulls(struct lake *lake, const struct iceberg_schema 
     return TN_OK;
 }
 
+enum tn_code dataset_check_keyed_rows(struct lake *lake, const struct iceberg_schema *schema, const char *rows,
+                                      struct tn_error *err)
+{
+    TN_TRY(refuse_nulls(lake, schema, rows, err));
+    return dataset_check_unique(lake, schema, rows, err);
+}
+
 static enum tn_code check_rows(struct lake *lake, const char *name, const struct iceberg_metadata *newest,
                                const struct iceberg_schema *keyed, struct tn_error *err)
 {
@@ -169,8 +176,7 @@ static enum tn_code check_rows(struct lake *lake, const char *name, const struct
     tn_buf_putc(&rows, '(');
     TN_TRY(dataset_placed_sql(lake, name, newest, newest->current, &rows, err));
     tn_buf_putc(&rows, ')');
-    TN_TRY(refuse_nulls(lake, keyed, rows.data, err));
-    return dataset_check_unique(lake, keyed, rows.data, err);
+    return dataset_check_keyed_rows(lake, keyed, rows.data, err);
 }
 
 static void put_key_names(const struct iceberg_schema *schema, const char *member, struct tn_json *out)
@@ -188,7 +194,7 @@ static void put_key_names(const struct iceberg_schema *schema, const char *membe
  * across it. */
 static enum tn_code attach_event(struct journal_batch *batch, struct iceberg_tx *tx,
                                  const struct iceberg_schema *before, const struct iceberg_schema *after,
-                                 const char *actor, const char *reason, struct tn_error *err)
+                                 const struct dataset_who *who, struct tn_error *err)
 {
     TN_AUTO_BUF value = {0};
     struct tn_json json = tn_json_writer(&value);
@@ -200,16 +206,18 @@ static enum tn_code attach_event(struct journal_batch *batch, struct iceberg_tx 
         .operation = "schema",
         .new_value = value.data,
         .new_length = value.len,
-        .actor = actor,
-        .source = "api",
-        .reason = reason,
+        .actor = who->actor,
+        .source = who->source,
+        .reason = who->reason,
+        .workspace = who->workspace,
+        .request_id = who->request_id,
     };
     journal_batch_add(batch, &event);
     return journal_batch_attach(batch, tx, true, err);
 }
 
 static enum tn_code commit_key(struct lake *lake, const char *name, struct iceberg_metadata *newest,
-                               const struct iceberg_schema *keyed, const char *actor, const char *reason,
+                               const struct iceberg_schema *keyed, const struct dataset_who *who,
                                int64_t *ret_snapshot, struct tn_error *err)
 {
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
@@ -218,11 +226,13 @@ static enum tn_code commit_key(struct lake *lake, const char *name, struct icebe
     TN_CLEANUP(journal_batch_free_p) struct journal_batch *batch = journal_batch_new(name);
     iceberg_tx_set_schema(tx, keyed);
     if (lake->journal)
-        TN_TRY(attach_event(batch, tx, newest->schema, keyed, actor, reason, err));
+        TN_TRY(attach_event(batch, tx, newest->schema, keyed, who, err));
     ICEBERG_AUTO_METADATA *done = NULL;
-    enum tn_code code = iceberg_tx_commit(tx, &done, err);
+    enum tn_code code = catalog_tx_commit(lake->catalog, name, tx, &done, err);
     if (code == TN_ECONFLICT)
         TN_TRY(rows_refresh(lake, name, newest, err));
+    else if (code != TN_OK)
+        journal_batch_committed(lake->journal, batch, NULL);
     TN_TRY(code);
     catalog_publish(lake->catalog, name, done);
     if (lake->hot)
@@ -255,7 +265,7 @@ static enum tn_code try_rows(const struct iceberg_metadata *newest, const struct
 }
 
 static enum tn_code set_key(struct lake *lake, const char *name, const char *key, const struct dataset_rows *rows,
-                            const char *actor, const char *reason, int64_t *ret_snapshot, struct tn_error *err)
+                            const struct dataset_who *who, int64_t *ret_snapshot, struct tn_error *err)
 {
     char exact[CATALOG_NAME_MAX + 1];
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
@@ -274,18 +284,19 @@ static enum tn_code set_key(struct lake *lake, const char *name, const char *key
     if (plan.target == newest->schema)
         return TN_OK;
     TN_TRY(check_rows(lake, exact, newest, plan.target, err));
-    return commit_key(lake, exact, newest, plan.target, actor, reason, ret_snapshot, err);
+    return commit_key(lake, exact, newest, plan.target, who, ret_snapshot, err);
 }
 
-enum tn_code dataset_set_key(struct lake *lake, const char *name, const char *key, const char *actor,
-                             const char *reason, struct tn_error *err)
+enum tn_code dataset_set_key(struct lake *lake, const char *name, const char *key, const struct dataset_who *who,
+                             struct tn_error *err)
 {
     int64_t snapshot;
-    return set_key(lake, name, key, NULL, actor, reason, &snapshot, err);
+    return set_key(lake, name, key, NULL, who, &snapshot, err);
 }
 
 enum tn_code dataset_set_key_for(struct lake *lake, const char *name, const char *key,
                                  const struct dataset_rows *rows, int64_t *ret_snapshot, struct tn_error *err)
 {
-    return set_key(lake, name, key, rows, rows->actor, rows->reason, ret_snapshot, err);
+    const struct dataset_who who = {rows->actor, rows->source, rows->reason, rows->workspace, rows->request_id};
+    return set_key(lake, name, key, rows, &who, ret_snapshot, err);
 }

@@ -10,6 +10,8 @@
  *   moment.c   which state
  *   replay.c   the journal's events, folded into what became of each key
  *   forget.c   which snapshots need not be kept for it
+ *   order.c    the snapshots in the order of their commits, and the cuts between them
+ *   cuts.c     what explicit expiry took out of it
  *   replays.c  folds that were made, while somebody may ask for them again
  */
 #ifndef TARN_DATASET_MOMENT_H
@@ -32,6 +34,8 @@ struct moment_state {
 
 /* A snapshot id ("0": before everything), or a time as RFC 3339. */
 bool moment_parse(const char *text, struct moment *ret);
+/* Which one a table in a query means. */
+struct moment moment_of(const struct engine_table_ref *ref);
 /* TN_ESNAPSHOT when there never was such a snapshot, and when the moment is not kept and cannot be told again. */
 enum tn_code moment_find(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
                          const struct moment *moment, struct moment_state *ret, struct tn_error *err) TN_CHECKED;
@@ -67,9 +71,25 @@ enum tn_code moment_told_sql(struct lake *lake, const char *name, const struct i
 enum tn_code moment_fold(struct lake *lake, const struct iceberg_metadata *metadata, struct moment_told *told,
                          struct tn_error *err) TN_CHECKED;
 
+/* order.c: for whoever asks about many snapshots of one table. Zeroed it is empty. */
+struct moment_order {
+    const struct iceberg_metadata *metadata; /* borrowed */
+    const struct iceberg_snapshot **items;   /* by sequence number */
+    int64_t *cuts;                           /* of DATASET_P_CUTS, ascending */
+    size_t count, cut_count, cut_capacity;
+};
+void moment_order_init(struct moment_order *order, const struct iceberg_metadata *metadata);
+void moment_order_release(struct moment_order *order);
+/* The nearest neighbours of a sequence number, each the first of its equals; NULL at the ends. */
+const struct iceberg_snapshot *moment_before(const struct moment_order *order, int64_t sequence);
+const struct iceberg_snapshot *moment_after(const struct moment_order *order, int64_t sequence);
+/* Whether something that was expired and cannot be told lies between two
+ * commits: `from` < sequence number <= `to`. */
+bool moment_is_cut(const struct moment_order *order, int64_t from, int64_t to);
+
 /* forget.c: whether a snapshot may be thinned: its moment can be told exactly
  * from what stays. `journal` may be NULL: then no. */
-bool moment_may_forget(struct journal *journal, const struct iceberg_metadata *metadata,
+bool moment_may_forget(struct journal *journal, const struct moment_order *order,
                        const struct iceberg_snapshot *snapshot);
 
 /* Of several things one; takes both over, either may be NULL. */

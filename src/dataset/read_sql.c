@@ -5,7 +5,8 @@
  * Files that Tarn wrote with exactly the wanted schema need no mapping and
  * skip it: that is the common case and a little faster. The kinds of files (as
  * they are, mapped, with deletes) are united in that order; nothing
- * depends on it, but rows of one ingest stay in their order.
+ * depends on it, but rows of one ingest stay in their order. Files without
+ * field ids (named.h) are kinds of their own, one for each text that maps them.
  *
  * Position deletes become bitmaps (deletes.h) where somebody holds these as long
  * as the text is used. Else they are joined: they name (file, row) pairs. The delete file says the path; the
@@ -16,6 +17,7 @@
 #include "dataset/dataset_internal.h"
 #include "dataset/deletes.h"
 #include "dataset/find.h"
+#include "dataset/named.h"
 #include "dataset/small.h"
 
 #include <inttypes.h>
@@ -35,6 +37,8 @@ struct reader {
     bool bits;     /* deletes are bitmaps, numbered from first_bits on */
     bool shadowed; /* a column is called as the reader calls the place of a row */
     uint64_t first_bits;
+    const char *const *named; /* for each file of the plan: its mapping by names, or NULL; NULL: none has one */
+    const char *naming;       /* the mapping of the files that are put, NULL: by field ids */
 };
 
 static bool file_is_as_is(const struct iceberg_file *file, int32_t schema_id)
@@ -64,11 +68,9 @@ static const char *name_among(const struct iceberg_schema *schema, const char *c
     return NULL;
 }
 
-enum tn_code dataset_check_names(const struct iceberg_schema *schema, bool staged, struct tn_error *err)
+static enum tn_code check_names(const struct iceberg_schema *schema, struct tn_error *err)
 {
     const char *taken = name_among(schema, place_names, TN_COUNT(place_names));
-    if (!taken && staged)
-        taken = name_among(schema, reader_names, TN_COUNT(reader_names));
     if (!taken)
         return TN_OK;
     tn_fail(err, TN_EUNSUPPORTED, "the column \"%s\" is called as Tarn calls the place of a row", taken);
@@ -86,11 +88,21 @@ static enum file_class classify(const struct reader *reader, const struct iceber
     return as_is ? FILE_AS_IS : FILE_MAPPED;
 }
 
-/* What a column is called while it is read. */
-static const char *read_name(const struct reader *reader, const struct iceberg_field *field)
+static const char *naming_of(const struct reader *reader, size_t file)
+{
+    return reader->named ? reader->named[file] : NULL;
+}
+
+/* Whether a file of the plan is one of those that are put now. */
+static bool is_put(const struct reader *reader, size_t file, enum file_class class)
+{
+    return naming_of(reader, file) == reader->naming && classify(reader, &reader->plan->files[file]) == class;
+}
+
+const char *dataset_staged_name(struct tn_arena *arena, const struct iceberg_field *field)
 {
     return is_one_of(field->name, reader_names, TN_COUNT(reader_names))
-               ? tn_arena_printf(reader->arena, "tarn_field_%d", field->id)
+               ? tn_arena_printf(arena, "tarn_field_%d", field->id)
                : field->name;
 }
 
@@ -98,7 +110,7 @@ static void put_columns(const struct reader *reader, const char *prefix)
 {
     for (size_t i = 0; i < reader->schema->field_count; i++) {
         const struct iceberg_field *field = &reader->schema->fields[i];
-        const char *name = read_name(reader, field);
+        const char *name = dataset_staged_name(reader->arena, field);
         tn_buf_puts(reader->out, i ? ", " : "");
         tn_buf_puts(reader->out, prefix);
         tn_buf_put_sql_name(reader->out, name);
@@ -112,7 +124,7 @@ static void put_columns(const struct reader *reader, const char *prefix)
 static enum tn_code put_path(const struct reader *reader, const char *key, struct tn_error *err)
 {
     char *path;
-    TN_TRY(store_local_path(reader->lake->store, reader->arena, key, &path, err));
+    TN_TRY(store_needed_path(reader->lake->store, reader->arena, key, &path, err));
     tn_buf_put_sql_string(reader->out, path);
     return TN_OK;
 }
@@ -122,7 +134,7 @@ static enum tn_code put_paths(const struct reader *reader, enum file_class class
     bool comma = false;
     tn_buf_putc(reader->out, '[');
     for (size_t i = 0; i < reader->plan->file_count; i++) {
-        if (classify(reader, &reader->plan->files[i]) != class)
+        if (!is_put(reader, i, class))
             continue;
         tn_buf_puts(reader->out, comma ? ", " : "");
         TN_TRY(put_path(reader, reader->plan->files[i].key, err));
@@ -132,18 +144,26 @@ static enum tn_code put_paths(const struct reader *reader, enum file_class class
     return TN_OK;
 }
 
+void dataset_put_mapping(struct tn_arena *arena, const struct iceberg_schema *schema, struct tn_buf *out)
+{
+    tn_buf_puts(out, ", schema = MAP {");
+    for (size_t i = 0; i < schema->field_count; i++) {
+        const struct iceberg_field *field = &schema->fields[i];
+        tn_buf_printf(out, "%s%d: {'name': ", i ? ", " : "", field->id);
+        tn_buf_put_sql_string(out, dataset_staged_name(arena, field));
+        tn_buf_puts(out, ", 'type': ");
+        tn_buf_put_sql_string(out, catalog_sql_type(arena, field->type));
+        tn_buf_puts(out, ", 'default_value': NULL}");
+    }
+    tn_buf_putc(out, '}');
+}
+
 static void put_mapping(const struct reader *reader)
 {
-    tn_buf_puts(reader->out, ", schema = MAP {");
-    for (size_t i = 0; i < reader->schema->field_count; i++) {
-        const struct iceberg_field *field = &reader->schema->fields[i];
-        tn_buf_printf(reader->out, "%s%d: {'name': ", i ? ", " : "", field->id);
-        tn_buf_put_sql_string(reader->out, read_name(reader, field));
-        tn_buf_puts(reader->out, ", 'type': ");
-        tn_buf_put_sql_string(reader->out, catalog_sql_type(reader->arena, field->type));
-        tn_buf_puts(reader->out, ", 'default_value': NULL}");
-    }
-    tn_buf_putc(reader->out, '}');
+    if (reader->naming)
+        tn_buf_puts(reader->out, reader->naming);
+    else
+        dataset_put_mapping(reader->arena, reader->schema, reader->out);
 }
 
 /* The reader says file_index, the place in its own list. */
@@ -154,7 +174,7 @@ static void put_place(const struct reader *reader, enum file_class class)
     bool paths = reader->placing == DATASET_WITH_PATHS, comma = false;
     tn_buf_puts(reader->out, "list_extract([");
     for (size_t i = 0; i < reader->plan->file_count; i++) {
-        if (classify(reader, &reader->plan->files[i]) != class)
+        if (!is_put(reader, i, class))
             continue;
         tn_buf_puts(reader->out, comma ? ", " : "");
         if (paths)
@@ -179,7 +199,7 @@ static void put_live(const struct reader *reader, enum file_class class)
         const struct iceberg_plan_file *file = &reader->plan->files[i];
         if (file->delete_count == 0)
             continue;
-        if (classify(reader, file) == class) {
+        if (is_put(reader, i, class)) {
             first = comma ? first : bits;
             dense = dense && (!comma || bits == next);
             tn_buf_printf(&list, "%s%" PRIu64, comma ? ", " : "", bits);
@@ -235,7 +255,7 @@ static void put_delete_pairs(const struct reader *reader, const char *const *key
     bool comma = false;
     for (size_t i = 0; i < reader->plan->file_count; i++) {
         const struct iceberg_plan_file *file = &reader->plan->files[i];
-        if (file->delete_count == 0)
+        if (!is_put(reader, i, FILE_DELETED))
             continue;
         for (size_t d = 0; d < file->delete_count; d++) {
             size_t at = 0;
@@ -295,10 +315,102 @@ static void put_empty(const struct reader *reader)
 
 static enum tn_code check_types(const struct iceberg_schema *schema, struct tn_error *err)
 {
-    for (size_t i = 0; i < schema->field_count; i++)
+    if (schema->field_count == 0)
+        return tn_fail(err, TN_EUNSUPPORTED, "the table has no columns");
+    for (size_t i = 0; i < schema->field_count; i++) {
+        if (!*schema->fields[i].name)
+            return tn_fail(err, TN_EUNSUPPORTED, "column %zu of the table has no name", i + 1);
         if (schema->fields[i].type->kind == ICEBERG_UNSUPPORTED)
             return tn_fail(err, TN_EUNSUPPORTED, "column \"%s\" has the type %s, which Tarn does not read yet",
                            schema->fields[i].name, schema->fields[i].type->text);
+    }
+    return TN_OK;
+}
+
+/* --- What was called otherwise inside of a struct --- */
+
+static const struct iceberg_field *child_by_id(const struct iceberg_type *type, int32_t id)
+{
+    for (size_t i = 0; i < type->field_count; i++)
+        if (type->fields[i].id == id)
+            return &type->fields[i];
+    return NULL;
+}
+
+static bool has_child_named(const struct iceberg_type *type, const char *name)
+{
+    for (size_t i = 0; i < type->field_count; i++)
+        if (tn_str_equal_nocase(type->fields[i].name, name))
+            return true;
+    return false;
+}
+
+/* The field below `now` whose values the reader would not find in a file of
+ * `old`, or would take from another field: it goes by names there, where
+ * columns go by their ids. NULL: there is none. */
+static const struct iceberg_field *find_renamed(const struct iceberg_type *old, const struct iceberg_type *now)
+{
+    bool common = old->kind != ICEBERG_STRUCT;
+    if (old->kind != now->kind)
+        return NULL;
+    for (size_t i = 0; i < now->field_count; i++) {
+        const struct iceberg_field *field = &now->fields[i], *was = child_by_id(old, field->id);
+        common = common || has_child_named(old, field->name);
+        if (was ? !tn_str_equal_nocase(was->name, field->name) : has_child_named(old, field->name))
+            return field;
+        const struct iceberg_field *below = was ? find_renamed(was->type, field->type) : NULL;
+        if (below)
+            return below;
+    }
+    return common || now->field_count == 0 ? NULL : &now->fields[0];
+}
+
+static enum tn_code check_renamed(const struct iceberg_schema *old, const struct iceberg_schema *now,
+                                  struct tn_error *err)
+{
+    for (size_t i = 0; i < now->field_count; i++) {
+        const struct iceberg_field *was = iceberg_schema_field(old, now->fields[i].id);
+        const struct iceberg_field *renamed = was ? find_renamed(was->type, now->fields[i].type) : NULL;
+        if (!renamed)
+            continue;
+        tn_fail(err, TN_EUNSUPPORTED,
+                "column \"%s\": its field \"%s\" was renamed or replaced after files were written, and Tarn finds "
+                "fields inside of a struct by their names alone",
+                now->fields[i].name, renamed->name);
+        tn_error_hint(err, "read it with the engine that changed it, or copy it there into a new table");
+        return TN_EUNSUPPORTED;
+    }
+    return TN_OK;
+}
+
+/* Whether files of the plan can be of that schema: it is not younger than the
+ * one that is read, or some snapshot until then was written with it. */
+static bool is_of_then(const struct iceberg_plan *plan, const struct iceberg_schema *schema, int32_t id)
+{
+    const struct iceberg_metadata *metadata = plan->metadata;
+    bool then = id <= schema->id || !plan->snapshot;
+    for (size_t i = 0; i < metadata->snapshot_count && !then; i++)
+        then = metadata->snapshots[i]->schema_id == id &&
+               metadata->snapshots[i]->sequence_number <= plan->snapshot->sequence_number;
+    return then;
+}
+
+/* Of our own files the name says which schema they have; others may have any.
+ * A part of a plan that was looked at comes without the metadata. */
+static enum tn_code check_nested(const struct iceberg_plan *plan, const struct iceberg_schema *schema,
+                                 struct tn_error *err)
+{
+    const struct iceberg_metadata *metadata = plan->metadata;
+    bool nested = false;
+    for (size_t i = 0; i < schema->field_count; i++)
+        nested = nested || schema->fields[i].type->field_count > 0;
+    for (size_t i = 0; nested && metadata && i < metadata->schema_count; i++) {
+        const struct iceberg_schema *old = metadata->schemas[i];
+        enum tn_code code = is_of_then(plan, schema, old->id) ? check_renamed(old, schema, err) : TN_OK;
+        for (size_t k = 0; k < plan->file_count && code != TN_OK; k++)
+            if (!strstr(plan->files[k].file->path, DATASET_FILE_MARK) || file_is_as_is(plan->files[k].file, old->id))
+                return code;
+    }
     return TN_OK;
 }
 
@@ -346,20 +458,36 @@ static enum tn_code take_small(struct reader *reader, struct iceberg_plan *rest,
     return TN_OK;
 }
 
-static enum tn_code put_classes(const struct reader *reader, bool united, struct tn_error *err)
+/* The files that have their columns by the reader's `naming`. */
+static enum tn_code put_classes(const struct reader *reader, bool *united, struct tn_error *err)
 {
     size_t counts[FILE_CLASSES] = {0};
     for (size_t i = 0; i < reader->plan->file_count; i++)
-        counts[classify(reader, &reader->plan->files[i])]++;
+        if (naming_of(reader, i) == reader->naming)
+            counts[classify(reader, &reader->plan->files[i])]++;
     for (enum file_class class = FILE_AS_IS; class < FILE_CLASSES; class ++) {
         if (counts[class] == 0)
             continue;
-        tn_buf_puts(reader->out, united ? " UNION ALL " : "");
-        united = true;
+        tn_buf_puts(reader->out, *united ? " UNION ALL " : "");
+        *united = true;
         if (class == FILE_DELETED)
             TN_TRY(put_deleted(reader, err));
         else
             TN_TRY(put_simple(reader, class, err));
+    }
+    return TN_OK;
+}
+
+static enum tn_code put_files(struct reader *reader, bool united, struct tn_error *err)
+{
+    TN_TRY(put_classes(reader, &united, err));
+    for (size_t i = 0; reader->named && i < reader->plan->file_count; i++) {
+        bool met = !reader->named[i];
+        for (size_t k = 0; k < i && !met; k++)
+            met = reader->named[k] == reader->named[i];
+        reader->naming = reader->named[i];
+        if (!met)
+            TN_TRY(put_classes(reader, &united, err));
     }
     return TN_OK;
 }
@@ -376,8 +504,9 @@ enum tn_code dataset_files_sql(struct lake *lake, const struct iceberg_plan *pla
     struct iceberg_plan rest;
     struct small_part small = {0};
     TN_TRY(check_types(schema, err));
+    TN_TRY(check_nested(plan, schema, err));
     if (placing != DATASET_UNPLACED)
-        TN_TRY(dataset_check_names(schema, false, err));
+        TN_TRY(check_names(schema, err));
     if (ret_hold && placing == DATASET_UNPLACED)
         TN_TRY(take_small(&reader, &rest, &small, err));
     TN_CLEANUP(engine_hold_unref_p) struct engine_hold *small_hold = small.hold;
@@ -385,11 +514,14 @@ enum tn_code dataset_files_sql(struct lake *lake, const struct iceberg_plan *pla
         TN_TRY(dataset_deletes_hold(lake, dataset_relations_deletes(lake->relations), reader.plan, &reader.first_bits,
                                     &hold, err));
     reader.bits = hold != NULL;
+    const char **named;
+    TN_TRY(dataset_named_mappings(lake, reader.plan, schema, arena, &named, err));
+    reader.named = named;
     if (small.hold)
         tn_buf_puts(out, small.sql);
     else if (plan->file_count == 0)
         put_empty(&reader);
-    TN_TRY(put_classes(&reader, small.hold != NULL, err));
+    TN_TRY(put_files(&reader, small.hold != NULL, err));
     if (ret_hold)
         *ret_hold = hold_both(TN_TAKE(hold), TN_TAKE(small_hold));
     return TN_OK;

@@ -135,6 +135,36 @@ static void test_a_compaction_changes_no_row(void **state)
     dataset_recent_unhold(seen.hold);
 }
 
+/* A walk that takes long is behind by many commits, and retention does not wait for it. */
+static void test_many_changes_beyond_what_is_kept(void **state)
+{
+    struct fixture *f = *state;
+    struct seen seen;
+    char name[32];
+    struct dataset_compacted compacted;
+    const struct dataset_compaction all = {.actor = "test"};
+    append_rows(f, "people", columns, 2, "id", THREE);
+    put(f, 0, "before");
+    assert_int_equal(dataset_compact(&f->lake, "people", &all, &compacted, NULL), TN_OK);
+    int64_t first = newest(f);
+    for (int i = 0; i < 300; i++) {
+        snprintf(name, sizeof name, "new%d", i);
+        put(f, i % 3, name);
+        if (i % 100 == 50)
+            assert_int_equal(dataset_compact(&f->lake, "people", &all, &compacted, NULL), TN_OK);
+    }
+    const struct dataset_expiry few = {.older_than_us = tn_now_us() + 1000000, .keep = 5};
+    struct dataset_expired expired;
+    assert_int_equal(dataset_expire(&f->lake, "people", &few, &expired, NULL), TN_OK);
+    ICEBERG_AUTO_METADATA *metadata = NULL;
+    assert_int_equal(catalog_load(f->lake.catalog, "people", &metadata, NULL), TN_OK);
+    assert_null(iceberg_metadata_snapshot(metadata, first));
+    assert_true(look(f, first, newest(f), 1000, &seen));
+    assert_int_equal(seen.count, 600);
+    assert_row(&seen.rows[599], false, 2, "new299");
+    dataset_recent_unhold(seen.hold);
+}
+
 static void test_memory_is_bounded_and_held_rows_stay(void **state)
 {
     struct fixture *f = *state;
@@ -161,6 +191,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_changes_in_their_order, set_up_recent, tear_down_recent),
         cmocka_unit_test_setup_teardown(test_a_commit_that_is_not_known_ends_it, set_up_recent, tear_down_recent),
         cmocka_unit_test_setup_teardown(test_a_compaction_changes_no_row, set_up_recent, tear_down_recent),
+        cmocka_unit_test_setup_teardown(test_many_changes_beyond_what_is_kept, set_up_recent, tear_down_recent),
         cmocka_unit_test_setup_teardown(test_memory_is_bounded_and_held_rows_stay, set_up_recent, tear_down_recent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,9 +7,11 @@
  * type; the writer of the journal and this reader agree on their text.
  */
 #include "dataset/find.h"
+#include "dataset/from_json.h"
 #include "dataset/moment.h"
 #include "journal/journal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define FOLD_MAX_BYTES ((size_t)256 << 20)
@@ -33,6 +35,7 @@ struct fold {
     struct folded *items;
     size_t count, capacity;
     bool removes; /* rows without a key */
+    bool rekeyed; /* from here on events name rows by another key than the snapshot's */
 };
 
 static struct folded *fold_entry(struct fold *fold, const struct journal_row *event)
@@ -64,9 +67,24 @@ static void set_field(struct fold *fold, struct folded *item, const char *name, 
         (struct field_value){tn_arena_strdup(fold->arena, name), tn_arena_strdup(fold->arena, value)};
 }
 
+static enum tn_code not_told(const char *what, struct tn_error *err)
+{
+    tn_fail(err, TN_ESNAPSHOT, "that moment is not kept, and %s before it is not told row by row", what);
+    tn_error_hint(err, "ask for a moment whose snapshot is kept");
+    return TN_ESNAPSHOT;
+}
+
 static enum tn_code fold_event(void *context, const struct journal_row *row, struct tn_error *err)
 {
     struct fold *fold = context;
+    if (tn_streq(row->operation, "schema")) {
+        fold->rekeyed = true;
+        return TN_OK;
+    }
+    if (tn_streq(row->operation, "compact"))
+        return TN_OK;
+    if (fold->rekeyed)
+        return not_told("a change behind another key", err);
     if (tn_arena_used(fold->arena) > FOLD_MAX_BYTES) {
         tn_fail(err, TN_ETOOLARGE, "more changed between the nearest snapshot and that moment than fits in memory");
         tn_error_hint(err, "ask for a moment nearer to a snapshot that is kept");
@@ -85,11 +103,10 @@ static enum tn_code fold_event(void *context, const struct journal_row *row, str
         item->row = row->entity ? NULL : tn_arena_strdup(fold->arena, row->old_value);
         item->field_count = 0;
         fold->removes |= !row->entity;
-    } else if (!tn_streq(row->operation, "schema") && !tn_streq(row->operation, "compact")) {
-        tn_fail(err, TN_ESNAPSHOT, "that moment is not kept, and \"%s\" before it is not told row by row",
-                row->operation);
-        tn_error_hint(err, "ask for a moment whose snapshot is kept");
-        return TN_ESNAPSHOT;
+    } else {
+        char what[64];
+        snprintf(what, sizeof what, "\"%.50s\"", row->operation);
+        return not_told(what, err);
     }
     return TN_OK;
 }
@@ -194,23 +211,19 @@ static void put_pointer(struct tn_buf *out, const char *name)
     tn_buf_put_sql_string(out, pointer.data);
 }
 
-static bool is_bytes(const struct iceberg_field *field)
-{
-    return field->type->kind == ICEBERG_BINARY || field->type->kind == ICEBERG_FIXED;
-}
-
 /* The member of a JSON text as a value of the type. */
-static void put_member(struct tn_buf *out, const char *json, const struct iceberg_field *field, const char *type)
+static void put_member(struct tn_arena *arena, struct tn_buf *out, const char *json,
+                       const struct iceberg_field *field)
 {
-    bool nested = field->type->field_count > 0, bytes = is_bytes(field);
-    tn_buf_puts(out, bytes ? "from_base64(" : "CAST(");
-    tn_buf_puts(out, nested ? "json_extract(" : "json_extract_string(");
-    tn_buf_printf(out, "%s, ", json);
-    put_pointer(out, field->name);
-    tn_buf_putc(out, ')');
-    if (!bytes)
-        tn_buf_printf(out, " AS %s", type);
-    tn_buf_putc(out, ')');
+    TN_AUTO_BUF member = {0};
+    bool nested = field->type->field_count > 0;
+    tn_buf_printf(&member, "%s(%s, ", nested ? "json_extract" : "json_extract_string", json);
+    put_pointer(&member, field->name);
+    tn_buf_putc(&member, ')');
+    if (nested)
+        from_json_nested(arena, field->type, member.data, out);
+    else
+        from_json_text(arena, field->type, member.data, out);
 }
 
 static const struct iceberg_field *top_field(const struct iceberg_schema *schema, int32_t id)
@@ -242,13 +255,12 @@ static void put_column(const struct telling *telling, const struct iceberg_field
         tn_buf_put_sql_name(out, field->name);
         return;
     }
-    const char *was = catalog_sql_type(telling->arena, then->type);
     tn_buf_puts(out, "CAST(CASE WHEN t.fields IS NOT NULL AND json_exists(t.fields, ");
     put_pointer(out, then->name);
     tn_buf_puts(out, ") THEN ");
-    put_member(out, "t.fields", then, was);
+    put_member(telling->arena, out, "t.fields", then);
     tn_buf_puts(out, " WHEN t.row_json IS NOT NULL THEN ");
-    put_member(out, "t.row_json", then, was);
+    put_member(telling->arena, out, "t.row_json", then);
     if (from_row) {
         tn_buf_puts(out, " ELSE r.");
         tn_buf_put_sql_name(out, then->name);
@@ -271,16 +283,13 @@ static void put_key(const struct telling *telling)
     struct tn_buf *out = telling->out;
     for (size_t i = 0; i < schema->identifier_count; i++) {
         const struct iceberg_field *field = iceberg_schema_field(schema, schema->identifier_ids[i]);
-        const char *type = catalog_sql_type(telling->arena, field->type);
         const char *text = schema->identifier_count == 1
                                ? "t.entity"
                                : tn_arena_printf(telling->arena, "json_extract_string(t.entity, '/%zu')", i);
         tn_buf_puts(out, i ? " AND r." : "r.");
         tn_buf_put_sql_name(out, field->name);
-        if (is_bytes(field))
-            tn_buf_printf(out, " = from_base64(%s)", text);
-        else
-            tn_buf_printf(out, " = CAST(%s AS %s)", text, type);
+        tn_buf_puts(out, " = ");
+        from_json_text(telling->arena, field->type, text, out);
     }
 }
 

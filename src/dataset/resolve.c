@@ -9,6 +9,7 @@
 #include "dataset/fresh.h"
 #include "dataset/hot.h"
 #include "dataset/moment.h"
+#include "dataset/named.h"
 #include "dataset/small.h"
 #include "journal/journal.h"
 
@@ -34,6 +35,7 @@ struct dataset_relations {
     struct dataset_deletes *deletes;
     struct dataset_smalls *smalls;
     struct dataset_fresh *fresh;
+    struct dataset_named *named;
 };
 
 struct dataset_relations *dataset_relations_new(void)
@@ -43,7 +45,18 @@ struct dataset_relations *dataset_relations_new(void)
     relations->deletes = dataset_deletes_new();
     relations->smalls = dataset_smalls_new();
     relations->fresh = dataset_fresh_new();
+    relations->named = dataset_named_new();
     return relations;
+}
+
+size_t dataset_relations_bytes(struct dataset_relations *relations)
+{
+    return dataset_deletes_state(relations->deletes).bytes;
+}
+
+uint64_t dataset_relations_small_bytes(struct dataset_relations *relations)
+{
+    return dataset_smalls_bytes(relations->smalls);
 }
 
 struct dataset_deletes *dataset_relations_deletes(struct dataset_relations *relations)
@@ -59,6 +72,11 @@ struct dataset_smalls *dataset_relations_smalls(struct dataset_relations *relati
 struct dataset_fresh *dataset_relations_fresh(struct dataset_relations *relations)
 {
     return relations ? relations->fresh : NULL;
+}
+
+struct dataset_named *dataset_relations_named(struct dataset_relations *relations)
+{
+    return relations ? relations->named : NULL;
 }
 
 static void forget(struct dataset_relations *relations, size_t at)
@@ -81,6 +99,7 @@ void dataset_relations_free(struct dataset_relations *relations)
     dataset_smalls_free(relations->smalls);
     dataset_deletes_free(relations->deletes);
     dataset_fresh_free(relations->fresh);
+    dataset_named_free(relations->named);
     pthread_mutex_destroy(&relations->mutex);
     free(relations);
 }
@@ -128,19 +147,6 @@ static void remember(struct dataset_relations *relations, const char *name, cons
                                                                .used = ++relations->clock};
     relations->bytes += bytes;
     pthread_mutex_unlock(&relations->mutex);
-}
-
-static struct moment moment_of(const struct engine_table_ref *ref)
-{
-    switch (ref->at) {
-    case ENGINE_AT_VERSION:
-        return (struct moment){.kind = MOMENT_VERSION, .snapshot_id = ref->at_version};
-    case ENGINE_AT_TIMESTAMP:
-        return (struct moment){.kind = MOMENT_TIME, .time_us = ref->at_timestamp_us};
-    case ENGINE_AT_NOW:
-        break;
-    }
-    return (struct moment){.kind = MOMENT_NOW};
 }
 
 static enum tn_code find_state(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,

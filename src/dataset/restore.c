@@ -2,6 +2,7 @@
 #include "dataset/hot.h"
 #include "dataset/moment.h"
 #include "dataset/rows_internal.h"
+#include "dataset/write_internal.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -27,7 +28,8 @@ static enum tn_code find_state(struct lake *lake, const char *name, const struct
 /* What is restored, as the journal tells it. */
 struct restoring {
     struct lake *lake;
-    const char *name, *as_of, *actor, *reason;
+    const char *name, *as_of;
+    const struct dataset_who *who;
     int64_t if_snapshot; /* 0: whatever is newest */
     struct moment_state state;
     struct iceberg_metadata *newest;
@@ -54,9 +56,11 @@ static void add_event(const struct restoring *restoring, struct journal_batch *b
         .new_value = value.data,
         .new_length = value.len,
         .rows = (uint64_t)iceberg_snapshot_count(then, "total-records", 0),
-        .actor = restoring->actor,
+        .actor = restoring->who->actor,
         .source = "restore",
-        .reason = restoring->reason,
+        .reason = restoring->who->reason,
+        .workspace = restoring->who->workspace,
+        .request_id = restoring->who->request_id,
     };
     journal_batch_add(batch, &event);
 }
@@ -98,11 +102,11 @@ static enum tn_code put_told(const struct restoring *restoring, struct tn_error 
     TN_CLEANUP(rows_files_release) struct rows_files files;
     TN_AUTO_BUF rows = {0};
     const struct iceberg_schema *then = iceberg_metadata_schema_at(restoring->newest, restoring->state.snapshot);
+    rows_files_init(&files, restoring->lake, restoring->arena, restoring->tx);
     TN_TRY(moment_tell(restoring->lake, restoring->newest, &restoring->state, &told, err));
     if (!told->path)
         return TN_OK;
     TN_TRY(rows_check_writable(restoring->newest, err));
-    rows_files_init(&files, restoring->lake, restoring->arena, restoring->tx);
     bool whole = then->identifier_count == 0 && told->removes;
     if (whole)
         iceberg_tx_remove_all(restoring->tx);
@@ -110,6 +114,33 @@ static enum tn_code put_told(const struct restoring *restoring, struct tn_error 
         TN_TRY(remove_replaced(restoring, told, &files, err));
     TN_TRY(told_select(restoring, told, whole ? MOMENT_ALL : MOMENT_CHANGED, false, &rows, err));
     return rows_files_add_sql(&files, restoring->newest->schema, rows.data, err);
+}
+
+/* ---- the key ------------------------------------------------------------------------- */
+
+static bool has_key_of_today(const struct iceberg_schema *then, const struct iceberg_schema *now)
+{
+    return then->identifier_count == now->identifier_count &&
+           memcmp(then->identifier_ids, now->identifier_ids, now->identifier_count * sizeof *now->identifier_ids) ==
+               0;
+}
+
+/* The columns stay today's and so does the key: rows of a time with another one
+ * must have one of their own too. */
+static enum tn_code check_key(const struct restoring *restoring, struct tn_error *err)
+{
+    TN_CLEANUP(moment_told_unref) struct moment_told *told = NULL;
+    TN_AUTO_BUF rows = {0};
+    const struct iceberg_schema *now = restoring->newest->schema;
+    if (now->identifier_count == 0 ||
+        has_key_of_today(iceberg_metadata_schema_at(restoring->newest, restoring->state.snapshot), now))
+        return TN_OK;
+    TN_TRY(moment_tell(restoring->lake, restoring->newest, &restoring->state, &told, err));
+    tn_buf_putc(&rows, '(');
+    TN_TRY(moment_told_sql(restoring->lake, restoring->name, restoring->newest, &restoring->state, told, now,
+                           MOMENT_ALL, false, &rows, err));
+    tn_buf_putc(&rows, ')');
+    return dataset_check_keyed_rows(restoring->lake, now, rows.data, err);
 }
 
 /* ---- the commit --------------------------------------------------------------------- */
@@ -122,9 +153,11 @@ static enum tn_code put_state(struct restoring *restoring, struct tn_error *err)
         TN_TRY(put_told(restoring, err));
     snprintf(id, sizeof id, "%" PRId64, restoring->state.snapshot->id);
     iceberg_tx_set_summary(restoring->tx, CATALOG_S_RESTORED, id);
-    iceberg_tx_set_summary(restoring->tx, CATALOG_S_ACTOR, restoring->actor ? restoring->actor : "tarn");
-    if (restoring->reason)
-        iceberg_tx_set_summary(restoring->tx, CATALOG_S_REASON, restoring->reason);
+    iceberg_tx_set_summary(restoring->tx, CATALOG_S_ACTOR, restoring->who->actor ? restoring->who->actor : "tarn");
+    if (restoring->who->reason)
+        iceberg_tx_set_summary(restoring->tx, CATALOG_S_REASON, restoring->who->reason);
+    if (restoring->who->request_id)
+        iceberg_tx_set_summary(restoring->tx, CATALOG_S_REQUEST, restoring->who->request_id);
     return TN_OK;
 }
 
@@ -133,11 +166,15 @@ static enum tn_code commit_state(struct restoring *restoring, struct iceberg_met
     struct lake *lake = restoring->lake;
     ICEBERG_AUTO_METADATA *done = NULL;
     TN_CLEANUP(journal_batch_free_p) struct journal_batch *batch = journal_batch_new(restoring->name);
+    TN_TRY(check_key(restoring, err));
     TN_TRY(put_state(restoring, err));
     add_event(restoring, batch);
     TN_TRY(journal_batch_attach(batch, restoring->tx, false, err));
     TN_FAULT("restore.before_commit");
-    TN_TRY(iceberg_tx_commit(restoring->tx, &done, err));
+    enum tn_code code = catalog_tx_commit(lake->catalog, restoring->name, restoring->tx, &done, err);
+    if (code != TN_OK && code != TN_ECONFLICT)
+        journal_batch_committed(lake->journal, batch, NULL);
+    TN_TRY(code);
     TN_FAULT("restore.after_commit");
     catalog_publish(lake->catalog, restoring->name, done);
     journal_batch_committed(lake->journal, batch, done);
@@ -192,13 +229,13 @@ static enum tn_code restore_locked(struct restoring *restoring, struct dataset_c
 }
 
 enum tn_code dataset_restore(struct lake *lake, const char *name, const char *as_of, int64_t if_snapshot,
-                             const char *actor, const char *reason, struct dataset_commit *ret, struct tn_error *err)
+                             const struct dataset_who *who, struct dataset_commit *ret, struct tn_error *err)
 {
     char exact[CATALOG_NAME_MAX + 1];
     ICEBERG_AUTO_METADATA *known = NULL;
     TN_TRY(catalog_load(lake->catalog, name, &known, err)); /* the misspelt name's suggestion */
     catalog_exact_name(name, exact);
     struct restoring restoring = {
-        .lake = lake, .name = exact, .as_of = as_of, .if_snapshot = if_snapshot, .actor = actor, .reason = reason};
+        .lake = lake, .name = exact, .as_of = as_of, .if_snapshot = if_snapshot, .who = who};
     return restore_locked(&restoring, ret, err);
 }

@@ -320,8 +320,10 @@ static enum tn_code refuse_existing(const struct rows_overlay *overlay, const st
         count += overlay->entries[overlay->table[slot] - 1].before != NULL;
     }
     TN_AUTO_BUF text = {0}, more = {0};
-    if (count > 1)
-        tn_buf_printf(&more, ", and so are %zu others of this request", count - 1);
+    if (count == 2)
+        tn_buf_puts(&more, ", and so is that of another row of this request");
+    else if (count > 2)
+        tn_buf_printf(&more, ", and so are those of %zu other rows of this request", count - 1);
     tn_fail(err, TN_EREFUSED, "the key %s is there already%s", say_key(overlay, first->key, &text),
             more.len ? more.data : "");
     tn_error_hint(err, "PUT replaces rows by key");

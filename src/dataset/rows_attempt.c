@@ -158,7 +158,7 @@ static enum tn_code attempt_where(struct lake *lake, const char *name, struct ic
     call->commit = (struct dataset_commit){.unchanged = true};
     TN_TRY(check_snapshot(newest, overlay, rows, err));
     TN_TRY(engine_guard_predicate(lake->engine, rows->predicate, strlen(rows->predicate), overlay->arena, &predicate,
-                                  err));
+                                  NULL, err));
     TN_TRY(check_predicate(lake, name, predicate, err));
     enum tn_code code =
         newest->current ? dataset_find_where(lake, name, newest, predicate, gather, &gathering, err) : TN_OK;

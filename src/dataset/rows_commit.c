@@ -201,9 +201,11 @@ enum tn_code rows_commit(struct lake *lake, const char *name, struct iceberg_met
     set_summary(tx, calls, count);
     ICEBERG_AUTO_METADATA *done = NULL;
     TN_FAULT("rows.before_commit");
-    enum tn_code code = iceberg_tx_commit(tx, &done, err);
+    enum tn_code code = catalog_tx_commit(lake->catalog, name, tx, &done, err);
     if (code == TN_ECONFLICT)
         rows_files_drop(&files);
+    else if (code != TN_OK)
+        journal_batch_committed(lake->journal, batch, NULL);
     TN_TRY(code);
     TN_FAULT("rows.after_commit");
     remember(lake, name, newest, done, overlay->shape, &outcome, arena); /* before those who follow are woken */

@@ -84,6 +84,7 @@ static enum tn_code add_large(struct rows_files *files, const struct cells_shape
                               struct iceberg_file *ret, struct tn_error *err)
 {
     struct cells_source source;
+    TN_TRY(dataset_check_engine_writes(shape->schema, err));
     cells_source_init(&source, files->arena, shape, rows, count);
     struct engine_copy copy = {
         .select = cells_source_select(files->arena, shape),
@@ -173,6 +174,7 @@ enum tn_code rows_files_add_sql(struct rows_files *files, const struct iceberg_s
     char *staged;
     struct engine_file_stats written = {0};
     struct adding adding = {files, schema, iceberg_tx_spec(files->tx)};
+    TN_TRY(dataset_check_engine_writes(schema, err));
     if (adding.spec->field_count > 0)
         return partition_select(files->lake, files->arena, adding.spec, schema, select, add_staged, &adding, err);
     TN_TRY(store_stage_path(files->lake->store, files->arena, ".parquet", &staged, err));

@@ -14,7 +14,6 @@
 
 #include <pthread.h>
 #include <string.h>
-#include <time.h>
 
 #define GROUP_ROWS  20000 /* taken into a group while there are no more; one request always is */
 #define GROUP_CALLS 1024
@@ -37,15 +36,6 @@ struct dataset_rows_queues {
     pthread_mutex_t mutex;
     struct rows_queue *queues;
 };
-
-static void init_condition(pthread_cond_t *condition)
-{
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(condition, &attributes);
-    pthread_condattr_destroy(&attributes);
-}
 
 struct dataset_rows_queues *dataset_rows_queues_new(void)
 {
@@ -78,7 +68,7 @@ static struct rows_queue *queue_of(struct dataset_rows_queues *queues, const cha
         return queue;
     queue = tn_calloc(1, sizeof *queue);
     snprintf(queue->name, sizeof queue->name, "%s", name);
-    init_condition(&queue->arrived);
+    tn_cond_init(&queue->arrived);
     queue->next = queues->queues;
     queues->queues = queue;
     return queue;
@@ -96,25 +86,12 @@ static void enqueue(struct rows_queue *queue, struct rows_call *call)
         pthread_cond_signal(&queue->arrived); /* of those before it nobody has to hear */
 }
 
-static struct timespec soon(const struct rows_queue *queue)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    time.tv_nsec += (long)TN_MIN(TN_MAX(queue->took_ns / 4, GATHER_LEAST_NS), GATHER_MOST_NS);
-    if (time.tv_nsec >= 1000000000) {
-        time.tv_sec++;
-        time.tv_nsec -= 1000000000;
-    }
-    return time;
-}
-
 static void gather(struct dataset_rows_queues *queues, struct rows_queue *queue)
 {
-    const struct timespec until = soon(queue);
+    uint64_t until = tn_mono_ns() + TN_MIN(TN_MAX(queue->took_ns / 4, GATHER_LEAST_NS), GATHER_MOST_NS);
     queue->gathering = true;
-    while (queue->waiting < queue->expected)
-        if (pthread_cond_timedwait(&queue->arrived, &queues->mutex, &until) != 0)
-            break;
+    while (queue->waiting < queue->expected && tn_cond_wait_until(&queue->arrived, &queues->mutex, until)) {
+    }
     queue->gathering = false;
 }
 

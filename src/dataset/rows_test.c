@@ -206,6 +206,8 @@ static void test_a_condition_that_holds(void **state)
     assert_int_equal(commit.counts.deleted, 0);
 }
 
+static const struct dataset_who ann = {.actor = "ann"}, tidy = {.actor = "ann", .reason = "tidy"};
+
 static void test_rows_without_a_key(void **state)
 {
     struct fixture *f = *state;
@@ -223,8 +225,8 @@ static void test_rows_without_a_key(void **state)
     must(dataset_rows_write(&f->lake, "t", &rows, &commit, &err), &err);
     assert_int_equal(commit.counts.deleted, 2);
     expect(f, "SELECT id FROM t ORDER BY id", "[1],[2],[3]");
-    assert_int_equal(dataset_set_key(&f->lake, "t", "nobody", "ann", NULL, &err), TN_EREQUEST);
-    must(dataset_set_key(&f->lake, "t", "id", "ann", "tidy", &err), &err);
+    assert_int_equal(dataset_set_key(&f->lake, "t", "nobody", &ann, &err), TN_EREQUEST);
+    must(dataset_set_key(&f->lake, "t", "id", &tidy, &err), &err);
     must(upsert(f, 1, "one", 1, &commit, &err), &err);
     assert_int_equal(commit.counts.updated, 1);
     check_table(f);
@@ -235,13 +237,13 @@ static void test_a_key_must_fit_the_rows(void **state)
     struct fixture *f = *state;
     struct tn_error err = {0};
     make_table(f, "SELECT i // 2 AS id, CASE WHEN i < 5 THEN 'x' END AS name, i AS n FROM range(10) t(i)", NULL);
-    assert_int_equal(dataset_set_key(&f->lake, "t", "id", "ann", NULL, &err), TN_EREFUSED);
+    assert_int_equal(dataset_set_key(&f->lake, "t", "id", &ann, &err), TN_EREFUSED);
     assert_non_null(strstr(err.detail, "5 keys are there more than once, the first is 0"));
-    assert_int_equal(dataset_set_key(&f->lake, "t", "n,name", "ann", NULL, &err), TN_EREFUSED);
+    assert_int_equal(dataset_set_key(&f->lake, "t", "n,name", &ann, &err), TN_EREFUSED);
     assert_non_null(strstr(err.detail, "\"name\""));
     assert_non_null(strstr(err.detail, "NULL in 5 rows"));
-    must(dataset_set_key(&f->lake, "t", "id, n", "ann", NULL, &err), &err);
-    must(dataset_set_key(&f->lake, "t", "id, n", "ann", NULL, &err), &err);
+    must(dataset_set_key(&f->lake, "t", "id, n", &ann, &err), &err);
+    must(dataset_set_key(&f->lake, "t", "id, n", &ann, &err), &err);
     const struct engine_cell cells[] = {number(0), text("new"), number(1)};
     const struct dataset_rows rows = request(DATASET_ROWS_UPSERT, cells, 1);
     struct dataset_commit commit;

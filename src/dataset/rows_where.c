@@ -80,9 +80,11 @@ static enum tn_code commit_listed(struct lake *lake, const char *name, struct ic
     set_summary(tx, call->request.rows);
     ICEBERG_AUTO_METADATA *done = NULL;
     TN_FAULT("rows.before_commit");
-    enum tn_code code = iceberg_tx_commit(tx, &done, err);
+    enum tn_code code = catalog_tx_commit(lake->catalog, name, tx, &done, err);
     if (code == TN_ECONFLICT)
         rows_files_drop(&files);
+    else if (code != TN_OK)
+        journal_batch_committed(lake->journal, batch, NULL);
     TN_TRY(code);
     TN_FAULT("rows.after_commit");
     catalog_publish(lake->catalog, name, done);

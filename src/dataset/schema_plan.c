@@ -119,3 +119,30 @@ const char *dataset_field_ids(struct tn_arena *arena, const struct iceberg_schem
     tn_buf_putc(&out, '}');
     return tn_arena_strndup(arena, out.data, out.len);
 }
+
+static const struct iceberg_field *find_fixed(const struct iceberg_field *fields, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct iceberg_type *type = fields[i].type;
+        if (type->kind == ICEBERG_FIXED)
+            return &fields[i];
+        const struct iceberg_field *below = find_fixed(type->fields, type->field_count);
+        if (below)
+            return below;
+    }
+    return NULL;
+}
+
+enum tn_code dataset_check_engine_writes(const struct iceberg_schema *schema, struct tn_error *err)
+{
+    const struct iceberg_field *field = find_fixed(schema->fields, schema->field_count);
+    if (!field)
+        return TN_OK;
+    tn_fail(
+        err, TN_EUNSUPPORTED,
+        "\"%s\" has the type fixed[%d]: Tarn writes such columns only a few rows at a time, and not in a table with "
+        "nested columns",
+        field->name, field->type->length);
+    tn_error_hint(err, "write fewer rows at once, or use the engine that made the table");
+    return TN_EUNSUPPORTED;
+}

@@ -11,6 +11,7 @@
 #include "dataset/small.h"
 
 #include "dataset/dataset_internal.h"
+#include "dataset/width.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -57,6 +58,14 @@ struct dataset_smalls *dataset_smalls_new(void)
     struct dataset_smalls *smalls = tn_calloc(1, sizeof *smalls);
     pthread_mutex_init(&smalls->mutex, NULL);
     return smalls;
+}
+
+uint64_t dataset_smalls_bytes(struct dataset_smalls *smalls)
+{
+    pthread_mutex_lock(&smalls->mutex);
+    uint64_t bytes = smalls->bytes;
+    pthread_mutex_unlock(&smalls->mutex);
+    return bytes;
 }
 
 /* ---- tables ---------------------------------------------------------------------- */
@@ -203,6 +212,7 @@ static bool has_name(const struct iceberg_schema *schema, const char *name)
 struct taking {
     struct lake *lake;
     struct dataset_deletes *deletes;
+    const struct iceberg_plan *plan;
     const struct iceberg_schema *schema;
     struct tn_arena *arena;
     struct small_table *table;
@@ -235,9 +245,22 @@ struct added {
     struct small_table *table;
     const struct iceberg_plan_file *files;
     size_t count, seen;
+    uint64_t bytes; /* that their rows take */
 };
 
-/* (file, rows, least and greatest difference of row and position) */
+static void put_look(const struct taking *taking, uint64_t first_row, struct tn_buf *sql)
+{
+    tn_buf_printf(sql, "SELECT tarn_file, count(*), min(rowid - tarn_pos), max(rowid - tarn_pos), CAST(sum(%d",
+                  DATASET_PLACE_WIDTH);
+    for (size_t i = 0; i < taking->schema->field_count; i++) {
+        tn_buf_puts(sql, " + ");
+        dataset_width_put(&taking->schema->fields[i], sql);
+    }
+    tn_buf_printf(sql, ") AS BIGINT) FROM " NAME " WHERE rowid >= %" PRIu64 " GROUP BY tarn_file",
+                  taking->table->serial, first_row);
+}
+
+/* (file, rows, least and greatest difference of row and position, bytes) */
 static enum tn_code take_offset(void *context, const struct engine_cell *cells, struct tn_error *err)
 {
     struct added *added = context;
@@ -253,19 +276,24 @@ static enum tn_code take_offset(void *context, const struct engine_cell *cells, 
     file->next = *link;
     *link = file;
     added->table->rows += (uint64_t)cells[1].integer;
+    added->bytes += (uint64_t)cells[4].integer;
     added->seen++;
     return TN_OK;
 }
 
 /* Deletes are bits: the rows come as the files have them. */
 static enum tn_code add_files(struct taking *taking, const struct iceberg_plan_file *files, size_t count,
-                              struct tn_error *err)
+                              uint64_t *ret_bytes, struct tn_error *err)
 {
     struct small_table *table = taking->table;
     struct iceberg_plan_file *whole = TN_ARENA_ARRAY(taking->arena, struct iceberg_plan_file, count);
     for (size_t i = 0; i < count; i++)
         whole[i] = (struct iceberg_plan_file){.file = files[i].file, .key = files[i].key};
-    const struct iceberg_plan plan = {.schema = taking->schema, .files = whole, .file_count = count};
+    const struct iceberg_plan plan = {.metadata = taking->plan->metadata,
+                                      .snapshot = taking->plan->snapshot,
+                                      .schema = taking->schema,
+                                      .files = whole,
+                                      .file_count = count};
     struct added added = {.table = table, .files = files, .count = count};
     uint64_t before = table->rows;
     TN_AUTO_BUF sql = {0};
@@ -276,15 +304,14 @@ static enum tn_code add_files(struct taking *taking, const struct iceberg_plan_f
     TN_TRY(dataset_files_sql(taking->lake, &plan, taking->schema, DATASET_WITH_NUMBERS, &sql, NULL, err));
     TN_TRY(engine_run(taking->lake->engine, sql.data, NULL, NULL, err));
     tn_buf_clear(&sql);
-    tn_buf_printf(&sql,
-                  "SELECT tarn_file, count(*), min(rowid - tarn_pos), max(rowid - tarn_pos) FROM " NAME
-                  " WHERE rowid >= %" PRIu64 " GROUP BY tarn_file",
-                  table->serial, before);
+    put_look(taking, before, &sql);
     const struct engine_select select = {.sql = sql.data};
     TN_TRY(engine_select(taking->lake->engine, &select, NULL, NULL, NULL, take_offset, &added, err));
+    *ret_bytes = added.bytes;
     return added.seen == count ? TN_OK : tn_fail(err, TN_EINTERNAL, "a table of small files lacks some");
 }
 
+/* Before they are read. */
 static uint64_t estimate(const struct taking *taking, const struct iceberg_plan_file *files, size_t count)
 {
     uint64_t bytes = 0;
@@ -292,6 +319,14 @@ static uint64_t estimate(const struct taking *taking, const struct iceberg_plan_
         bytes += (uint64_t)files[i].file->record_count * (12 + 16 * taking->schema->field_count) +
                  3 * (uint64_t)files[i].file->size_bytes;
     return bytes;
+}
+
+static void correct(struct small_table *table, uint64_t estimated, uint64_t bytes)
+{
+    pthread_mutex_lock(&table->smalls->mutex);
+    table->bytes += bytes - estimated; /* modulo 2^64: right also when it is less */
+    table->smalls->bytes += bytes - estimated;
+    pthread_mutex_unlock(&table->smalls->mutex);
 }
 
 /* Under `growing`. *ret_there: all files are in the table. */
@@ -306,12 +341,14 @@ static enum tn_code grow(struct taking *taking, bool *ret_there, struct tn_error
             missing[count++] = taking->files[i];
     if (table->broken)
         return TN_OK;
-    if (count > 0 && !make_room(table, estimate(taking, missing, count)))
+    uint64_t estimated = estimate(taking, missing, count), bytes = 0;
+    if (count > 0 && !make_room(table, estimated))
         return TN_OK;
     if (count > 0) {
         table->broken = true;
-        TN_TRY(add_files(taking, missing, count, err));
+        TN_TRY(add_files(taking, missing, count, &bytes, err));
         table->broken = false;
+        correct(table, estimated, bytes);
     }
     *ret_there = true;
     return TN_OK;
@@ -402,7 +439,7 @@ enum tn_code dataset_smalls_take(struct lake *lake, struct dataset_smalls *small
                                  struct tn_arena *arena, struct small_part *ret, struct tn_error *err)
 {
     *ret = (struct small_part){0};
-    struct taking taking = {.lake = lake, .deletes = deletes, .schema = schema, .arena = arena};
+    struct taking taking = {.lake = lake, .deletes = deletes, .plan = plan, .schema = schema, .arena = arena};
     if (!smalls || !deletes || !plan->metadata || plan->file_count < FILES_MIN)
         return TN_OK;
     bool *taken = TN_ARENA_ARRAY(arena, bool, plan->file_count);

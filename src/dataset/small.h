@@ -14,6 +14,8 @@ struct dataset_smalls *dataset_smalls_new(void) __attribute__((returns_nonnull))
 /* Before engine_close, and when nobody holds anything of it. */
 void dataset_smalls_free(struct dataset_smalls *smalls);
 
+uint64_t dataset_smalls_bytes(struct dataset_smalls *smalls); /* of the rows in memory */
+
 struct small_part {
     const char *sql;          /* the live rows of some of the plan's files, with the schema's columns; the arena's */
     bool *taken;              /* for each file of the plan: whether it is one of them; the arena's */

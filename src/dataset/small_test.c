@@ -93,6 +93,27 @@ static void test_many_small_files_are_read_once(void **state)
     same_both_ways(f, "SELECT count(*) FROM t WHERE name = 'odd'", NULL);
 }
 
+/* What is told is what is there: texts, and nothing of rows that are in other files. */
+static void test_bytes_are_counted(void **state)
+{
+    struct fixture *f = *state;
+    struct dataset_smalls *smalls = dataset_relations_smalls(f->lake.relations);
+    bool in_memory;
+    char name[1001];
+    memset(name, 'x', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    load(f, "SELECT i::BIGINT AS id, 'n' || i AS name FROM range(6000) t(i)", false);
+    assert_int_equal(dataset_smalls_bytes(smalls), 0);
+    for (int64_t i = 0; i < 20; i++)
+        (void)upsert_name(f, i, name);
+    (void)files_opened(f, &in_memory);
+    assert_true(in_memory);
+    assert_int_equal(dataset_smalls_bytes(smalls), 20 * (12 + 8 + 16 + 1000));
+    (void)upsert_name(f, 3, "short");
+    (void)files_opened(f, &in_memory);
+    assert_int_equal(dataset_smalls_bytes(smalls), 20 * (12 + 8 + 16 + 1000) + 12 + 8 + 16 + 5);
+}
+
 /* Files of an older schema: new columns are NULL in them. */
 static void test_columns_that_came_later(void **state)
 {
@@ -206,9 +227,13 @@ static void test_readers_beside_a_writer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_few_files_are_read_as_files),    TEST(test_many_small_files_are_read_once),
-        TEST(test_columns_that_came_later),        TEST(test_random_versions),
-        TEST(test_forgotten_texts_are_made_again), TEST(test_readers_beside_a_writer),
+        TEST(test_few_files_are_read_as_files),
+        TEST(test_many_small_files_are_read_once),
+        TEST(test_bytes_are_counted),
+        TEST(test_columns_that_came_later),
+        TEST(test_random_versions),
+        TEST(test_forgotten_texts_are_made_again),
+        TEST(test_readers_beside_a_writer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,7 +14,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <time.h>
 
 #define ORPHANS_EVERY_US INT64_C(3600000000)
 #define ROLL_EVERY_US    INT64_C(10000000)
@@ -127,13 +126,13 @@ static enum tn_code compact_one(struct dataset_upkeep *upkeep, struct upkeep_ent
 
 struct thin_context {
     struct journal *journal;
-    const struct iceberg_metadata *metadata;
+    struct moment_order order;
 };
 
 static bool may_forget(void *context, const struct iceberg_snapshot *snapshot)
 {
     const struct thin_context *thin = context;
-    return moment_may_forget(thin->journal, thin->metadata, snapshot);
+    return moment_may_forget(thin->journal, &thin->order, snapshot);
 }
 
 static enum tn_code thin_locked(struct dataset_upkeep *upkeep, const char *name, size_t *ret_forgotten,
@@ -149,7 +148,8 @@ static enum tn_code thin_locked(struct dataset_upkeep *upkeep, const char *name,
         return TN_OK;
     struct iceberg_table table = catalog_table(lake->catalog, arena, name);
     TN_CLEANUP(iceberg_tx_free_p) struct iceberg_tx *tx = iceberg_tx_new(&table, newest);
-    struct thin_context context = {lake->journal, newest};
+    struct thin_context context = {.journal = lake->journal};
+    moment_order_init(&context.order, newest);
     const struct iceberg_thinning thinning = {
         .keep_newest = upkeep->options.keep_snapshots,
         .hourly_ms = upkeep->options.keep_hourly_ms,
@@ -159,9 +159,11 @@ static enum tn_code thin_locked(struct dataset_upkeep *upkeep, const char *name,
         .context = &context,
     };
     *ret_forgotten = iceberg_tx_thin(tx, &thinning);
+    moment_order_release(&context.order);
     if (*ret_forgotten == 0)
         return TN_OK;
-    TN_TRY(iceberg_tx_commit(tx, &done, err));
+    TN_TRY(journal_note_moves(lake->journal, name, newest, NULL, err)); /* the log of them is cut */
+    TN_TRY(catalog_tx_commit(lake->catalog, name, tx, &done, err));
     catalog_publish(lake->catalog, name, done);
     dataset_hot_follow(lake, name, newest, done, NULL);
     return TN_OK;
@@ -176,6 +178,7 @@ static enum tn_code thin_one(struct dataset_upkeep *upkeep, const char *name, co
     now_doing(upkeep, "thin", name);
     if (upkeep->lake->journal)
         TN_TRY(journal_roll(upkeep->lake->journal, true, err));
+    TN_TRY(journal_note_moves(upkeep->lake->journal, name, metadata, NULL, err)); /* most of it without the lock */
     TN_TRY(thin_locked(upkeep, name, &forgotten, err));
     pthread_mutex_lock(&upkeep->mutex);
     upkeep->state.thinned_snapshots += forgotten;
@@ -298,11 +301,9 @@ static void keep_round(struct dataset_upkeep *upkeep)
 static void rest(struct dataset_upkeep *upkeep)
 {
     uint64_t until = tn_mono_ns() + upkeep->options.interval_ms * 1000000U;
-    const struct timespec at = {.tv_sec = (time_t)(until / 1000000000U), .tv_nsec = (long)(until % 1000000000U)};
     pthread_mutex_lock(&upkeep->mutex);
-    int waited = 0;
-    while (!atomic_load(&upkeep->ending) && waited != ETIMEDOUT)
-        waited = pthread_cond_timedwait(&upkeep->wake, &upkeep->mutex, &at);
+    while (!atomic_load(&upkeep->ending) && tn_cond_wait_until(&upkeep->wake, &upkeep->mutex, until)) {
+    }
     pthread_mutex_unlock(&upkeep->mutex);
 }
 
@@ -318,14 +319,10 @@ enum tn_code dataset_upkeep_start(struct lake *lake, const struct dataset_upkeep
                                   struct dataset_upkeep **ret, struct tn_error *err)
 {
     struct dataset_upkeep *upkeep = tn_calloc(1, sizeof *upkeep);
-    pthread_condattr_t attributes;
     upkeep->lake = lake;
     upkeep->options = *options;
     pthread_mutex_init(&upkeep->mutex, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&upkeep->wake, &attributes);
-    pthread_condattr_destroy(&attributes);
+    tn_cond_init(&upkeep->wake);
     int failed = pthread_create(&upkeep->thread, NULL, run, upkeep);
     if (failed) {
         pthread_cond_destroy(&upkeep->wake);

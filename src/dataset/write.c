@@ -6,6 +6,7 @@
  * refers to them; a crash leaves staging files and unreferenced objects that
  * clean-up finds.
  */
+#include "dataset/from_json.h"
 #include "dataset/partition.h"
 #include "dataset/write_internal.h"
 
@@ -24,6 +25,25 @@ static void copy_columns(struct dataset_write *write, const struct dataset_colum
             .sql_type = tn_arena_strdup(write->arena, columns[i].sql_type),
         };
     }
+}
+
+/* Whoever replaces all rows and says nothing of the key means the one that the dataset has. */
+static enum tn_code keep_key(struct dataset_write *write, const struct iceberg_metadata *base,
+                             struct schema_plan *plan, struct tn_error *err)
+{
+    TN_AUTO_BUF names = {0};
+    struct tn_error why = {0};
+    if (!base || write->mode != DATASET_REPLACE || plan->target->identifier_count > 0)
+        return TN_OK;
+    for (size_t i = 0; i < base->schema->identifier_count; i++)
+        tn_buf_printf(&names, "%s%s", i ? "," : "",
+                      iceberg_schema_field(base->schema, base->schema->identifier_ids[i])->name);
+    if (names.len == 0 || dataset_plan_key(write->arena, false, names.data, plan, &why) == TN_OK)
+        return TN_OK;
+    tn_fail(err, TN_ESCHEMA, "dataset \"%s\" would lose its key (%s): %s", write->name, names.data, why.detail);
+    tn_error_hint(err,
+                  "give key= to say what tells the new rows apart; for rows without a key drop the dataset first");
+    return TN_ESCHEMA;
 }
 
 enum tn_code dataset_write_begin(struct lake *lake, const char *name, enum dataset_mode mode,
@@ -46,6 +66,7 @@ enum tn_code dataset_write_begin(struct lake *lake, const char *name, enum datas
         TN_TRY(rows_check_writable(write->base, err)); /* before anything is read or staged */
     copy_columns(write, columns, count);
     TN_TRY(dataset_plan_schema(write->arena, write->base, mode, write->columns, count, &write->plan, err));
+    (void)keep_key(write, write->base, &write->plan, &write->keyless); /* it may be given yet */
     *ret = TN_TAKE(write);
     return TN_OK;
 }
@@ -55,7 +76,7 @@ enum tn_code write_make_plan(struct dataset_write *write, const struct iceberg_m
 {
     TN_TRY(dataset_plan_schema(write->arena, base, write->mode, write->columns, write->column_count, ret, err));
     if (!write->key)
-        return TN_OK;
+        return keep_key(write, base, ret, err);
     return dataset_plan_key(write->arena, base && write->mode != DATASET_REPLACE, write->key, ret, err);
 }
 
@@ -66,6 +87,8 @@ enum tn_code dataset_write_set_key(struct dataset_write *write, const char *key,
     enum tn_code code = write_make_plan(write, write->base, &write->plan, err);
     if (code != TN_OK)
         write->key = before;
+    else
+        write->keyless = (struct tn_error){0};
     return code;
 }
 
@@ -116,16 +139,17 @@ static const char *select_text(struct dataset_write *write, struct tn_arena *are
     for (size_t i = 0; i < write->plan.target->field_count; i++) {
         const struct iceberg_field *field = &write->plan.target->fields[i];
         const struct iceberg_field *given = iceberg_schema_find(write->plan.incoming, field->name, true);
-        const char *type = catalog_sql_type(arena, field->type);
-        bool json = given && field->type->field_count > 0 && source_gives_text(source, given->name);
-        tn_buf_puts(&sql, i ? ", CAST(" : "CAST(");
-        if (json)
-            tn_buf_puts(&sql, "CAST(");
+        TN_AUTO_BUF value = {0};
         if (given)
-            tn_buf_put_sql_name(&sql, given->name);
+            tn_buf_put_sql_name(&value, given->name);
         else
-            tn_buf_puts(&sql, "NULL");
-        tn_buf_printf(&sql, "%s AS %s) AS ", json ? " AS JSON)" : "", type);
+            tn_buf_puts(&value, "NULL");
+        tn_buf_puts(&sql, i ? ", " : "");
+        if (given && field->type->field_count > 0 && source_gives_text(source, given->name))
+            from_json_nested(arena, field->type, tn_arena_printf(arena, "CAST(%s AS JSON)", value.data), &sql);
+        else
+            tn_buf_printf(&sql, "CAST(%s AS %s)", value.data, catalog_sql_type(arena, field->type));
+        tn_buf_puts(&sql, " AS ");
         tn_buf_put_sql_name(&sql, field->name);
     }
     tn_buf_puts(&sql, " FROM ");
@@ -151,6 +175,7 @@ enum tn_code write_stage(struct dataset_write *write, const struct engine_source
 {
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *scratch = tn_arena_new();
     char *staged;
+    TN_TRY(dataset_check_engine_writes(write->plan.target, err));
     TN_TRY(store_stage_path(write->lake->store, scratch, ".parquet", &staged, err));
     const struct engine_copy copy = {
         .select = select,
@@ -181,6 +206,11 @@ enum tn_code dataset_write_file(struct dataset_write *write, size_t order, const
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *scratch = tn_arena_new();
     struct staged_file file = {.order = order};
     uint64_t rows = 0;
+    if (write->keyless.code != TN_OK) {
+        if (err)
+            *err = write->keyless;
+        return write->keyless.code;
+    }
     TN_TRY(write_stage(write, source, select_text(write, scratch, source, from_sql), cancelled, cancel_context, &file,
                        &rows, err));
     if (rows == 0)

@@ -164,12 +164,54 @@ static void put_event(const struct dataset_write *write, const struct dataset_li
         .new_length = value.len,
         .rows = write->rows,
         .actor = lineage->actor,
-        .source = "ingest",
+        .source = lineage->door ? lineage->door : "ingest",
         .reason = lineage->reason,
         .workspace = lineage->workspace,
         .request_id = lineage->request_id,
     };
     journal_batch_add(batch, &event);
+}
+
+/* ---- the first rows of a request -------------------------------------------------------- */
+
+struct telling {
+    struct cells_shape shape;
+    struct journal_event common;
+    struct journal_batch *batch;
+};
+
+static enum tn_code tell_row(void *context, const struct engine_cell *cells, struct tn_error *err)
+{
+    struct telling *telling = context;
+    (void)err;
+    rows_tell(&telling->shape, NULL, cells, &telling->common, telling->batch);
+    return TN_OK;
+}
+
+/* As every other row of a request: one event for each record, from the files as
+ * they are staged. */
+static enum tn_code put_rows(const struct dataset_write *write, const struct iceberg_schema *target,
+                             const struct dataset_lineage *lineage, struct journal_batch *batch, struct tn_error *err)
+{
+    TN_AUTO_BUF sql = {0};
+    struct telling telling = {.batch = batch,
+                              .common = {.actor = lineage->actor,
+                                         .source = lineage->door,
+                                         .reason = lineage->reason,
+                                         .workspace = lineage->workspace,
+                                         .request_id = lineage->request_id}};
+    if (write->file_count == 0)
+        return TN_OK;
+    TN_TRY(cells_shape_init(&telling.shape, write->arena, target, err));
+    tn_buf_puts(&sql, "SELECT ");
+    for (size_t i = 0; i < target->field_count; i++) {
+        tn_buf_puts(&sql, i ? ", " : "");
+        tn_buf_put_sql_name(&sql, target->fields[i].name);
+    }
+    tn_buf_puts(&sql, " FROM ");
+    write_put_staged(write, &sql);
+    const struct engine_select select = {.sql = sql.data};
+    return engine_select(write->lake->engine, &select, write->arena, NULL, NULL, tell_row, &telling, err);
 }
 
 /* ---- one commit ------------------------------------------------------------------------ */
@@ -209,10 +251,12 @@ static enum tn_code publish(struct dataset_write *write, struct iceberg_tx *tx, 
     struct lake *lake = write->lake;
     ICEBERG_AUTO_METADATA *done = NULL;
     TN_FAULT("dataset.before_commit");
-    enum tn_code code = iceberg_tx_commit(tx, &done, err);
+    enum tn_code code = catalog_tx_commit(lake->catalog, write->name, tx, &done, err);
     if (code == TN_ECONFLICT) {
         rows_files_drop(files);
         TN_TRY(rows_refresh(lake, write->name, newest, err));
+    } else if (code != TN_OK) {
+        journal_batch_committed(lake->journal, batch, NULL);
     }
     TN_TRY(code);
     TN_FAULT("dataset.after_commit");
@@ -235,13 +279,17 @@ static enum tn_code commit_files(struct dataset_write *write, const struct icebe
     TN_TRY(open_tx(write, &table, newest, target, &tx, err));
     TN_CLEANUP(rows_files_release) struct rows_files files;
     rows_files_init(&files, write->lake, write->arena, tx);
+    TN_CLEANUP(journal_batch_free_p) struct journal_batch *batch = journal_batch_new(write->name);
+    bool by_row = lineage->door && !newest;
+    if (write->lake->journal && by_row)
+        TN_TRY(put_rows(write, target, lineage, batch, err));
     TN_TRY(write_part(write, iceberg_tx_spec(tx), err));
     TN_TRY(put_files(write, tx, target, matches, &files, err));
     set_lineage(write, lineage, tx);
     set_original_names(write, newest, target, tx);
-    TN_CLEANUP(journal_batch_free_p) struct journal_batch *batch = journal_batch_new(write->name);
     if (write->lake->journal) {
-        put_event(write, lineage, &matches->counts, batch);
+        if (!by_row)
+            put_event(write, lineage, &matches->counts, batch);
         TN_TRY(journal_batch_attach(batch, tx, false, err));
     }
     int64_t snapshot = 0;

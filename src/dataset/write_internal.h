@@ -29,8 +29,9 @@ struct dataset_write {
     struct dataset_column *columns; /* as given; copied */
     size_t column_count;
     struct schema_plan plan;
-    const char *key;  /* NULL: none was given */
-    bool keys_differ; /* known of the files already */
+    const char *key;         /* NULL: none was given */
+    struct tn_error keyless; /* why what is replaced cannot keep its key, until one is given */
+    bool keys_differ;        /* known of the files already */
     pthread_mutex_t mutex;
     struct staged_file *files;
     size_t file_count, file_capacity;
@@ -57,6 +58,9 @@ void write_put_staged(const struct dataset_write *write, struct tn_buf *out);
  * is there twice, and how many are. */
 enum tn_code dataset_check_unique(struct lake *lake, const struct iceberg_schema *schema, const char *rows,
                                   struct tn_error *err) TN_CHECKED;
+/* key.c: the same, and no NULL in the key. */
+enum tn_code dataset_check_keyed_rows(struct lake *lake, const struct iceberg_schema *schema, const char *rows,
+                                      struct tn_error *err) TN_CHECKED;
 /* The same for keys of the write's files that the version has already. Reads
  * the files of it alone that may hold one of them. */
 enum tn_code write_check_new(struct dataset_write *write, const struct iceberg_metadata *newest,

@@ -35,7 +35,8 @@ static const struct iceberg_field *top_field(const struct iceberg_schema *schema
 }
 
 /* Equal in every column; one that the version does not have yet must be NULL. */
-static void put_same(const struct iceberg_schema *target, const struct iceberg_schema *now, struct tn_buf *sql)
+static void put_same(struct tn_arena *arena, const struct iceberg_schema *target, const struct iceberg_schema *now,
+                     struct tn_buf *sql)
 {
     tn_buf_puts(sql, "(true");
     for (size_t i = 0; i < target->field_count; i++) {
@@ -43,7 +44,7 @@ static void put_same(const struct iceberg_schema *target, const struct iceberg_s
         if (is_key(target, field->id))
             continue;
         tn_buf_puts(sql, " AND s.");
-        tn_buf_put_sql_name(sql, field->name);
+        tn_buf_put_sql_name(sql, dataset_staged_name(arena, field));
         tn_buf_puts(sql, there ? " IS NOT DISTINCT FROM c." : " IS NULL");
         if (there)
             tn_buf_put_sql_name(sql, there->name);
@@ -51,8 +52,8 @@ static void put_same(const struct iceberg_schema *target, const struct iceberg_s
     tn_buf_putc(sql, ')');
 }
 
-static enum tn_code put_keys_equal(const struct iceberg_schema *target, const struct iceberg_schema *now,
-                                   struct tn_buf *sql, struct tn_error *err)
+static enum tn_code put_keys_equal(struct tn_arena *arena, const struct iceberg_schema *target,
+                                   const struct iceberg_schema *now, struct tn_buf *sql, struct tn_error *err)
 {
     for (size_t i = 0; i < target->identifier_count; i++) {
         const struct iceberg_field *field = top_field(target, target->identifier_ids[i]);
@@ -60,11 +61,25 @@ static enum tn_code put_keys_equal(const struct iceberg_schema *target, const st
         if (!field || !there)
             return tn_fail(err, TN_ECONFLICT, "the key's columns were changed by somebody else meanwhile");
         tn_buf_puts(sql, i ? " AND s." : "s.");
-        tn_buf_put_sql_name(sql, field->name);
+        tn_buf_put_sql_name(sql, dataset_staged_name(arena, field));
         tn_buf_puts(sql, " = c.");
         tn_buf_put_sql_name(sql, there->name);
     }
     return TN_OK;
+}
+
+/* By the ids of the columns where a name of one is that of a place. */
+static void put_staged(const struct dataset_write *write, const struct iceberg_schema *target, struct tn_buf *sql)
+{
+    bool renamed = false;
+    for (size_t i = 0; i < target->field_count; i++)
+        renamed = renamed || dataset_staged_name(write->arena, &target->fields[i]) != target->fields[i].name;
+    write_put_staged(write, sql);
+    if (!renamed)
+        return;
+    sql->len--; /* the bracket */
+    dataset_put_mapping(write->arena, target, sql);
+    tn_buf_putc(sql, ')');
 }
 
 static enum tn_code match_sql(struct dataset_write *write, const struct iceberg_metadata *newest,
@@ -72,13 +87,13 @@ static enum tn_code match_sql(struct dataset_write *write, const struct iceberg_
 {
     tn_buf_puts(sql, "SELECT s.file_index::INTEGER AS s_file, s.file_row_number::BIGINT AS s_row, c.tarn_path, "
                      "c.tarn_pos, ");
-    put_same(target, newest->schema, sql);
+    put_same(write->arena, target, newest->schema, sql);
     tn_buf_puts(sql, " AS same FROM ");
-    write_put_staged(write, sql);
+    put_staged(write, target, sql);
     tn_buf_puts(sql, " s JOIN (");
     TN_TRY(dataset_placed_sql(write->lake, write->name, newest, newest->current, sql, err));
     tn_buf_puts(sql, ") c ON ");
-    TN_TRY(put_keys_equal(target, newest->schema, sql, err));
+    TN_TRY(put_keys_equal(write->arena, target, newest->schema, sql, err));
     tn_buf_puts(sql, " ORDER BY c.tarn_path, c.tarn_pos");
     return TN_OK;
 }
@@ -118,7 +133,6 @@ enum tn_code write_match(struct dataset_write *write, const struct iceberg_metad
     char *staged;
     if (!newest->current || write->file_count == 0)
         return TN_OK;
-    TN_TRY(dataset_check_names(target, true, err));
     TN_TRY(match_sql(write, newest, target, &sql, err));
     TN_TRY(store_stage_path(write->lake->store, arena, ".parquet", &staged, err));
     const struct engine_copy copy = {.select = sql.data, .local_path = staged};
@@ -132,13 +146,16 @@ enum tn_code write_match(struct dataset_write *write, const struct iceberg_metad
 
 static void put_changed(const struct dataset_write *write, const struct write_matches *matches, struct tn_buf *sql)
 {
+    const struct iceberg_schema *target = write->plan.target;
     tn_buf_puts(sql, "SELECT ");
-    for (size_t i = 0; i < write->plan.target->field_count; i++) {
+    for (size_t i = 0; i < target->field_count; i++) {
         tn_buf_puts(sql, i ? ", s." : "s.");
-        tn_buf_put_sql_name(sql, write->plan.target->fields[i].name);
+        tn_buf_put_sql_name(sql, dataset_staged_name(write->arena, &target->fields[i]));
+        tn_buf_puts(sql, " AS ");
+        tn_buf_put_sql_name(sql, target->fields[i].name);
     }
     tn_buf_puts(sql, " FROM ");
-    write_put_staged(write, sql);
+    put_staged(write, target, sql);
     tn_buf_puts(sql, " s ANTI JOIN (SELECT s_file, s_row FROM read_parquet(");
     tn_buf_put_sql_string(sql, matches->path);
     tn_buf_puts(sql, ") WHERE same) u ON s.file_index = u.s_file AND s.file_row_number = u.s_row");

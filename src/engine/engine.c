@@ -157,5 +157,6 @@ void engine_usage(struct engine *engine, struct engine_usage *ret)
     usage.running = engine->running;
     usage.connections = engine->session_count;
     pthread_mutex_unlock(&engine->lock);
+    usage.statement_bytes = guard_cache_bytes(engine->cache);
     *ret = usage;
 }

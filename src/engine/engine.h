@@ -410,15 +410,16 @@ enum tn_code engine_guard(struct engine *engine, const char *sql, size_t length,
                           struct engine_statement *ret, struct tn_error *err) TN_CHECKED;
 /* A predicate over one table's columns ("status = 'active' AND rate < 90"),
  * judged as a WHERE clause would be; *ret is text that is safe to splice
- * between parentheses. */
+ * between parentheses. *ret_varies (or NULL): the same rows may meet it now and
+ * not later, for it asks for the time or for chance. */
 enum tn_code engine_guard_predicate(struct engine *engine, const char *predicate, size_t length,
-                                    struct tn_arena *arena, const char **ret, struct tn_error *err) TN_CHECKED;
-/* Whether the same rows may meet it now and not later: it asks for the time, or for chance. */
-bool engine_predicate_varies(struct engine *engine, const char *predicate);
+                                    struct tn_arena *arena, const char **ret, bool *ret_varies,
+                                    struct tn_error *err) TN_CHECKED;
 
 /* Figures for /metrics and /system. */
 struct engine_usage {
     uint64_t memory_bytes, memory_limit_bytes, temp_bytes;
+    uint64_t statement_bytes; /* of statements that the guard has judged */
     size_t running, connections;
 };
 void engine_usage(struct engine *engine, struct engine_usage *ret);

@@ -178,7 +178,7 @@ bool guard_call_read(const json_t *table, const char *sql, size_t length, struct
 /* guard_walk.c: judges the tree of a whole text, fills the tables. */
 enum tn_code guard_walk(const json_t *root, struct guard_analysis *analysis, struct tn_error *err) TN_CHECKED;
 /* As an expression alone: nothing but one item behind SELECT, no tables. */
-enum tn_code guard_walk_expression(const json_t *root, const char *sql, size_t length,
+enum tn_code guard_walk_expression(const json_t *root, const char *sql, size_t length, bool *ret_varies,
                                    struct tn_error *err) TN_CHECKED;
 
 /* guard_text.c: the little that is read from the text itself. */
@@ -207,6 +207,7 @@ const char *guard_function_refusal(const char *name);
 struct guard_cache *guard_cache_new(size_t max_entries, size_t max_bytes) __attribute__((returns_nonnull));
 void guard_cache_free(struct guard_cache *cache);
 struct guard_analysis *guard_cache_get(struct guard_cache *cache, const char *sql, size_t length);
+size_t guard_cache_bytes(struct guard_cache *cache);
 void guard_cache_put(struct guard_cache *cache, struct guard_analysis *analysis);
 
 /* ---- query.c, resolve.c, params.c --------------------------------------- */
@@ -218,7 +219,7 @@ struct engine_bound {
     struct engine_text text;
     struct engine_used_table *used;
     size_t used_count;
-    const char *identity; /* of what all its tables hold, one after the other; NULL: one of them has none */
+    const char *identity;       /* of what all its tables hold, one after the other; NULL: one of them has none */
     struct engine_hold **holds; /* of the relations; engine_query_free lets them go */
     size_t hold_count;
 };

@@ -36,6 +36,8 @@ static void test_time_travel(void **state)
     (void)state;
     fixture_expect(&fixture, "SELECT status FROM candidates AT (VERSION => 1)", "[\"new\"]");
     fixture_expect(&fixture, "SELECT candidates.status FROM candidates AT (VERSION => 1)", "[\"new\"]");
+    fixture_expect(&fixture, "SELECT status FROM candidates AT (VERSION => '1')", "[\"new\"]");
+    fixture_expect(&fixture, "SELECT status FROM candidates AT (VERSION => 2 - 1)", "[\"new\"]");
     fixture_expect(&fixture, "SELECT c.status FROM candidates /* now ( */ AS c(i, n, status) AT (VERSION => 1)",
                    "[\"new\"]");
     fixture_expect(&fixture,
@@ -99,6 +101,10 @@ static void test_errors(void **state)
         {"SELECT o.nam FROM clients k, candidates o AT (VERSION => 1)", TN_ESQL, 1, 8, "nam", ""},
         {"SELECT 1 FROM candidates o AT (VERSION => 1) WHERE nam = 1", TN_ESQL, 1, 52, "nam", "\"name\""},
         {"SELECT 1 FROM candidates AT (VERSION => 99)", TN_ESNAPSHOT, 1, 15, "candidates", ""},
+        {"SELECT 1 FROM candidates AT (VERSION => 1.4)", TN_ESQL, 1, 15, "whole number", ""},
+        {"SELECT 1 FROM candidates AT (VERSION => '1.0')", TN_ESQL, 1, 15, "whole number", ""},
+        {"SELECT 1 FROM candidates AT (VERSION => 1e0)", TN_ESQL, 1, 15, "whole number", ""},
+        {"SELECT 1 FROM candidates AT (VERSION => NULL)", TN_ESQL, 1, 15, "NULL", ""},
         {"SELECT lowr(name) FROM candidates", TN_ESQLREFUSED, 1, 8, "lowr", ""},
         {"SELECT CAST('x' AS INTEGER)", TN_ESQL, 1, 8, "x", ""},
         {"", TN_ESQL, 0, 0, "empty", ""},

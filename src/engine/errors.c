@@ -118,6 +118,20 @@ static void suggest(struct tn_error *err, const struct engine_exception *excepti
         tn_error_hint(err, "The nearest names are: %s.", exception->candidates);
 }
 
+/* Files are named by trusted text alone: that one of them is no whole Parquet
+ * file is nobody's bad SQL. */
+static bool tells_of_damage(const struct engine_exception *exception)
+{
+    static const char *const words[] = {"too small to be a Parquet file", "No magic bytes found",
+                                        "Footer length error", "don't know what type"};
+    if (!tn_str_equal_nocase(exception->type, "Invalid Input"))
+        return false;
+    for (size_t i = 0; i < TN_COUNT(words); i++)
+        if (strstr(exception->message, words[i]))
+            return true;
+    return false;
+}
+
 static enum tn_code code_of(const struct engine_exception *exception, bool trusted)
 {
     static const struct {
@@ -136,6 +150,8 @@ static enum tn_code code_of(const struct engine_exception *exception, bool trust
         {"Binder", TN_ESQL, TN_EINTERNAL},
         {"Catalog", TN_ESQL, TN_EINTERNAL},
     };
+    if (tells_of_damage(exception))
+        return TN_ECORRUPT;
     for (size_t i = 0; i < TN_COUNT(table); i++) {
         if (tn_str_equal_nocase(exception->type, table[i].type))
             return trusted ? table[i].trusted : table[i].user;
@@ -145,15 +161,41 @@ static enum tn_code code_of(const struct engine_exception *exception, bool trust
 
 /* What a user writes against Tarn is not answered with advice about DuckDB's
  * own settings. */
-static void hint_resources(struct tn_error *err, enum tn_code code)
+static void hint_resources(struct tn_error *err, enum tn_code code, bool spilled)
 {
-    if (code == TN_ENOMEM)
+    if (!err) /* the texts below look at it */
+        return;
+    if (code == TN_ECORRUPT)
+        tn_error_hint(err, "something outside of Tarn changed a file of the lake: restore it from a backup; "
+                           "`tarn doctor --deep` tells which are damaged");
+    else if (code == TN_ENOMEM)
         tn_error_hint(err,
                       "Ask for less at once (fewer columns, a filter, a LIMIT), or raise the setting sql.memory.");
+    else if (code == TN_EDISKFULL && !spilled)
+        tn_error_hint(err, "free some space on that disk, then try again");
     else if (code == TN_EDISKFULL)
         tn_error_hint(err, "The query spills more to disk than it may: free space, or raise the setting sql.temp.");
+    else if (code == TN_EIO && strstr(err->detail, "Too many open files"))
+        tn_error_hint(err, "too many files are open: raise the limit (ulimit -n)");
+    else if (code == TN_EIO && strstr(err->detail, "File too large"))
+        tn_error_hint(err, "a limit of the system forbids files of that size (ulimit -f): raise it");
     else if (code == TN_EIO)
         tn_error_hint(err, "The disk failed: check its health (dmesg, smartctl) and the permissions of the path.");
+}
+
+/* A failure inside another one comes as JSON in the middle of its text. */
+static const char *plain_message(const char *message, struct tn_buf *room)
+{
+    const char *inner = strstr(message, "{\"exception_type\"");
+    if (!inner)
+        return message;
+    TN_AUTO_JSON *parsed = json_loads(inner, JSON_DISABLE_EOF_CHECK, NULL);
+    const char *said = json_string_value(json_object_get(parsed, "exception_message"));
+    if (!said)
+        return message;
+    tn_buf_append(room, message, (size_t)(inner - message));
+    tn_buf_puts(room, said);
+    return room->data;
 }
 
 enum tn_code engine_fail(struct tn_error *err, const char *message, const struct engine_text *text)
@@ -165,11 +207,15 @@ enum tn_code engine_fail(struct tn_error *err, const char *message, const struct
     (void)parse_exception(message, &parsed, &exception);
     TN_AUTO_JSON *document = parsed;
     enum tn_code code = code_of(&exception, !text || !text->sql);
-    if (strstr(exception.message, "max_temp_directory_size") || strstr(exception.message, "No space left on device"))
+    TN_AUTO_BUF room = {0};
+    exception.message = plain_message(exception.message, &room);
+    bool spilled = strstr(exception.message, "max_temp_directory_size") != NULL;
+    if (spilled || strstr(exception.message, "No space left on device") ||
+        strstr(exception.message, "Disk quota exceeded"))
         code = TN_EDISKFULL;
     int length = (int)TN_MIN(useful_length(exception.message), (size_t)1000);
     tn_fail(err, code, "%.*s", length, exception.message);
-    hint_resources(err, code);
+    hint_resources(err, code, spilled);
     if (code == TN_ESQL)
         suggest(err, &exception);
     if (text && text->sql && exception.has_position)

@@ -155,7 +155,7 @@ enum tn_code engine_guard(struct engine *engine, const char *sql, size_t length,
 /* A condition is judged in two places: alone, where "a) OR (b" does not parse,
  * and between parentheses, where "a;" does not. */
 static enum tn_code judge_condition(struct engine_session *session, const char *before, const char *condition,
-                                    size_t length, const char *after, struct tn_error *err)
+                                    size_t length, const char *after, bool *ret_varies, struct tn_error *err)
 {
     TN_AUTO_BUF sql = {0};
     tn_buf_puts(&sql, before);
@@ -165,15 +165,16 @@ static enum tn_code judge_condition(struct engine_session *session, const char *
     enum tn_code code = tree_of(session, sql.data, sql.len, &parsed, err);
     TN_AUTO_JSON *root = parsed;
     if (code == TN_OK)
-        code = guard_walk_expression(root, sql.data, sql.len, err);
+        code = guard_walk_expression(root, sql.data, sql.len, ret_varies, err);
     if (code != TN_OK && err && err->line == 1)
         err->column = TN_MAX(1, err->column - (int)strlen(before));
     return code;
 }
 
 enum tn_code engine_guard_predicate(struct engine *engine, const char *predicate, size_t length,
-                                    struct tn_arena *arena, const char **ret, struct tn_error *err)
+                                    struct tn_arena *arena, const char **ret, bool *ret_varies, struct tn_error *err)
 {
+    bool varies = false;
     TN_CLEANUP(engine_session_give_p) struct engine_session *session = NULL;
     if (strspn(predicate, " \t\r\n") >= length) {
         (void)tn_fail(err, TN_ESQL, "the condition is empty");
@@ -181,20 +182,11 @@ enum tn_code engine_guard_predicate(struct engine *engine, const char *predicate
         return TN_ESQL;
     }
     TN_TRY(engine_session_take(engine, &session, err));
-    TN_TRY(judge_condition(session, "SELECT ", predicate, length, "", err));
+    TN_TRY(judge_condition(session, "SELECT ", predicate, length, "", &varies, err));
     /* The line break ends a comment that the predicate may end in. */
-    TN_TRY(judge_condition(session, "SELECT (", predicate, length, "\n)", err));
+    TN_TRY(judge_condition(session, "SELECT (", predicate, length, "\n)", &varies, err));
     *ret = tn_arena_printf(arena, "%.*s\n", (int)length, predicate);
+    if (ret_varies)
+        *ret_varies = varies;
     return TN_OK;
-}
-
-bool engine_predicate_varies(struct engine *engine, const char *predicate)
-{
-    TN_CLEANUP(engine_session_give_p) struct engine_session *session = NULL;
-    TN_CLEANUP(guard_analysis_free_p) struct guard_analysis *analysis = NULL;
-    TN_AUTO_BUF sql = {0};
-    struct tn_error ignored = {0};
-    tn_buf_printf(&sql, "SELECT (%s\n)", predicate);
-    return engine_session_take(engine, &session, &ignored) == TN_OK &&
-           guard_analyse(session, sql.data, sql.len, &analysis, &ignored) == TN_OK && analysis->varies;
 }

@@ -1,25 +1,25 @@
 /* Analyses by exact text, least recently used out first.
  *
  * Parsing and judging costs a fraction of a millisecond, as much as a trivial
- * query itself; services send the same texts again and again. A small open
- * hash table with a doubly linked list through the entries.
+ * query itself; services send the same texts again and again. A small
+ * chained hash table, with a ring through the entries.
  */
 #include "engine/engine_internal.h"
 
 #define BUCKETS 2048
 
 struct cache_entry {
+    struct tn_ring ring;
     struct guard_analysis *analysis;
     uint64_t hash;
     size_t bytes;
     struct cache_entry *bucket_next;
-    struct cache_entry *newer, *older;
 };
 
 struct guard_cache {
     pthread_mutex_t lock;
     struct cache_entry *buckets[BUCKETS];
-    struct cache_entry *newest, *oldest;
+    struct tn_ring ring;
     size_t count, bytes, max_entries, max_bytes;
 };
 
@@ -36,23 +36,10 @@ struct guard_cache *guard_cache_new(size_t max_entries, size_t max_bytes)
 {
     struct guard_cache *cache = tn_calloc(1, sizeof *cache);
     pthread_mutex_init(&cache->lock, NULL);
+    tn_ring_init(&cache->ring);
     cache->max_entries = max_entries;
     cache->max_bytes = max_bytes;
     return cache;
-}
-
-static void unlink_age(struct guard_cache *cache, struct cache_entry *entry)
-{
-    *(entry->newer ? &entry->newer->older : &cache->newest) = entry->older;
-    *(entry->older ? &entry->older->newer : &cache->oldest) = entry->newer;
-}
-
-static void link_newest(struct guard_cache *cache, struct cache_entry *entry)
-{
-    entry->newer = NULL;
-    entry->older = cache->newest;
-    *(cache->newest ? &cache->newest->newer : &cache->oldest) = entry;
-    cache->newest = entry;
 }
 
 static void evict(struct guard_cache *cache, struct cache_entry *entry)
@@ -61,7 +48,7 @@ static void evict(struct guard_cache *cache, struct cache_entry *entry)
     while (*slot != entry)
         slot = &(*slot)->bucket_next;
     *slot = entry->bucket_next;
-    unlink_age(cache, entry);
+    tn_ring_leave(&entry->ring);
     cache->count--;
     cache->bytes -= entry->bytes;
     guard_analysis_free(entry->analysis);
@@ -84,8 +71,7 @@ struct guard_analysis *guard_cache_get(struct guard_cache *cache, const char *sq
     pthread_mutex_lock(&cache->lock);
     struct cache_entry *entry = find(cache, sql, length, hash);
     if (entry) {
-        unlink_age(cache, entry);
-        link_newest(cache, entry);
+        tn_ring_renew(&cache->ring, &entry->ring);
         analysis = entry->analysis;
         atomic_fetch_add(&analysis->references, 1);
     }
@@ -106,21 +92,29 @@ void guard_cache_put(struct guard_cache *cache, struct guard_analysis *analysis)
         atomic_fetch_add(&analysis->references, 1);
         entry->bucket_next = cache->buckets[hash % BUCKETS];
         cache->buckets[hash % BUCKETS] = entry;
-        link_newest(cache, entry);
+        tn_ring_enter(&cache->ring, &entry->ring);
         cache->count++;
         cache->bytes += bytes;
     }
     while (cache->count > cache->max_entries || cache->bytes > cache->max_bytes)
-        evict(cache, cache->oldest);
+        evict(cache, tn_ring_oldest(&cache->ring));
     pthread_mutex_unlock(&cache->lock);
+}
+
+size_t guard_cache_bytes(struct guard_cache *cache)
+{
+    pthread_mutex_lock(&cache->lock);
+    size_t bytes = cache->bytes;
+    pthread_mutex_unlock(&cache->lock);
+    return bytes;
 }
 
 void guard_cache_free(struct guard_cache *cache)
 {
     if (!cache)
         return;
-    while (cache->oldest)
-        evict(cache, cache->oldest);
+    for (struct cache_entry *entry; (entry = tn_ring_oldest(&cache->ring));)
+        evict(cache, entry);
     pthread_mutex_destroy(&cache->lock);
     free(cache);
 }

@@ -179,15 +179,44 @@ static void test_predicates(void **state)
         TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
         const char *safe = NULL;
         struct tn_error err = {0};
-        enum tn_code code = engine_guard_predicate(fixture.engine, text, strlen(text), arena, &safe, &err);
+        enum tn_code code = engine_guard_predicate(fixture.engine, text, strlen(text), arena, &safe, NULL, &err);
         if ((code == TN_OK) != want || (want && strncmp(safe, text, strlen(text)) != 0))
             fail_msg("%s -> %s %s", text, tn_code_word(code), err.detail);
     }
     struct tn_error err = {0};
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
     const char *safe = NULL;
-    assert_int_equal(engine_guard_predicate(fixture.engine, "a = = b", 7, arena, &safe, &err), TN_ESQL);
+    assert_int_equal(engine_guard_predicate(fixture.engine, "a = = b", 7, arena, &safe, NULL, &err), TN_ESQL);
     assert_int_equal(err.column, 5);
+}
+
+static void test_varying(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool want;
+    } cases[] = {
+        {"rate < 90", false},
+        {"seen < now()", true},
+        {"a = 1 OR (b = 2 AND day = CURRENT_DATE)", true},
+        {"rate > random() * 100", true},
+        {"name = 'now()' -- random()", false},
+        {"hired > DATE '2024-01-01' - INTERVAL 1 DAY", false},
+    };
+    for (size_t i = 0; i < TN_COUNT(cases); i++) {
+        TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+        const char *safe = NULL, *text = cases[i].text;
+        bool varies = !cases[i].want;
+        assert_int_equal(engine_guard_predicate(fixture.engine, text, strlen(text), arena, &safe, &varies, NULL),
+                         TN_OK);
+        if (varies != cases[i].want)
+            fail_msg("%s", text);
+    }
+    bool untouched = true;
+    const char *safe = NULL;
+    assert_int_equal(engine_guard_predicate(fixture.engine, "a; b", 4, NULL, &safe, &untouched, NULL), TN_ESQL);
+    assert_true(untouched);
 }
 
 /* Deep and long texts end in a refusal, never in a crash. */
@@ -243,8 +272,9 @@ static void test_bounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_attacks),    cmocka_unit_test(test_accepted),   cmocka_unit_test(test_tables),
-        cmocka_unit_test(test_conditions), cmocka_unit_test(test_predicates), cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_attacks),    cmocka_unit_test(test_accepted), cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_conditions), cmocka_unit_test(test_varying),  cmocka_unit_test(test_predicates),
+        cmocka_unit_test(test_bounds),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

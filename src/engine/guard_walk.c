@@ -538,7 +538,8 @@ static enum tn_code judge_truth(const json_t *item, struct tn_error *err)
     return TN_ESQL;
 }
 
-enum tn_code guard_walk_expression(const json_t *root, const char *sql, size_t length, struct tn_error *err)
+enum tn_code guard_walk_expression(const json_t *root, const char *sql, size_t length, bool *ret_varies,
+                                   struct tn_error *err)
 {
     static const char *const known[] = {"type", "cte_map", "select_list", "from_table", "aggregate_handling"};
     const json_t *statement = NULL;
@@ -570,5 +571,7 @@ enum tn_code guard_walk_expression(const json_t *root, const char *sql, size_t l
     enum tn_code code = walk_value(&walk, item);
     free(walk.tables);
     tn_arena_free(arena);
+    if (code == TN_OK)
+        *ret_varies = walk.varies;
     return code;
 }

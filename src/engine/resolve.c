@@ -32,13 +32,22 @@ struct resolving {
     bool unnamed; /* rows of a table are not named by an identity */
 };
 
+static bool is_whole(duckdb_data_chunk chunk)
+{
+    return *(const bool *)duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 1));
+}
+
 /* One BIGINT from a constant expression that the guard has judged. */
 static enum tn_code evaluate(struct engine_session *session, const struct engine_table_ref *ref,
                              const char *expression, int64_t *ret, struct tn_error *err)
 {
     TN_AUTO_BUF sql = {0};
     bool version = ref->at == ENGINE_AT_VERSION;
-    tn_buf_printf(&sql, version ? "SELECT CAST((%s\n) AS BIGINT)" : "SELECT epoch_us(CAST((%s\n) AS TIMESTAMPTZ))",
+    /* What is no whole number would be rounded. */
+    tn_buf_printf(&sql,
+                  version ? "SELECT CAST(v AS BIGINT), typeof(v) LIKE '%%INT' OR typeof(v) LIKE '%%INTEGER' OR "
+                            "regexp_full_match(CAST(v AS VARCHAR), '-?[0-9]+') FROM (SELECT (%s\n) AS v)"
+                          : "SELECT epoch_us(CAST((%s\n) AS TIMESTAMPTZ)), true",
                   expression);
     duckdb_result result;
     const struct engine_text text = {.sql = expression, .length = strlen(expression)};
@@ -51,9 +60,13 @@ static enum tn_code evaluate(struct engine_session *session, const struct engine
         duckdb_vector vector =
             chunk && duckdb_data_chunk_get_size(chunk) == 1 ? duckdb_data_chunk_get_vector(chunk, 0) : NULL;
         if (vector && duckdb_validity_row_is_valid(duckdb_vector_get_validity(vector), 0))
-            *ret = *(const int64_t *)duckdb_vector_get_data(vector);
+            code = is_whole(chunk)
+                       ? TN_OK
+                       : tn_fail(err, TN_ESQL, "AT (VERSION => ...) of \"%s\" is no whole number", ref->name);
         else
             code = tn_fail(err, TN_ESQL, "AT (...) of \"%s\" is NULL", ref->name);
+        if (code == TN_OK)
+            *ret = *(const int64_t *)duckdb_vector_get_data(vector);
     }
     if (chunk)
         duckdb_destroy_data_chunk(&chunk);

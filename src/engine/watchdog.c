@@ -9,7 +9,6 @@
 #include "engine/engine_internal.h"
 
 #include <errno.h>
-#include <time.h>
 
 #define REPEAT_NS UINT64_C(3000000)  /* while one must be stopped */
 #define POLL_NS   UINT64_C(20000000) /* while one has a flag of its caller's to look at */
@@ -48,16 +47,6 @@ static uint64_t look(struct engine_watch *watch, uint64_t now)
     return watch->cancel || watch->cancelled ? TN_MIN(next, now + POLL_NS) : next;
 }
 
-static void wait_until(struct watchdog *watchdog, uint64_t when)
-{
-    if (when == UINT64_MAX) {
-        pthread_cond_wait(&watchdog->wake, &watchdog->lock);
-        return;
-    }
-    struct timespec at = {.tv_sec = (time_t)(when / 1000000000U), .tv_nsec = (long)(when % 1000000000U)};
-    pthread_cond_timedwait(&watchdog->wake, &watchdog->lock, &at);
-}
-
 static void *run(void *argument)
 {
     struct watchdog *watchdog = argument;
@@ -68,7 +57,7 @@ static void *run(void *argument)
         for (struct engine_watch *watch = watchdog->first; watch; watch = watch->next)
             next = TN_MIN(next, look(watch, now));
         watchdog->planned = next;
-        wait_until(watchdog, next);
+        (void)tn_cond_wait_until(&watchdog->wake, &watchdog->lock, next);
     }
     pthread_mutex_unlock(&watchdog->lock);
     return NULL;
@@ -77,12 +66,8 @@ static void *run(void *argument)
 enum tn_code watchdog_new(struct watchdog **ret, struct tn_error *err)
 {
     struct watchdog *watchdog = tn_calloc(1, sizeof *watchdog);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_mutex_init(&watchdog->lock, NULL);
-    pthread_cond_init(&watchdog->wake, &attributes);
-    pthread_condattr_destroy(&attributes);
+    tn_cond_init(&watchdog->wake);
     int failed = pthread_create(&watchdog->thread, NULL, run, watchdog);
     if (failed) {
         pthread_cond_destroy(&watchdog->wake);

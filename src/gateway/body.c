@@ -52,6 +52,13 @@ enum tn_code request_reason(struct request *request, const char **ret_reason, co
     return TN_OK;
 }
 
+/* It says so of itself, for evidence; nothing is allowed by it. */
+const char *request_source(const struct request *request)
+{
+    static const char command[] = "tarn/";
+    return request->user_agent && strncmp(request->user_agent, command, sizeof command - 1) == 0 ? "cli" : "api";
+}
+
 enum tn_code request_check_spare(const struct request *request, struct tn_error *err)
 {
     const struct route *route = request->match.route;

@@ -67,7 +67,7 @@ static void note_one(struct request *request, const char *dataset, const struct 
 void evidence_note(struct request *request, const char *dataset, const struct iceberg_metadata *metadata,
                    const char *operation, const json_t *old_value, const json_t *new_value, const char *reason)
 {
-    note_one(request, dataset, metadata, operation, "api", old_value, new_value, reason, NULL);
+    note_one(request, dataset, metadata, operation, request_source(request), old_value, new_value, reason, NULL);
 }
 
 /* ---- notes of people ------------------------------------------------------------ */
@@ -113,7 +113,7 @@ void evidence_describe(struct request *request, const char *dataset, const struc
 {
     struct said said[FIELDS_MAX] = {0};
     size_t count = describe_fields(patch, before, after, said);
-    write_events(request, dataset, after, "describe", "api", said, count, reason, intent);
+    write_events(request, dataset, after, "describe", request_source(request), said, count, reason, intent);
     release_fields(said, count);
 }
 
@@ -124,7 +124,7 @@ static enum tn_code intend(struct request *request, const char *dataset, const s
                            struct journal_intent *ret, struct tn_error *err)
 {
     struct journal_event events[FIELDS_MAX];
-    fill_events(request, operation, "api", said, count, reason, events);
+    fill_events(request, operation, request_source(request), said, count, reason, events);
     return journal_intend(request->gateway->lake.journal, dataset, now->uuid, now->last_sequence_number, events,
                           count, ret, err);
 }
@@ -163,13 +163,13 @@ enum tn_code evidence_intend_describe(struct request *request, const char *datas
 void evidence_renamed(struct request *request, const char *dataset, const struct journal_intent *intent,
                       const json_t *old_name, const json_t *new_name)
 {
-    note_one(request, dataset, NULL, "rename", "api", old_name, new_name, NULL, intent);
+    note_one(request, dataset, NULL, "rename", request_source(request), old_name, new_name, NULL, intent);
 }
 
 void evidence_dropped(struct request *request, const char *dataset, const struct journal_intent *intent,
                       const char *reason)
 {
-    note_one(request, dataset, NULL, "drop", "api", NULL, NULL, reason, intent);
+    note_one(request, dataset, NULL, "drop", request_source(request), NULL, NULL, reason, intent);
 }
 
 void evidence_take_back(struct request *request, const char *dataset, const struct journal_intent *intent,
@@ -191,6 +191,9 @@ enum tn_code evidence_settle(struct request *request, const char *dataset, struc
     /* A table that we cannot read can be dropped all the same. */
     if (dataset_journal_foreign(lake, dataset, &unread) != TN_OK)
         TN_LOG(TN_LOG_WARN, "journal.not_told", TN_FS("dataset", dataset), TN_FS("error", unread.detail));
+    ICEBERG_AUTO_METADATA *now = NULL;
+    if (catalog_load(lake->catalog, dataset, &now, &unread) == TN_OK)
+        TN_TRY(journal_note_moves(lake->journal, dataset, now, NULL, err));
     return journal_roll(lake->journal, true, err);
 }
 
@@ -235,13 +238,14 @@ static bool moves_main(const json_t *update)
     return is_action(update, "set-snapshot-ref") && name && tn_streq(name, "main");
 }
 
-/* An older state became the current one. */
+/* Another state became the current one, if it did. */
 static void note_rollback(struct request *request, const char *dataset, const struct iceberg_metadata *after)
 {
-    TN_AUTO_JSON *value = json_object();
-    json_object_set_new(value, "snapshot_id", json_integer(after->current->id));
-    json_object_set_new(value, "sequence", json_integer(after->current->sequence_number));
-    note_one(request, dataset, after, "rollback", "iceberg client", NULL, value, NULL, NULL);
+    struct tn_error error = {0};
+    const struct journal_event by = {.actor = request->actor.name, .request_id = request->id};
+    if (journal_note_moves(request->gateway->lake.journal, dataset, after, &by, &error) != TN_OK)
+        TN_LOG(TN_LOG_ERROR, "journal.note_lost", TN_FS("dataset", dataset), TN_FS("operation", "rollback"),
+               TN_FS("error", error.detail));
 }
 
 /* Commits of rows have their events already. */
@@ -288,6 +292,6 @@ void evidence_changed(struct request *request, const struct iceberg_change *chan
         note_one(request, dataset, after, "create", "iceberg client", NULL, kept, NULL, NULL);
     else if (json_array_size(kept) > 0)
         note_one(request, dataset, after, "alter", "iceberg client", NULL, kept, NULL, NULL);
-    if (moves && !adds_rows && after->current)
+    if (moves && after->current)
         note_rollback(request, dataset, after);
 }

@@ -306,6 +306,8 @@ enum tn_code ocr_after_ingest(struct request *request, const char *dataset, char
                               struct tn_error *err) TN_CHECKED;
 /* What tarn.yaml says (documents.*). */
 struct document_limits document_limits_of(const struct tn_config *config);
+/* The journal tells a compaction that somebody asked for as soon as it is answered. */
+void compact_tell(struct gateway *gateway, const char *dataset, const struct dataset_compacted *done);
 /* The answer to a compaction. */
 void compact_json(const char *dataset, const struct dataset_compacted *done, struct tn_json *json);
 
@@ -346,6 +348,8 @@ enum tn_code request_optional_json(struct request *request, json_t **ret, struct
  * said (else NULL); NULL for what is not given. Texts are the arena's. */
 enum tn_code request_reason(struct request *request, const char **ret_reason, const char **ret_workspace,
                             struct tn_error *err) TN_CHECKED;
+/* How a change came: "cli" from the command line, else "api". Static. */
+const char *request_source(const struct request *request) __attribute__((returns_nonnull));
 /* TN_EREQUEST for a reason or workspace (of the parameters; of `body` where it is not NULL) that is too long. */
 enum tn_code request_check_words(const struct request *request, const json_t *body, struct tn_error *err) TN_CHECKED;
 /* Refuses a body where a route that writes takes none; {} and space are none. */

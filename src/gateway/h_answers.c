@@ -166,10 +166,8 @@ enum tn_code h_answer_replay(struct request *request, struct tn_error *err)
         {.name = "data", .kind = TN_JSON_STRING, .ret = &data},
         {.name = "model", .kind = TN_JSON_STRING, .ret = &again.model},
     };
-    if (request->body.len > 0) {
-        TN_TRY(request_json(request, &body, err));
-        TN_TRY(tn_json_read(body, "request", fields, TN_COUNT(fields), err));
-    }
+    TN_TRY(request_optional_json(request, &body, err));
+    TN_TRY(tn_json_read(body, "request", fields, TN_COUNT(fields), err));
     again.as_then = tn_streq(data, "then");
     if (!again.as_then && !tn_streq(data, "now"))
         return tn_fail(err, TN_EREQUEST, "data must be now or then, not \"%.40s\"", data);

@@ -85,11 +85,15 @@ static enum tn_code patch_key(struct request *request, const char *name, json_t 
         tn_buf_puts(&text, json_string_value(key));
     for (size_t i = 0; i < json_array_size(key); i++) {
         const char *column = json_string_value(json_array_get(key, i));
-        tn_buf_printf(&text, "%s%s", i ? "," : "", column ? column : "");
+        if (!column)
+            return tn_fail(err, TN_EREQUEST, "key must be a list of names; item %zu is none", i + 1);
+        tn_buf_printf(&text, "%s%s", i ? "," : "", column);
     }
     if (text.len == 0)
         return tn_fail(err, TN_EREQUEST, "key must name the columns that tell rows apart");
-    TN_TRY(dataset_set_key(&request->gateway->lake, name, text.data, request->actor.name, reason, err));
+    const struct dataset_who who = {
+        .actor = request->actor.name, .source = request_source(request), .reason = reason, .request_id = request->id};
+    TN_TRY(dataset_set_key(&request->gateway->lake, name, text.data, &who, err));
     (void)json_object_del(body, "key");
     return TN_OK;
 }

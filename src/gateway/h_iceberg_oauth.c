@@ -4,6 +4,21 @@
 
 #define EXCHANGE "urn:ietf:params:oauth:grant-type:token-exchange"
 
+/* RFC 6749, section 5.2: a grant that is well-formed and not offered has a word
+ * of its own; clients go on to another one. */
+static enum tn_code refuse_grant(struct request *request, const char *grant)
+{
+    struct tn_json json = reply_json(request);
+    reply_status(request, 400, "application/json");
+    tn_json_open(&json, '{');
+    tn_json_kstr(&json, "error", "unsupported_grant_type");
+    tn_json_kstr(&json, "error_description",
+                 tn_arena_printf(request->arena, "grant_type must be client_credentials, not \"%.100s\"", grant));
+    tn_json_close(&json, '}');
+    return TN_OK;
+}
+
+/* *ret stays NULL when the answer is given. */
 static enum tn_code oauth_secret(struct request *request, const char **ret, struct tn_error *err)
 {
     struct http_pair params[HTTP_PARAMS_MAX];
@@ -22,8 +37,10 @@ static enum tn_code oauth_secret(struct request *request, const char **ret, stru
             subject = params[i].value;
     }
     bool exchange = grant && tn_streq(grant, EXCHANGE); /* Java renews its token in this way */
-    if (!exchange && (!grant || !tn_streq(grant, "client_credentials")))
-        return tn_fail(err, TN_EREQUEST, "grant_type must be client_credentials");
+    if (!grant || !*grant)
+        return tn_fail(err, TN_EREQUEST, "grant_type is missing; it must be client_credentials");
+    if (!exchange && !tn_streq(grant, "client_credentials"))
+        return refuse_grant(request, grant);
     if (exchange)
         secret = subject;
     if (!secret && !exchange)
@@ -38,6 +55,8 @@ enum tn_code h_iceberg_oauth(struct request *request, struct tn_error *err)
 {
     const char *secret = NULL;
     TN_TRY(oauth_secret(request, &secret, err));
+    if (!secret)
+        return TN_OK;
     enum tn_code code = tokens_check(request->gateway->tokens, secret, &request->actor, err);
     if (code != TN_OK) {
         metrics_auth_failure(request->gateway->metrics);

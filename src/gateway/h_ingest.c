@@ -64,9 +64,10 @@ static enum tn_code set_option(struct upload *upload, const char *name, const ch
         const char *name;
         const char **slot;
     } texts[] = {
-        {"dataset", &options->dataset},   {"source", &options->source}, {"format", &options->format},
-        {"types", &options->types},       {"header", &options->header}, {"delimiter", &options->delimiter},
-        {"encoding", &options->encoding}, {"key", &options->key},       {"reason", &options->reason},
+        {"dataset", &options->dataset},     {"source", &options->source}, {"format", &options->format},
+        {"types", &options->types},         {"header", &options->header}, {"delimiter", &options->delimiter},
+        {"encoding", &options->encoding},   {"key", &options->key},       {"reason", &options->reason},
+        {"workspace", &options->workspace},
     };
     for (size_t i = 0; i < TN_COUNT(texts); i++)
         if (tn_streq(name, texts[i].name)) {

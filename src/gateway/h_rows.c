@@ -68,7 +68,7 @@ static enum tn_code start(struct request *request, enum dataset_rows_op op, stru
         .key = http_param(&request->target, "key"),
         .key_value = request->match.capture_count > 1 ? request->match.captures[1] : NULL,
         .actor = request->actor.name,
-        .source = "api",
+        .source = request_source(request),
         .reason = http_param(&request->target, "reason"),
         .workspace = http_param(&request->target, "workspace"),
         .request_id = request->id,
@@ -76,6 +76,7 @@ static enum tn_code start(struct request *request, enum dataset_rows_op op, stru
     if (op == DATASET_ROWS_DELETE)
         TN_TRY(request_reason(request, &options.reason, &options.workspace, err));
     TN_TRY(request_if_match(request, &options.if_snapshot, err));
+    options.must_exist = request->if_match != NULL;
     TN_TRY(index_check_free(request->gateway->indexes, options.dataset, err));
     return ingest_rows_new(&request->gateway->lake, &options, ret, err);
 }
@@ -127,8 +128,10 @@ enum tn_code h_rows_delete(struct request *request, struct tn_error *err)
 enum tn_code h_rows_delete_where(struct request *request, struct tn_error *err)
 {
     TN_AUTO_JSON *body = NULL;
-    struct dataset_rows rows = {
-        .op = DATASET_ROWS_WHERE, .actor = request->actor.name, .source = "api", .request_id = request->id};
+    struct dataset_rows rows = {.op = DATASET_ROWS_WHERE,
+                                .actor = request->actor.name,
+                                .source = request_source(request),
+                                .request_id = request->id};
     TN_TRY(request_json(request, &body, err));
     const struct tn_json_field fields[] = {
         {.name = "where", .kind = TN_JSON_STRING, .ret = &rows.predicate, .required = true},

@@ -160,10 +160,8 @@ enum tn_code h_index_evaluate(struct request *request, struct tn_error *err)
         {.name = "samples", .kind = TN_JSON_INT, .ret = &samples, .min = 1, .max = 1000},
         {.name = "k", .kind = TN_JSON_INT, .ret = &k, .min = 1, .max = INDEX_K_MAX},
     };
-    if (request->body.len > 0) {
-        TN_TRY(request_json(request, &body, err));
-        TN_TRY(tn_json_read(body, "request", fields, TN_COUNT(fields), err));
-    }
+    TN_TRY(request_optional_json(request, &body, err));
+    TN_TRY(tn_json_read(body, "request", fields, TN_COUNT(fields), err));
     struct tn_json json = reply_json(request);
     return index_evaluate(request->gateway->indexes, request->match.captures[0], (uint32_t)samples, (uint32_t)k,
                           &json, err);

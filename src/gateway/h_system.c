@@ -64,6 +64,61 @@ static void sample_indexes(struct gateway *gateway, struct tn_buf *out)
                    (double)totals.embedded);
     metrics_sample(out, "tarn_index_reused_total", "counter", "Chunks whose vectors were known.",
                    (double)totals.reused);
+    metrics_sample(out, "tarn_index_filters_total", "counter", "Evaluations of a search's filter.",
+                   (double)totals.filters);
+    metrics_sample(out, "tarn_index_changes_read_total", "counter",
+                   "Times that searches read from files what had changed behind their index.",
+                   (double)totals.changes_read);
+}
+
+/* What small writes have left behind, over all datasets; one that cannot be
+ * read is left to whoever asks for it. */
+static struct dataset_debt debt_of_all(struct gateway *gateway, const char *const *names, size_t count)
+{
+    struct dataset_debt sum = {0};
+    for (size_t i = 0; i < count; i++) {
+        struct dataset_debt one = {0};
+        if (dataset_debt(&gateway->lake, names[i], &one, NULL) != TN_OK)
+            continue;
+        sum.data_files += one.data_files;
+        sum.small_files += one.small_files;
+        sum.delete_files += one.delete_files;
+        sum.deleted_rows += one.deleted_rows;
+        sum.rows += one.rows;
+        sum.bytes += one.bytes;
+        sum.compacted_us = TN_MAX(sum.compacted_us, one.compacted_us);
+    }
+    return sum;
+}
+
+static double deleted_share(const struct dataset_debt *debt)
+{
+    uint64_t all = debt->rows + debt->deleted_rows;
+    return all ? (double)debt->deleted_rows / (double)all : 0;
+}
+
+static void sample_debt(struct gateway *gateway, struct tn_arena *arena, struct tn_buf *out)
+{
+    const char *const *names;
+    size_t count;
+    if (catalog_list(gateway->lake.catalog, arena, &names, &count, NULL) != TN_OK)
+        return;
+    const struct dataset_debt debt = debt_of_all(gateway, names, count);
+    const struct {
+        const char *name, *help;
+        double value;
+    } gauges[] = {
+        {"tarn_debt_data_files", "Data files of all datasets.", (double)debt.data_files},
+        {"tarn_debt_small_files", "Those of them that a compaction would merge.", (double)debt.small_files},
+        {"tarn_debt_delete_files", "Files that say which rows are deleted.", (double)debt.delete_files},
+        {"tarn_debt_deleted_rows", "Rows in data files that are deleted.", (double)debt.deleted_rows},
+        {"tarn_debt_deleted_share", "Their share of all rows in data files.", deleted_share(&debt)},
+        {"tarn_debt_bytes", "Bytes of those data files.", (double)debt.bytes},
+        {"tarn_last_compaction_timestamp_seconds", "When a compaction was last committed; 0: never.",
+         (double)debt.compacted_us / 1e6},
+    };
+    for (size_t i = 0; i < TN_COUNT(gauges); i++)
+        metrics_sample(out, gauges[i].name, "gauge", gauges[i].help, gauges[i].value);
 }
 
 static void sample_writes(struct gateway *gateway, struct tn_buf *out)
@@ -87,7 +142,7 @@ static void sample_writes(struct gateway *gateway, struct tn_buf *out)
     if (!gateway->upkeep)
         return;
     const struct dataset_upkeep_state upkeep = dataset_upkeep_state(gateway->upkeep);
-    metrics_sample(out, "tarn_compactions_total", "counter", "Compactions that were committed.",
+    metrics_sample(out, "tarn_compactions_total", "counter", "Compactions that upkeep has committed.",
                    (double)upkeep.compactions);
     metrics_sample(out, "tarn_compactions_lost_total", "counter", "Groups of files given up for other writers.",
                    (double)upkeep.lost_groups);
@@ -124,7 +179,10 @@ enum tn_code h_metrics(struct request *request, struct tn_error *err)
     metrics_sample(out, "tarn_store_bytes_written_total", "counter", "Bytes written to the store.",
                    (double)store.bytes_written);
     metrics_sample(out, "tarn_store_fsyncs_total", "counter", "Calls of fsync for the store.", (double)store.fsyncs);
+    metrics_sample(out, "tarn_store_trim_failures_total", "counter", "Old pointers that could not be removed.",
+                   (double)store.trim_failures);
     sample_writes(gateway, out);
+    sample_debt(gateway, request->arena, out);
     sample_indexes(gateway, out);
     metrics_sample(out, "process_resident_memory_bytes", "gauge", "Resident memory.",
                    (double)metrics_resident_bytes());
@@ -144,6 +202,11 @@ static void write_memory(struct gateway *gateway, struct tn_json *json)
     tn_json_ki64(json, "engine_limit_bytes", (int64_t)usage.memory_limit_bytes);
     tn_json_ki64(json, "engine_temp_bytes", (int64_t)usage.temp_bytes);
     tn_json_ki64(json, "index_bytes", (int64_t)index_resident_bytes(gateway->indexes));
+    tn_json_ki64(json, "metadata_bytes", (int64_t)catalog_metadata_bytes(gateway->lake.catalog));
+    tn_json_ki64(json, "deletes_bytes", (int64_t)dataset_relations_bytes(gateway->lake.relations));
+    tn_json_ki64(json, "small_files_bytes", (int64_t)dataset_relations_small_bytes(gateway->lake.relations));
+    tn_json_ki64(json, "changes_bytes", (int64_t)dataset_recent_bytes(gateway->lake.recent));
+    tn_json_ki64(json, "statements_bytes", (int64_t)usage.statement_bytes);
     tn_json_close(json, '}');
     tn_json_key(json, "queries");
     tn_json_open(json, '{');
@@ -247,22 +310,9 @@ static void write_upkeep(struct gateway *gateway, struct tn_json *json)
     tn_json_close(json, '}');
 }
 
-/* What small writes have left behind, over all datasets; one that cannot be
- * read is left to whoever asks for it. */
 static void write_debt(struct gateway *gateway, const char *const *names, size_t count, struct tn_json *json)
 {
-    struct dataset_debt sum = {0};
-    for (size_t i = 0; i < count; i++) {
-        struct dataset_debt one = {0};
-        if (dataset_debt(&gateway->lake, names[i], &one, NULL) != TN_OK)
-            continue;
-        sum.data_files += one.data_files;
-        sum.small_files += one.small_files;
-        sum.delete_files += one.delete_files;
-        sum.deleted_rows += one.deleted_rows;
-        sum.rows += one.rows;
-        sum.bytes += one.bytes;
-    }
+    const struct dataset_debt sum = debt_of_all(gateway, names, count);
     tn_json_key(json, "debt");
     debt_json(&sum, json);
 }
@@ -270,13 +320,12 @@ static void write_debt(struct gateway *gateway, const char *const *names, size_t
 void debt_json(const struct dataset_debt *debt, struct tn_json *json)
 {
     char time[TN_TIME_TEXT];
-    uint64_t all = debt->rows + debt->deleted_rows;
     tn_json_open(json, '{');
     tn_json_ki64(json, "data_files", (int64_t)debt->data_files);
     tn_json_ki64(json, "small_files", (int64_t)debt->small_files);
     tn_json_ki64(json, "delete_files", (int64_t)debt->delete_files);
     tn_json_ki64(json, "deleted_rows", (int64_t)debt->deleted_rows);
-    tn_json_kf64(json, "deleted_share", all ? (double)debt->deleted_rows / (double)all : 0);
+    tn_json_kf64(json, "deleted_share", deleted_share(debt));
     tn_json_ki64(json, "bytes", (int64_t)debt->bytes);
     tn_json_kstr(json, "last_compaction", debt->compacted_us ? tn_time_format(debt->compacted_us, time) : NULL);
     tn_json_close(json, '}');

@@ -82,7 +82,8 @@ static enum tn_code put_where(struct request *request, struct tn_buf *out, struc
     tn_buf_puts(out, " FROM trials WHERE \"index\" = $1");
     if (!filter || !filter[0])
         return TN_OK;
-    TN_TRY(engine_guard_predicate(request->gateway->lake.engine, filter, strlen(filter), request->arena, &safe, err));
+    TN_TRY(engine_guard_predicate(request->gateway->lake.engine, filter, strlen(filter), request->arena, &safe, NULL,
+                                  err));
     tn_buf_printf(out, " AND (%s)", safe);
     return TN_OK;
 }
@@ -180,9 +181,7 @@ static enum tn_code take_change(struct request *request, json_t **body, struct i
         {.name = "force", .kind = TN_JSON_BOOL, .ret = &ret->force},
     };
     ret->actor = request->actor.name;
-    if (request->body.len == 0)
-        return TN_OK;
-    TN_TRY(request_json(request, body, err));
+    TN_TRY(request_optional_json(request, body, err));
     TN_TRY(tn_json_read(*body, "request", fields, may_force ? 2 : 1, err));
     if (ret->reason && strlen(ret->reason) > 2000)
         return tn_fail(err, TN_EREQUEST, "a reason has at most 2000 characters");

@@ -16,8 +16,10 @@ enum tn_code h_compact(struct request *request, struct tn_error *err)
 {
     TN_AUTO_JSON *body = NULL;
     const char *name = request->match.captures[0];
-    struct dataset_compaction options = {
-        .actor = request->actor.name, .cancelled = is_cancelled, .cancel_context = request};
+    struct dataset_compaction options = {.actor = request->actor.name,
+                                         .request_id = request->id,
+                                         .cancelled = is_cancelled,
+                                         .cancel_context = request};
     TN_TRY(request_optional_json(request, &body, err));
     const struct tn_json_field fields[] = {
         {.name = "reason", .kind = TN_JSON_STRING, .ret = &options.reason},
@@ -32,6 +34,7 @@ enum tn_code h_compact(struct request *request, struct tn_error *err)
         return compact_later(request, name, &options, err);
     struct dataset_compacted done = {0};
     TN_TRY(dataset_compact(&request->gateway->lake, name, &options, &done, err));
+    compact_tell(request->gateway, name, &done);
     struct tn_json json = reply_json(request);
     compact_json(name, &done, &json);
     return TN_OK;
@@ -42,13 +45,15 @@ enum tn_code h_expire(struct request *request, struct tn_error *err)
     TN_AUTO_JSON *body = NULL;
     const char *name = request->match.captures[0], *older_than = NULL;
     int64_t keep = 1;
-    struct dataset_expiry options = {.actor = request->actor.name};
+    struct dataset_expiry options = {
+        .who = {.actor = request->actor.name, .source = request_source(request), .request_id = request->id}};
     TN_TRY(request_optional_json(request, &body, err));
     const struct tn_json_field fields[] = {
         {.name = "older_than", .kind = TN_JSON_STRING, .ret = &older_than, .required = true},
         {.name = "keep", .kind = TN_JSON_INT, .ret = &keep, .min = 1, .max = INT32_MAX},
         {.name = "preview", .kind = TN_JSON_BOOL, .ret = &options.preview},
-        {.name = "reason", .kind = TN_JSON_STRING, .ret = &options.reason},
+        {.name = "reason", .kind = TN_JSON_STRING, .ret = &options.who.reason},
+        {.name = "workspace", .kind = TN_JSON_STRING, .ret = &options.who.workspace},
     };
     TN_TRY(tn_json_read(body, "request", fields, TN_COUNT(fields), err));
     if (!tn_time_parse(older_than, &options.older_than_us))
@@ -75,11 +80,14 @@ enum tn_code h_restore(struct request *request, struct tn_error *err)
     TN_AUTO_JSON *body = NULL;
     json_t *as_of = NULL;
     char digits[24];
-    const char *name = request->match.captures[0], *reason = NULL;
+    const char *name = request->match.captures[0];
+    struct dataset_who who = {
+        .actor = request->actor.name, .source = request_source(request), .request_id = request->id};
     TN_TRY(request_json(request, &body, err));
     const struct tn_json_field fields[] = {
         {.name = "as_of", .kind = TN_JSON_ANY, .ret = &as_of, .required = true},
-        {.name = "reason", .kind = TN_JSON_STRING, .ret = &reason},
+        {.name = "reason", .kind = TN_JSON_STRING, .ret = &who.reason},
+        {.name = "workspace", .kind = TN_JSON_STRING, .ret = &who.workspace},
     };
     TN_TRY(tn_json_read(body, "request", fields, TN_COUNT(fields), err));
     const char *text = json_string_value(as_of);
@@ -93,8 +101,7 @@ enum tn_code h_restore(struct request *request, struct tn_error *err)
     TN_TRY(index_check_free(request->gateway->indexes, name, err));
     TN_TRY(request_if_match(request, &if_snapshot, err));
     struct dataset_commit done = {0};
-    TN_TRY(
-        dataset_restore(&request->gateway->lake, name, text, if_snapshot, request->actor.name, reason, &done, err));
+    TN_TRY(dataset_restore(&request->gateway->lake, name, text, if_snapshot, &who, &done, err));
     reply_header(request, "ETag", tn_arena_printf(request->arena, "\"%lld\"", (long long)done.snapshot_id));
     struct tn_json json = reply_json(request);
     tn_json_open(&json, '{');

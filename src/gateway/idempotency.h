@@ -30,6 +30,7 @@ struct idempotency_key idempotency_key_of(const char *actor, const char *route, 
 struct idempotency_answer {
     unsigned status;
     const char *media; /* static */
+    char etag[32];     /* "" for none */
     const char *body;
     size_t length;
 };

@@ -21,15 +21,16 @@ static void test_repeat(void **state)
     struct idempotency_key stranger = idempotency_key_of("you", "ingest", "k1", "/a?b", "x", 1);
     assert_int_equal(idempotency_begin(table, &key, arena, &answer, &err), TN_OK);
     assert_int_equal(idempotency_begin(table, &key, arena, &answer, &err), TN_ECONFLICT);
-    idempotency_end(table, &key, &(struct idempotency_answer){200, "application/json", "{}", 2});
+    idempotency_end(table, &key, &(struct idempotency_answer){200, "application/json", "\"7\"", "{}", 2});
     assert_int_equal(idempotency_begin(table, &key, arena, &answer, &err), TN_EEXISTS);
     assert_int_equal(answer.status, 200);
     assert_string_equal(answer.body, "{}");
+    assert_string_equal(answer.etag, "\"7\"");
     assert_int_equal(idempotency_begin(table, &other, arena, &answer, &err), TN_EREFUSED);
     assert_int_equal(idempotency_begin(table, &stranger, arena, &answer, &err), TN_OK);
     idempotency_end(table, &stranger, NULL);
     assert_int_equal(idempotency_begin(table, &stranger, arena, &answer, &err), TN_OK);
-    idempotency_end(table, &stranger, &(struct idempotency_answer){503, "application/json", "{}", 2});
+    idempotency_end(table, &stranger, &(struct idempotency_answer){503, "application/json", "\"7\"", "{}", 2});
     assert_int_equal(idempotency_begin(table, &stranger, arena, &answer, &err), TN_OK);
 }
 
@@ -47,7 +48,7 @@ static void test_bounded(void **state)
     struct idempotency_key first = idempotency_key_of("me", "r", "0", "/", NULL, 0);
     struct idempotency_key more = idempotency_key_of("me", "r", "more", "/", NULL, 0);
     assert_int_equal(idempotency_begin(table, &more, arena, &answer, &err), TN_EBUSY);
-    idempotency_end(table, &first, &(struct idempotency_answer){200, "application/json", "", 0});
+    idempotency_end(table, &first, &(struct idempotency_answer){200, "application/json", "\"7\"", "", 0});
     assert_int_equal(idempotency_begin(table, &more, arena, &answer, &err), TN_OK);
 }
 

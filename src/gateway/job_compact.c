@@ -25,6 +25,13 @@ void compact_json(const char *dataset, const struct dataset_compacted *done, str
     tn_json_close(json, '}');
 }
 
+void compact_tell(struct gateway *gateway, const char *dataset, const struct dataset_compacted *done)
+{
+    struct tn_error error = {0};
+    if (done->groups > 0 && dataset_journal_foreign(&gateway->lake, dataset, &error) != TN_OK)
+        TN_LOG(TN_LOG_WARN, "journal.told_later", TN_FS("dataset", dataset), TN_FS("error", error.detail));
+}
+
 static void keep_result(struct job_run *run, const char *dataset, const struct dataset_compacted *done)
 {
     TN_AUTO_BUF text = {0};
@@ -44,6 +51,7 @@ static enum tn_code run_compact(struct job_run *run, void *context, struct tn_er
         {.name = "dataset", .kind = TN_JSON_STRING, .ret = &dataset, .required = true},
         {.name = "actor", .kind = TN_JSON_STRING, .ret = &options.actor},
         {.name = "reason", .kind = TN_JSON_STRING, .ret = &options.reason},
+        {.name = "request_id", .kind = TN_JSON_STRING, .ret = &options.request_id},
         {.name = "debt_only", .kind = TN_JSON_BOOL, .ret = &options.debt_only},
     };
     TN_TRY(tn_json_read(job_run_arguments(run), "the job's arguments", fields, TN_COUNT(fields), err));
@@ -54,6 +62,7 @@ static enum tn_code run_compact(struct job_run *run, void *context, struct tn_er
                 (unsigned long long)debt.small_files, (unsigned long long)debt.deleted_rows);
     struct dataset_compacted done = {0};
     TN_TRY(dataset_compact(&gateway->lake, dataset, &options, &done, err));
+    compact_tell(gateway, dataset, &done);
     job_run_progress(run, debt.data_files, debt.data_files, "files");
     job_run_log(run, "%llu files became %llu", (unsigned long long)done.files_before,
                 (unsigned long long)done.files_after);
@@ -74,8 +83,9 @@ enum tn_code compact_later(struct request *request, const char *dataset, const s
     ICEBERG_AUTO_METADATA *metadata = NULL;
     char id[JOB_ID_TEXT];
     TN_TRY(catalog_load(request->gateway->lake.catalog, dataset, &metadata, err)); /* is it there at all */
-    TN_AUTO_JSON *arguments = json_pack("{s:s, s:s?, s:s?, s:b}", "dataset", dataset, "actor", options->actor,
-                                        "reason", options->reason, "debt_only", options->debt_only);
+    TN_AUTO_JSON *arguments =
+        json_pack("{s:s, s:s?, s:s?, s:s, s:b}", "dataset", dataset, "actor", options->actor, "reason",
+                  options->reason, "request_id", request->id, "debt_only", options->debt_only);
     const struct job_request wanted = {
         .kind = "compact",
         .subject = dataset,

@@ -10,7 +10,7 @@ static const uint64_t bounds_us[] = {500,   1000,   2500,   5000,    10000,   25
 
 /* The statuses that this service answers; what is not here counts as 0. */
 static const unsigned statuses[] = {0,   200, 204, 303, 304, 400, 401, 403, 404, 405, 406, 408, 409,
-                                    412, 413, 415, 422, 429, 431, 499, 500, 501, 503, 504, 507};
+                                    412, 413, 415, 422, 429, 431, 499, 500, 501, 502, 503, 504, 507};
 #define STATUSES TN_COUNT(statuses)
 
 struct route_figures {

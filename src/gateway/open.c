@@ -15,8 +15,8 @@
 /* Threads beside those that queries and ingests may hold at once, so that
  * short requests are answered however long the others run. */
 #define SPARE_THREADS 4
-/* A commit of a row makes eleven files and folders durable (store.h). */
-#define SYNC_THREADS 10
+/* A commit of a row has eleven things to do in its round: ten fsyncs, and the metadata file to write (store.h). */
+#define SYNC_THREADS 12
 /* What small writes changed, for those who follow them. */
 #define RECENT_BYTES ((size_t)16 << 20)
 
@@ -288,11 +288,7 @@ enum tn_code gateway_open(const struct gateway_options *options, struct gateway 
     gateway->routes = gateway_routes();
     gateway->metrics = metrics_new(gateway->routes);
     gateway->kept = idempotency_new();
-    pthread_condattr_t attributes;
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&gateway->watch_wake, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
+    tn_cond_init(&gateway->watch_wake);
     (void)pthread_mutex_init(&gateway->watch_lock, NULL);
     (void)pthread_mutex_init(&gateway->event_lock, NULL);
     gateway->stop_fd = eventfd(0, EFD_CLOEXEC);

@@ -143,6 +143,8 @@ static enum tn_code keep_begin(struct request *request, bool *ret_go, struct tn_
         return code;
     reply_status(request, answer.status, answer.media);
     tn_buf_append(&request->reply.body, answer.body, answer.length);
+    if (answer.etag[0])
+        reply_header(request, "ETag", tn_arena_strdup(request->arena, answer.etag));
     reply_header(request, "Idempotency-Replayed", "true");
     return TN_OK;
 }
@@ -151,10 +153,13 @@ static void keep_end(struct request *request)
 {
     if (!request->keep_answer)
         return;
-    const struct idempotency_answer answer = {.status = request->reply.status,
-                                              .media = request->reply.media,
-                                              .body = request->reply.body.data,
-                                              .length = request->reply.body.len};
+    struct idempotency_answer answer = {.status = request->reply.status,
+                                        .media = request->reply.media,
+                                        .body = request->reply.body.data,
+                                        .length = request->reply.body.len};
+    for (size_t i = 0; i < request->reply.header_count; i++)
+        if (tn_streq(request->reply.headers[i].name, "ETag"))
+            (void)snprintf(answer.etag, sizeof answer.etag, "%s", request->reply.headers[i].value);
     bool plain = !request->reply.stream.fill && request->reply.fd < 0;
     idempotency_end(request->gateway->kept, &request->kept_key, plain ? &answer : NULL);
     request->keep_answer = false;

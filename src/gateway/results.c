@@ -6,12 +6,8 @@
 
 #define BUCKETS 4096
 
-struct link {
-    struct link *newer, *older;
-};
-
 struct entry {
-    struct link ring; /* first: a link of the ring is its entry, but for the table's own */
+    struct tn_ring ring;
     struct entry *chain;
     uint64_t hash;
     struct result result;
@@ -21,7 +17,7 @@ struct entry {
 
 struct results {
     pthread_mutex_t lock;
-    struct link ring; /* between newest (.older) and oldest (.newer) */
+    struct tn_ring ring;
     struct results_state state;
     struct entry *buckets[BUCKETS];
 };
@@ -32,23 +28,9 @@ struct results *results_new(uint64_t budget_bytes)
         return NULL;
     struct results *results = tn_calloc(1, sizeof *results);
     pthread_mutex_init(&results->lock, NULL);
-    results->ring.newer = results->ring.older = &results->ring;
+    tn_ring_init(&results->ring);
     results->state.budget = budget_bytes;
     return results;
-}
-
-static void ring_leave(struct link *link)
-{
-    link->newer->older = link->older;
-    link->older->newer = link->newer;
-}
-
-static void ring_enter(struct link *ring, struct link *link)
-{
-    link->newer = ring;
-    link->older = ring->older;
-    link->older->newer = link;
-    ring->older = link;
 }
 
 static uint64_t bytes_of(size_t name_length, size_t length)
@@ -62,7 +44,7 @@ static void evict(struct results *results, struct entry *entry)
     while (*slot != entry)
         slot = &(*slot)->chain;
     *slot = entry->chain;
-    ring_leave(&entry->ring);
+    tn_ring_leave(&entry->ring);
     results->state.count--;
     results->state.bytes -= bytes_of(entry->name_length, entry->length);
     free(entry);
@@ -72,8 +54,8 @@ void results_free(struct results *results)
 {
     if (!results)
         return;
-    while (results->ring.newer != &results->ring)
-        evict(results, (struct entry *)results->ring.newer);
+    for (struct entry *entry; (entry = tn_ring_oldest(&results->ring));)
+        evict(results, entry);
     pthread_mutex_destroy(&results->lock);
     free(results);
 }
@@ -96,8 +78,7 @@ bool results_find(struct results *results, const void *name, size_t name_length,
     pthread_mutex_lock(&results->lock);
     struct entry *entry = find(results, name, name_length, hash);
     if (entry) {
-        ring_leave(&entry->ring);
-        ring_enter(&results->ring, &entry->ring);
+        tn_ring_renew(&results->ring, &entry->ring);
         *ret = entry->result;
         tn_buf_append(out, entry->bytes + name_length, entry->length);
     }
@@ -123,11 +104,11 @@ void results_keep(struct results *results, const void *name, size_t name_length,
         evict(results, other);
     entry->chain = results->buckets[entry->hash % BUCKETS];
     results->buckets[entry->hash % BUCKETS] = entry;
-    ring_enter(&results->ring, &entry->ring);
+    tn_ring_enter(&results->ring, &entry->ring);
     results->state.count++;
     results->state.bytes += bytes_of(name_length, length);
     while (results->state.bytes > results->state.budget)
-        evict(results, (struct entry *)results->ring.newer);
+        evict(results, tn_ring_oldest(&results->ring));
     pthread_mutex_unlock(&results->lock);
 }
 

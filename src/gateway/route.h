@@ -54,7 +54,10 @@ struct route {
 };
 
 #define PARAMS(list) .params = (list), .param_count = TN_COUNT(list)
-extern const struct route_param route_wait_params[1]; /* of what answers with a job */
+extern const struct route_param route_wait_params[1];   /* of what answers with a job */
+extern const struct route_param route_reason_params[1]; /* of what is journaled */
+#define ROUTE_REASON_REQUEST                                                                                         \
+    "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"reason\":{\"type\":\"string\"}}}"
 
 struct route_table {
     const struct route *routes;

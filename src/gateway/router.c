@@ -16,7 +16,8 @@ static bool template_fits(const char *path, const struct http_target *target, st
             return false;
         const char *segment = target->segments[at];
         if (cursor[0] == '{') {
-            if (!*segment || match->capture_count == ROUTE_CAPTURES_MAX)
+            bool may_be_empty = !slash && strcmp(cursor, "{key}") == 0; /* a text without a character is one */
+            if ((!*segment && !may_be_empty) || match->capture_count == ROUTE_CAPTURES_MAX)
                 return false;
             match->captures[match->capture_count++] = segment;
         } else {

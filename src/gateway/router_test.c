@@ -18,6 +18,7 @@ static const struct route routes[] = {
     {.method = "GET", .path = "/items/special", .id = "specialGet"},
     {.method = "GET", .path = "/{kind}/{id}/x", .id = "wild"},
     {.method = "GET", .path = "/items/{id}/x", .id = "itemX"},
+    {.method = "GET", .path = "/rows/{key}", .id = "row"},
 };
 static const struct route_table table = {.routes = routes, .count = TN_COUNT(routes)};
 
@@ -55,6 +56,8 @@ static void test_find(void **state)
         {"DELETE", "/items/special", TN_OK, "itemDelete", "special", NULL},
         {"POST", "/items/special", TN_OK, "special", "", NULL},
         {"GET", "/items/7/x", TN_OK, "itemX", "7", NULL},
+        {"GET", "/rows/", TN_OK, "row", "", NULL},
+        {"GET", "/rows", TN_ENOTFOUND, NULL, NULL, NULL},
         {"GET", "/other/7/x", TN_OK, "wild", "7", NULL},
         {"GET", "/Items", TN_ENOTFOUND, NULL, NULL, NULL},
         {"GET", "/items//x", TN_ENOTFOUND, NULL, NULL, NULL},

@@ -66,6 +66,8 @@ const struct route_param route_wait_params[1] = {
     {.name = "wait",
      .schema = "{\"type\":\"integer\",\"minimum\":0}",
      .help = "Seconds to wait for the job's end; then its result is the answer."}};
+const struct route_param route_reason_params[1] = {
+    {.name = "reason", .schema = STRING, .help = "Why; kept in the journal."}};
 
 static const struct route_param login_params[] = {
     {.name = "token", .schema = STRING, .help = "A token, to be exchanged for a cookie."}};
@@ -80,8 +82,6 @@ static const struct route_param snapshots_params[] = {
 static const struct route_param sample_params[] = {
     {.name = "limit", .schema = "{\"type\":\"integer\",\"minimum\":0,\"maximum\":10000}", .help = "Rows; 20."},
     {.name = "as_of", .schema = STRING, .help = "A snapshot id or a time."}};
-static const struct route_param reason_params[] = {
-    {.name = "reason", .schema = STRING, .help = "Why; kept in the log."}};
 static const struct route_param ingest_params[] = {
     {.name = "dataset", .schema = STRING, .help = "Into which dataset; default: from the source's name."},
     {.name = "source", .schema = STRING, .help = "The file's name, for lineage and the defaults."},
@@ -104,7 +104,8 @@ static const struct route_param ingest_params[] = {
      .schema = "{\"enum\":[\"append\",\"replace\",\"upsert\"]}",
      .help = "Default: append. upsert inserts or replaces by key."},
     {.name = "max_rejects", .schema = INTEGER, .help = "Rows that may be rejected before the ingest fails whole."},
-    {.name = "reason", .schema = STRING, .help = "Why; kept with the snapshot."}};
+    {.name = "reason", .schema = STRING, .help = "Why; kept with the snapshot."},
+    {.name = "workspace", .schema = STRING, .help = "For whose work; kept in the journal."}};
 
 static const struct route routes[] = {
     {.method = "GET",
@@ -249,8 +250,8 @@ static const struct route routes[] = {
      .tag = "catalog",
      .summary = "Drop a dataset",
      .description = "Its files stay in the store.",
-     PARAMS(reason_params),
-     .request = "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"reason\":" STRING "}}",
+     PARAMS(route_reason_params),
+     .request = ROUTE_REASON_REQUEST,
      .response = OBJECT,
      .flags = ROUTE_WRITE | ROUTE_JSON,
      .handler = h_dataset_delete},

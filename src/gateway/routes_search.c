@@ -76,9 +76,6 @@
     "\"index\":" STRING ",\"samples\":{\"type\":\"integer\"},\"k\":{\"type\":\"integer\"},\"recall\":{\"type\":"     \
     "\"number\"},\"latency_us\":{\"type\":\"object\"}}}"
 
-static const struct route_param drop_params[] = {
-    {.name = "reason", .schema = STRING, .help = "Why; kept in the journal."}};
-
 static const struct route_param search_params[] = {
     {.name = "model",
      .schema = STRING,
@@ -114,8 +111,8 @@ static const struct route routes[] = {
      .id = "indexDrop",
      .tag = "search",
      .summary = "Drop an index and its vectors",
-     PARAMS(drop_params),
-     .request = "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"reason\":" STRING "}}",
+     PARAMS(route_reason_params),
+     .request = ROUTE_REASON_REQUEST,
      .response = STATUS_RESPONSE,
      .flags = ROUTE_WRITE | ROUTE_JSON,
      .handler = h_index_drop},

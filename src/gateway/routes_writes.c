@@ -23,10 +23,11 @@
     "{\"type\":\"object\",\"required\":[\"older_than\"],\"additionalProperties\":false,\"properties\":{"             \
     "\"older_than\":{\"type\":\"string\",\"description\":\"A time.\"},\"keep\":{\"type\":\"integer\",\"minimum\":1," \
     "\"description\":\"The newest so many stay whatever their age; 1.\"},\"preview\":{\"type\":\"boolean\","         \
-    "\"description\":\"Only say what would go.\"},\"reason\":" STRING "}}"
+    "\"description\":\"Only say what would go.\"},\"reason\":" STRING ",\"workspace\":" STRING "}}"
 #define RESTORE_REQUEST                                                                                              \
     "{\"type\":\"object\",\"required\":[\"as_of\"],\"additionalProperties\":false,\"properties\":{\"as_of\":{"       \
-    "\"type\":[\"string\",\"integer\"],\"description\":\"A snapshot id or a time.\"},\"reason\":" STRING "}}"
+    "\"type\":[\"string\",\"integer\"],\"description\":\"A snapshot id or a time.\"},\"reason\":" STRING             \
+    ",\"workspace\":" STRING "}}"
 #define DELETE_REQUEST                                                                                               \
     "{\"type\":\"object\",\"required\":[\"where\"],\"additionalProperties\":false,\"properties\":{\"where\":{"       \
     "\"type\":\"string\",\"description\":\"A predicate over the dataset's columns.\"},\"reason\":" STRING            \
@@ -72,7 +73,7 @@ static const struct route_param journal_params[] = {
      .schema =
          "{\"enum\":[\"insert\",\"update\",\"delete\",\"ingest\",\"replace\",\"restore\",\"compact\",\"schema\","
          "\"expire\",\"create\",\"alter\",\"rollback\",\"rename\",\"drop\",\"describe\",\"namespace.create\","
-         "\"namespace.update\",\"namespace.drop\"]}",
+         "\"namespace.update\",\"namespace.drop\",\"index.create\",\"index.drop\"]}",
      .help = "Events of this kind; any other word is refused."},
     {.name = "since", .schema = STRING, .help = "At this time or later."},
     {.name = "until", .schema = STRING, .help = "Before this time."},

@@ -93,13 +93,8 @@ static void *watch_run(void *argument)
     while (!gateway->watch_ending) {
         look(gateway);
         event_tick(gateway);
-        struct timespec until;
-        (void)clock_gettime(CLOCK_MONOTONIC, &until);
         uint64_t wait = gateway->connections ? TICK_NS : 5 * TICK_NS;
-        uint64_t ns = (uint64_t)until.tv_nsec + wait;
-        until.tv_sec += (time_t)(ns / 1000000000);
-        until.tv_nsec = (long)(ns % 1000000000);
-        (void)pthread_cond_timedwait(&gateway->watch_wake, &gateway->watch_lock, &until);
+        (void)tn_cond_wait_until(&gateway->watch_wake, &gateway->watch_lock, tn_mono_ns() + wait);
     }
     (void)pthread_mutex_unlock(&gateway->watch_lock);
     return NULL;

@@ -244,9 +244,10 @@ enum tn_code batch_apply(struct logical *logical, const struct piece *pieces, si
 {
     TN_TRY(keyword_begin(logical->words, err));
     enum tn_code code = apply_all(logical, pieces, count, vectors, gone, gone_count, shown, err);
-    if (code != TN_OK)
+    if (code != TN_OK) {
         keyword_rollback(logical->words);
-    atomic_fetch_add(&logical->epoch, 1);
+        atomic_fetch_add(&logical->epoch, 1);
+    }
     return code;
 }
 
@@ -296,6 +297,7 @@ enum tn_code batch_flush(struct batch *batch, struct tn_error *err)
     TN_TRY(put_into_table(batch, err));
     TN_TRY(batch_apply(batch->logical, batch->pieces, batch->count, batch->vectors, batch->gone, batch->gone_count,
                        table_snapshot(batch->logical), err));
+    atomic_fetch_add(&batch->logical->epoch, 1); /* rows that are new are found before all of them are */
     begin_next(batch);
     return TN_OK;
 }

@@ -20,7 +20,8 @@
 struct file_head {
     char magic[8];
     uint64_t log_length; /* of the map: how much of the log it knows */
-    uint32_t reserved[11];
+    uint64_t live;       /* of the map: bytes of the records that it points to; 0: not counted */
+    uint32_t reserved[9];
     uint32_t crc; /* of the bytes before */
 };
 _Static_assert(sizeof(struct file_head) == HEAD_BYTES, "the head is a format");
@@ -59,6 +60,7 @@ struct change {
 
 struct chunk_file {
     struct mapped_file log, map;
+    uint64_t live;         /* bytes of the records that the map points to */
     struct tn_buf pending; /* records of changes */
     struct change *changes;
     size_t change_count, change_capacity;
@@ -119,9 +121,10 @@ static enum tn_code pwrite_all(struct mapped_file *file, const void *bytes, size
     return TN_OK;
 }
 
-static enum tn_code write_head(struct mapped_file *file, const char *magic, uint64_t log_length, struct tn_error *err)
+static enum tn_code write_head(struct mapped_file *file, const char *magic, uint64_t log_length, uint64_t live,
+                               struct tn_error *err)
 {
-    struct file_head head = {.log_length = log_length};
+    struct file_head head = {.log_length = log_length, .live = live};
     memcpy(head.magic, magic, sizeof head.magic);
     head.crc = tn_crc32c(0, &head, offsetof(struct file_head, crc));
     return pwrite_all(file, &head, sizeof head, 0, err);
@@ -133,11 +136,12 @@ static bool head_is_good(const struct file_head *head, const char *magic)
            head->crc == tn_crc32c(0, head, offsetof(struct file_head, crc));
 }
 
-static enum tn_code mapped_open(struct mapped_file *file, const char *folder, const char *name, uint64_t *ret_size,
-                                struct tn_error *err)
+static enum tn_code mapped_open(struct mapped_file *file, const char *folder, uint64_t number, const char *kind,
+                                uint64_t *ret_size, struct tn_error *err)
 {
     struct stat status;
-    file->path = tn_asprintf("%s/%s", folder, name);
+    file->path = number == 0 ? tn_asprintf("%s/chunks.%s", folder, kind)
+                             : tn_asprintf("%s/chunks-%" PRIu64 ".%s", folder, number, kind);
     file->fd = open(file->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (file->fd < 0)
         return tn_fail_errno(err, errno, "cannot open %s", file->path);
@@ -237,6 +241,31 @@ static uint64_t place_of(int64_t id)
     return HEAD_BYTES + (uint64_t)id * 8;
 }
 
+/* What the record there takes; 0 where none begins. */
+static uint64_t bytes_of(struct chunk_file *file, uint64_t offset)
+{
+    struct record_head head;
+    uint64_t limit = atomic_load(&file->log.length);
+    if (offset < HEAD_BYTES || limit < sizeof head || offset > limit - sizeof head)
+        return 0;
+    memcpy(&head, bytes_at(&file->log, offset), sizeof head);
+    return record_size(&head);
+}
+
+static uint64_t offset_of(struct chunk_file *file, int64_t id)
+{
+    uint64_t offset = 0;
+    if (id >= 0 && id < chunk_file_limit(file))
+        memcpy(&offset, bytes_at(&file->map, place_of(id)), sizeof offset);
+    return offset;
+}
+
+static void count_change(struct chunk_file *file, const struct change *change)
+{
+    file->live -= TN_MIN(file->live, bytes_of(file, offset_of(file, change->id)));
+    file->live += bytes_of(file, change->offset);
+}
+
 /* Entries between the old end and a new one are holes of the file: zeros. */
 static enum tn_code write_places(struct chunk_file *file, struct tn_error *err)
 {
@@ -246,13 +275,15 @@ static enum tn_code write_places(struct chunk_file *file, struct tn_error *err)
         uint64_t run[512];
         size_t count = 0;
         int64_t first = file->changes[i].id;
-        while (i < file->change_count && count < TN_COUNT(run) && file->changes[i].id == first + (int64_t)count)
+        while (i < file->change_count && count < TN_COUNT(run) && file->changes[i].id == first + (int64_t)count) {
+            count_change(file, &file->changes[i]);
             run[count++] = file->changes[i++].offset;
+        }
         TN_TRY(pwrite_all(&file->map, run, count * sizeof *run, place_of(first), err));
         limit = TN_MAX(limit, place_of(first) + count * sizeof *run);
+        TN_TRY(map_up_to(&file->map, limit, err));
+        atomic_store(&file->map.length, limit);
     }
-    TN_TRY(map_up_to(&file->map, limit, err));
-    atomic_store(&file->map.length, limit);
     file->change_count = 0;
     return TN_OK;
 }
@@ -265,7 +296,7 @@ enum tn_code chunk_file_flush(struct chunk_file *file, uint64_t *ret_length, str
         TN_TRY(map_up_to(&file->log, length, err));
         atomic_store(&file->log.length, length);
         TN_TRY(write_places(file, err));
-        TN_TRY(write_head(&file->map, MAP_MAGIC, length, err));
+        TN_TRY(write_head(&file->map, MAP_MAGIC, length, file->live, err));
         tn_buf_clear(&file->pending);
     }
     *ret_length = length;
@@ -279,8 +310,10 @@ static enum tn_code make_map(struct chunk_file *file, uint64_t limit, uint64_t *
     const char *payload;
     if (ftruncate(file->map.fd, 0) != 0)
         return tn_fail_errno(err, errno, "cannot empty %s", file->map.path);
-    TN_TRY(write_head(&file->map, MAP_MAGIC, 0, err));
+    TN_TRY(write_head(&file->map, MAP_MAGIC, 0, 0, err));
     atomic_store(&file->map.length, HEAD_BYTES);
+    atomic_store(&file->log.length, limit); /* what is counted lies before */
+    file->live = 0;
     uint64_t offset = HEAD_BYTES;
     while (read_record(file, offset, limit, &head, &payload)) {
         note_change(file, head.id, head.kind == KIND_PUT ? offset : 0);
@@ -290,7 +323,7 @@ static enum tn_code make_map(struct chunk_file *file, uint64_t limit, uint64_t *
     }
     TN_TRY(write_places(file, err));
     *ret_length = offset;
-    return write_head(&file->map, MAP_MAGIC, offset, err);
+    return write_head(&file->map, MAP_MAGIC, offset, file->live, err);
 }
 
 /* ---- open, close, read ------------------------------------------------------------ */
@@ -299,10 +332,18 @@ static enum tn_code begin_log(struct chunk_file *file, struct tn_error *err)
 {
     if (ftruncate(file->log.fd, 0) != 0)
         return tn_fail_errno(err, errno, "cannot empty %s", file->log.path);
-    TN_TRY(write_head(&file->log, LOG_MAGIC, 0, err));
+    TN_TRY(write_head(&file->log, LOG_MAGIC, 0, 0, err));
     atomic_store(&file->log.length, HEAD_BYTES);
     uint64_t length;
     return make_map(file, HEAD_BYTES, &length, err);
+}
+
+/* For a map of before this was kept. */
+static void count_live(struct chunk_file *file)
+{
+    file->live = 0;
+    for (int64_t id = 0; id < chunk_file_limit(file); id++)
+        file->live += bytes_of(file, offset_of(file, id));
 }
 
 static enum tn_code adopt_log(struct chunk_file *file, uint64_t size, uint64_t map_size, uint64_t length,
@@ -324,20 +365,25 @@ static enum tn_code adopt_log(struct chunk_file *file, uint64_t size, uint64_t m
         if (length != CHUNK_FILE_WHOLE && whole != length)
             return tn_fail(err, TN_ECORRUPT, "%s is damaged at byte %" PRIu64, file->log.path, whole);
         limit = whole;
+        head.live = file->live;
     }
     if (size > limit && ftruncate(file->log.fd, (off_t)limit) != 0)
         return tn_fail_errno(err, errno, "cannot cut %s", file->log.path);
     atomic_store(&file->log.length, limit);
+    file->live = head.live;
+    if (file->live == 0 || file->live > limit)
+        count_live(file);
     return TN_OK;
 }
 
-enum tn_code chunk_file_open(const char *folder, uint64_t length, struct chunk_file **ret, struct tn_error *err)
+enum tn_code chunk_file_open(const char *folder, uint64_t number, uint64_t length, struct chunk_file **ret,
+                             struct tn_error *err)
 {
     TN_CLEANUP(chunk_file_close_p) struct chunk_file *file = tn_calloc(1, sizeof *file);
     uint64_t size, map_size;
     file->log.fd = file->map.fd = -1;
-    TN_TRY(mapped_open(&file->log, folder, "chunks.log", &size, err));
-    TN_TRY(mapped_open(&file->map, folder, "chunks.map", &map_size, err));
+    TN_TRY(mapped_open(&file->log, folder, number, "log", &size, err));
+    TN_TRY(mapped_open(&file->map, folder, number, "map", &map_size, err));
     if (length == 0 || (length == CHUNK_FILE_WHOLE && size == 0))
         TN_TRY(begin_log(file, err));
     else
@@ -361,9 +407,7 @@ enum tn_code chunk_file_get(struct chunk_file *file, int64_t id, struct chunk_re
 {
     struct record_head head;
     const char *payload;
-    uint64_t offset = 0;
-    if (id >= 0 && id < chunk_file_limit(file))
-        memcpy(&offset, bytes_at(&file->map, place_of(id)), sizeof offset);
+    uint64_t offset = offset_of(file, id);
     if (offset == 0)
         return tn_fail(err, TN_ENOTFOUND, "there is no chunk %" PRId64, id);
     if (!read_record(file, offset, atomic_load(&file->log.length), &head, &payload) || head.id != id ||
@@ -385,9 +429,7 @@ enum tn_code chunk_file_get(struct chunk_file *file, int64_t id, struct chunk_re
 uint32_t chunk_file_length(struct chunk_file *file, int64_t id)
 {
     struct record_head head;
-    uint64_t offset = 0, limit = atomic_load(&file->log.length);
-    if (id >= 0 && id < chunk_file_limit(file))
-        memcpy(&offset, bytes_at(&file->map, place_of(id)), sizeof offset);
+    uint64_t offset = offset_of(file, id), limit = atomic_load(&file->log.length);
     if (offset < HEAD_BYTES || limit < sizeof head || offset > limit - sizeof head)
         return 0;
     memcpy(&head, bytes_at(&file->log, offset), sizeof head);
@@ -403,4 +445,16 @@ int64_t chunk_file_limit(struct chunk_file *file)
 uint64_t chunk_file_bytes(struct chunk_file *file)
 {
     return atomic_load(&file->log.length) + atomic_load(&file->map.length);
+}
+
+bool chunk_file_fold_is_due(struct chunk_file *file)
+{
+    uint64_t length = atomic_load(&file->log.length) - HEAD_BYTES;
+    return length > file->live && length - file->live > TN_MAX(file->live, CHUNK_FILE_SPARE);
+}
+
+enum tn_code chunk_file_sync(struct chunk_file *file, struct tn_error *err)
+{
+    TN_TRY(tn_fsync_fd(file->log.fd, file->log.path, err));
+    return tn_fsync_fd(file->map.fd, file->map.path, err);
 }

@@ -6,6 +6,11 @@
  * much of the log counts is remembered by the owner, with the other files
  * that must agree; what lies behind is cut off when the file is opened.
  *
+ * The log is only appended to, so that what was replaced or removed stays in
+ * it. When that is more than what is there, chunk_file_fold() writes the rest
+ * into the pair of the next number, and the owner, once it remembers that one,
+ * removes the other. Number 0 is chunks.log, number 1 chunks-1.log.
+ *
  * Threads: any number read beside one writer. What a read gives stays where
  * it is until the file is closed.
  * Errors: TN_ENOTFOUND for a number that is not there, TN_ECORRUPT for damage.
@@ -30,10 +35,10 @@ struct chunk_record {
     size_t doc_id_length, column_length, text_length;
 };
 
-/* length: the log's bytes that count (0: a new file is begun);
- * CHUNK_FILE_WHOLE: as many as make whole records. */
+/* number: which pair. length: the log's bytes that count (0: a new file is
+ * begun); CHUNK_FILE_WHOLE: as many as make whole records. */
 #define CHUNK_FILE_WHOLE UINT64_MAX
-enum tn_code chunk_file_open(const char *folder, uint64_t length, struct chunk_file **ret,
+enum tn_code chunk_file_open(const char *folder, uint64_t number, uint64_t length, struct chunk_file **ret,
                              struct tn_error *err) TN_CHECKED;
 void chunk_file_close(struct chunk_file *file);
 TN_DEFINE_CLEANUP(struct chunk_file, chunk_file_close)
@@ -52,5 +57,22 @@ uint32_t chunk_file_length(struct chunk_file *file, int64_t id);
 /* Ids are below this. */
 int64_t chunk_file_limit(struct chunk_file *file);
 uint64_t chunk_file_bytes(struct chunk_file *file);
+
+/* ---- the next pair: for the one who writes -------------------------------------------- */
+
+/* What is gone may take this much, or as much as what is there. */
+#define CHUNK_FILE_SPARE ((uint64_t)1 << 20)
+bool chunk_file_fold_is_due(struct chunk_file *file);
+enum tn_code chunk_file_sync(struct chunk_file *file,
+                             struct tn_error *err) TN_CHECKED; /* what was flushed is durable */
+/* The pair of that number, new, with all that is there, durable. Everything is
+ * flushed. `stop` (may be NULL) is asked now and then: TN_ECANCELLED. What an
+ * error leaves goes with chunk_file_sweep(). */
+typedef bool chunk_file_stop_fn(void *context);
+enum tn_code chunk_file_fold(struct chunk_file *file, const char *folder, uint64_t number, chunk_file_stop_fn *stop,
+                             void *context, struct chunk_file **ret, uint64_t *ret_length,
+                             struct tn_error *err) TN_CHECKED;
+/* All pairs of the folder go but the one of that number. */
+enum tn_code chunk_file_sweep(const char *folder, uint64_t number, struct tn_error *err) TN_CHECKED;
 
 #endif

@@ -247,6 +247,7 @@ enum tn_code definition_make(struct index_service *service, const struct index_d
     struct dataset_column *columns;
     size_t count;
     struct definition made = {.arena = arena};
+    ICEBERG_AUTO_METADATA *metadata = NULL;
     made.recall_target = wanted->recall_target > 0 ? wanted->recall_target : 0.95;
     made.created_us = tn_now_us();
     made.actor = tn_arena_strdup(arena, actor ? actor : "");
@@ -254,6 +255,8 @@ enum tn_code definition_make(struct index_service *service, const struct index_d
     if (made.recall_target >= 1)
         return tn_fail(err, TN_EREQUEST, "recall_target lies between 0 and 1");
     TN_TRY(take_name(wanted, arena, &made, err));
+    TN_TRY(catalog_load(service->lake->catalog, made.dataset, &metadata, err));
+    made.uuid = tn_arena_strdup(arena, metadata->uuid);
     TN_TRY(dataset_columns(service->lake, made.dataset, arena, &columns, &count, err));
     TN_TRY(take_columns(wanted, columns, count, arena, &made, err));
     if (wanted->vector_column)
@@ -299,6 +302,8 @@ void definition_write(const struct definition *definition, struct tn_buf *out)
     tn_json_ki64(&json, "format", 1);
     tn_json_kstr(&json, "name", definition->name);
     tn_json_kstr(&json, "dataset", definition->dataset);
+    if (definition->uuid)
+        tn_json_kstr(&json, "dataset_uuid", definition->uuid);
     tn_json_kstrs(&json, "text_columns", definition->columns, definition->column_count);
     tn_json_kstr(&json, "vector_column", definition->vector_column);
     tn_json_kstr(&json, "model", definition->model);
@@ -373,13 +378,14 @@ enum tn_code definition_read(const char *text, size_t length, const char *what, 
     TN_TRY(tn_json_parse(text, length, 1 << 20, what, &document, err));
     struct definition made = {.arena = arena};
     json_t *columns = NULL, *chunk = NULL, *tuning = NULL;
-    const char *created = NULL, *name = NULL, *dataset = NULL, *vectors = NULL, *model = "", *version = "",
-               *prefix = "", *backend = "hnsw", *actor = "";
+    const char *created = NULL, *name = NULL, *dataset = NULL, *uuid = NULL, *vectors = NULL, *model = "",
+               *version = "", *prefix = "", *backend = "hnsw", *actor = "";
     int64_t format = 0, dimension = 0, size = 0, overlap = 0;
     const struct tn_json_field fields[] = {
         {.name = "format", .kind = TN_JSON_INT, .ret = &format, .required = true, .min = 1, .max = 2},
         {.name = "name", .kind = TN_JSON_STRING, .ret = &name, .required = true},
         {.name = "dataset", .kind = TN_JSON_STRING, .ret = &dataset, .required = true},
+        {.name = "dataset_uuid", .kind = TN_JSON_STRING, .ret = &uuid},
         {.name = "text_columns", .kind = TN_JSON_ARRAY, .ret = &columns, .required = true},
         {.name = "vector_column", .kind = TN_JSON_STRING, .ret = &vectors},
         {.name = "model", .kind = TN_JSON_STRING, .ret = &model},
@@ -411,6 +417,7 @@ enum tn_code definition_read(const char *text, size_t length, const char *what, 
         return tn_fail(err, TN_ECORRUPT, "%s: \"created\" is not a time", what);
     made.name = tn_arena_strdup(arena, name);
     made.dataset = tn_arena_strdup(arena, dataset);
+    made.uuid = uuid ? tn_arena_strdup(arena, uuid) : NULL;
     made.table = tn_arena_printf(arena, "%s" INDEX_VECTORS_SUFFIX, name);
     made.vector_column = vectors ? tn_arena_strdup(arena, vectors) : NULL;
     made.model = tn_arena_strdup(arena, model);

@@ -22,13 +22,13 @@ static const char *state_of(struct logical *logical, int64_t current)
     return applied == current ? "ready" : "behind";
 }
 
-static void put_problem(struct logical *logical, struct tn_json *out)
+static void put_problem(struct logical *logical, const char *more, struct tn_json *out)
 {
     char problem[sizeof logical->problem];
     pthread_mutex_lock(&logical->problem_lock);
     memcpy(problem, logical->problem, sizeof problem);
     pthread_mutex_unlock(&logical->problem_lock);
-    tn_json_kstr(out, "problem", problem[0] ? problem : NULL);
+    tn_json_kstr(out, "problem", more ? more : problem[0] ? problem : NULL);
 }
 
 /* On disk: what of its files is in memory now, which the system takes back when it needs it. */
@@ -110,8 +110,10 @@ static void put_definition(const struct definition *definition, struct tn_json *
 static void describe(struct logical *logical, struct tn_json *out)
 {
     int64_t current = 0;
+    struct tn_error why = {0};
     enum tn_code code = files_look(logical, false, DESCRIBE_PATIENCE_MS, NULL);
-    if (dataset_snapshot(logical, &current, NULL) != TN_OK)
+    bool there = dataset_snapshot(logical, &current, &why) == TN_OK;
+    if (!there)
         current = -1;
     /* Held for writing only while files are opened, replaced or removed. */
     bool entered = code == TN_OK && pthread_rwlock_tryrdlock(&logical->gate) == 0;
@@ -120,7 +122,7 @@ static void describe(struct logical *logical, struct tn_json *out)
     tn_json_open(out, '{');
     put_definition(&logical->definition, out);
     tn_json_kstr(out, "state", open ? state_of(logical, current) : opening ? "opening" : "damaged");
-    put_problem(logical, out);
+    put_problem(logical, there ? NULL : why.detail, out);
     tn_json_ki64(out, "snapshot_id", atomic_load(&logical->applied));
     tuning_put(logical, open, out);
     put_files(logical, open, out);

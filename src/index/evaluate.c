@@ -171,17 +171,11 @@ static enum tn_code ask_all(struct measuring *m, struct vector_searcher *searche
     return TN_OK;
 }
 
-static int by_size(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 static void sum_up(struct measuring *m, struct measured *ret)
 {
     uint32_t count = m->queries->count;
     if (count > 1)
-        qsort(m->nanoseconds, count, sizeof *m->nanoseconds, by_size);
+        qsort(m->nanoseconds, count, sizeof *m->nanoseconds, tn_order_u64);
     double last = count - 1;
     *ret = (struct measured){
         .window = (uint32_t)(m->window / count),

@@ -41,15 +41,14 @@ static enum tn_code text_of_chunk(void *chunks, int64_t id, struct tn_buf *ret, 
 static enum tn_code open_all(struct logical *logical, bool fresh, struct tn_error *err)
 {
     TN_AUTO_FREE char *words = tn_asprintf("%s/words.db", logical->folder);
-    int64_t length = 0, applied = 0, begun = 0, next = 0;
+    int64_t applied = 0, begun = 0, next = 0;
     TN_TRY(tn_mkdirs(logical->folder, 0700, err));
     TN_TRY(keyword_writer_open(words, fresh, &logical->words, err));
     logical->lists = keyword_lists_new(logical_on_disk(logical) ? LISTS_BYTES_ON_DISK : LISTS_BYTES);
-    TN_TRY(keyword_get(logical->words, "log_length", &length, err));
     TN_TRY(keyword_get(logical->words, "snapshot", &applied, err));
     TN_TRY(keyword_get(logical->words, "begun", &begun, err));
     TN_TRY(keyword_get(logical->words, "next_chunk", &next, err));
-    TN_TRY(chunk_file_open(logical->folder, (uint64_t)length, &logical->chunks, err));
+    TN_TRY(texts_open(logical, err));
     TN_TRY(keyword_cut_again(logical->words, text_of_chunk, logical->chunks, err));
     TN_TRY(open_vectors(logical, err));
     TN_AUTO_FREE char *asked = asked_path(logical);
@@ -76,11 +75,13 @@ void files_close(struct logical *logical)
         (void)!asked_save(logical->tuning->asked, asked, NULL);
     vector_index_close(atomic_exchange(&logical->vectors, NULL));
     chunk_file_close(TN_TAKE(logical->chunks));
+    logical->texts_stay = false;
     keyword_writer_close(TN_TAKE(logical->words));
     keyword_lists_free(TN_TAKE(logical->lists));
     atomic_store(&logical->looked_ahead, 0);
     docs_free(atomic_exchange(&logical->docs, NULL));
     allow_forget(logical);
+    changed_forget(logical);
     atomic_store(&logical->open, false);
     atomic_store(&logical->synced, false);
 }
@@ -152,12 +153,10 @@ static bool is_there(struct logical *logical, bool synced)
 /* Until they are there, or until whoever opens them is done, or until then: *ret_late. */
 static void wait_for_opener(struct logical *logical, bool synced, uint64_t until_ns, bool *ret_late)
 {
-    const struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000),
-                                   .tv_nsec = (long)(until_ns % 1000000000)};
     pthread_mutex_lock(&logical->opened_lock);
     *ret_late = tn_mono_ns() >= until_ns;
     if (!*ret_late && !is_there(logical, synced))
-        (void)pthread_cond_timedwait(&logical->opened, &logical->opened_lock, &until);
+        (void)tn_cond_wait_until(&logical->opened, &logical->opened_lock, until_ns);
     pthread_mutex_unlock(&logical->opened_lock);
 }
 

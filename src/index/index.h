@@ -30,6 +30,9 @@
  * A search never returns a document that was deleted or changed by a commit
  * that was acknowledged before the search began: what differs between the
  * index's snapshot and the dataset's is left out until the index has caught up.
+ * Each commit is looked at once for that, by the first search behind it, and a
+ * predicate is evaluated once for each catch-up: how often rows are written
+ * does not decide what a search costs.
  *
  * Searching. Exactly k hits when k chunks (with per_doc: documents) qualify: in
  * vector and hybrid mode those that pass the filter, in keyword mode those that
@@ -200,6 +203,8 @@ struct index_totals {
     uint64_t catch_ups;          /* changes that the follower brought in, without a job */
     uint64_t woken, from_memory; /* of those: begun because a commit woke it; without asking the engine */
     uint64_t embedded, reused;   /* chunks that the model was asked for; whose vectors were known */
+    uint64_t filters;            /* evaluations of a search's predicate */
+    uint64_t changes_read;       /* times that searches asked the engine what had changed behind their index */
 };
 void index_totals(struct index_service *service, struct index_totals *ret);
 

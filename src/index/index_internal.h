@@ -5,12 +5,14 @@
  *   definition.c   index.json: read, written, checked
  *   files.c        the working files of an index, opened when first needed
  *   docs.c         documents to chunks, in memory
+ *   identity.c     which dataset that is, whatever it is called by now
  *   read.c         the dataset as documents: SQL texts
  *   recent.c       what small writes changed, out of memory
  *   table.c        the vectors table: rows in, rows out
  *   batch.c        chunks embedded and written, all places in step
  *   walk.c         build and catch-up: what changed, cut into chunks
  *   resync.c       working files brought in line with the vectors table
+ *   changed.c      documents that changed since the snapshot that the index shows
  *   allow.c        which chunks a search may return: filter and freshness
  *   follow.c       a thread that commits wake; auto.c: and for datasets without an index
  *   ahead.c        lists of frequent words, made before they are asked for
@@ -52,8 +54,10 @@ struct tuned {
 };
 
 struct definition {
-    struct tn_arena *arena;             /* all texts */
-    const char *name, *dataset, *table; /* table: <name>__vectors */
+    struct tn_arena *arena;      /* all texts */
+    const char *name, *table;    /* table: <name>__vectors */
+    const char *_Atomic dataset; /* by the name that it has now; identity.c */
+    const char *_Atomic uuid;    /* the dataset's; NULL: not known yet */
     const char *const *columns;
     size_t column_count;
     const char *vector_column;   /* or NULL */
@@ -107,8 +111,14 @@ TN_DEFINE_CLEANUP(struct allowed, allowed_unref)
 struct allowed_entry {
     char *predicate;
     int64_t applied, current;
+    int32_t schema_id;
     uint64_t epoch, used;
     struct allowed *allowed;
+};
+struct allowed_kept {
+    struct allowed_entry entries[ALLOWED_KEPT];
+    size_t count;
+    uint64_t clock;
 };
 
 struct logical {
@@ -131,6 +141,7 @@ struct logical {
     pthread_mutex_t opened_lock; /* with the next: who opens them tells of its end */
     pthread_cond_t opened;
     struct chunk_file *chunks;
+    bool texts_stay; /* under work: chunks could not be written anew */
     struct keyword_lists *lists;
     struct vector_index *_Atomic vectors; /* NULL until the first chunk */
     struct docs *_Atomic docs;            /* filled when first needed */
@@ -139,11 +150,12 @@ struct logical {
     _Atomic int64_t begun; /* the dataset's snapshot when the first walk of an empty index began; 0: not known */
     _Atomic int64_t next_chunk;
     _Atomic int64_t looked_ahead; /* what it was when lists of words were made last; ahead.c */
-    _Atomic uint64_t epoch; /* grows with every change */
+    _Atomic uint64_t epoch; /* grows when other chunks are there of rows that did not change, and with `applied` */
     atomic_bool working;
     _Atomic int64_t walked_to; /* the snapshot that the last walk, or the one under way, is about; 0: none was yet */
-    int64_t ordered_for;       /* the follower's: the snapshot that it has asked for a job for */
-    bool fold_looked;          /* the follower's: whether an earlier process left a fold over */
+    _Atomic uint64_t missing_at; /* changes of the catalog, plus 1, when its dataset was looked for in vain */
+    int64_t ordered_for;         /* the follower's: the snapshot that it has asked for a job for */
+    bool fold_looked;            /* the follower's: whether an earlier process left a fold over */
     uint64_t rest_until_ns;
 
     pthread_mutex_t readers_lock;
@@ -151,9 +163,8 @@ struct logical {
     size_t reader_count;
 
     pthread_mutex_t allowed_lock;
-    struct allowed_entry allowed[ALLOWED_KEPT];
-    size_t allowed_count;
-    uint64_t allowed_clock;
+    struct allowed_kept standing, allowed; /* of predicates; of predicates and snapshots */
+    struct changed *changed;               /* changed.c */
 };
 
 #define QUERIES_KEPT 512
@@ -203,7 +214,7 @@ struct index_service {
         atomic_bool done;
     } ahead; /* the follower's */
     struct {
-        _Atomic uint64_t catch_ups, woken, from_memory, embedded, reused;
+        _Atomic uint64_t catch_ups, woken, from_memory, embedded, reused, filters, changes_read;
     } counts; /* as struct index_totals has them */
 };
 
@@ -266,6 +277,12 @@ enum tn_code files_docs(struct logical *logical, struct docs **ret, struct tn_er
 enum tn_code files_insert_vectors(struct logical *logical, const int64_t *ids, const float *rows, size_t count,
                                   struct tn_error *err) TN_CHECKED;
 
+/* ---- texts.c, under work ------------------------------------------------------------------ */
+
+enum tn_code texts_open(struct logical *logical, struct tn_error *err) TN_CHECKED;
+/* When more of the log is gone than there. Not within a transaction of the words. */
+void texts_fold_if_due(struct logical *logical);
+
 /* ---- drop.c ---------------------------------------------------------------------------- */
 
 /* The working files go; what reads or writes them is waited for. */
@@ -291,12 +308,14 @@ void relation_release(struct relation *relation);
 /* snapshot 0: the newest. */
 enum tn_code relation_open(struct logical *logical, int64_t snapshot, struct tn_arena *arena, struct relation *ret,
                            struct tn_error *err) TN_CHECKED;
-/* The newest snapshot's id; 0 for a dataset without any. */
-/* The index's dataset as it is. TN_EDATASET says what became of it. */
+/* identity.c: the index's dataset as it is. TN_EDATASET says what became of it. */
 enum tn_code dataset_open(struct logical *logical, struct iceberg_metadata **ret, struct tn_error *err) TN_CHECKED;
+/* Of all indexes, so that they know the names of today. */
+void dataset_look_for_renames(struct index_service *service);
 /* TN_ESCHEMA when a column that the index is of is gone. */
 enum tn_code dataset_check_columns(const struct logical *logical, const struct iceberg_metadata *metadata,
                                    struct tn_error *err) TN_CHECKED;
+/* The newest snapshot's id; 0 for a dataset without any. */
 enum tn_code dataset_snapshot(struct logical *logical, int64_t *ret, struct tn_error *err) TN_CHECKED;
 /* The rows that differ between two snapshots, `change` first; the definition is
  * NULL when `from` can no longer be told. The hold is the caller's. */
@@ -305,7 +324,7 @@ enum tn_code relation_changes(struct logical *logical, int64_t from, int64_t to,
 
 /* ---- recent.c -------------------------------------------------------------------------- */
 
-#define RECENT_ROWS 1024
+#define RECENT_ROWS 65536 /* of a walk, or between two searches; they are in memory anyway */
 
 struct recent {
     struct {
@@ -388,6 +407,22 @@ bool walk_fold_is_due(struct logical *logical);
 /* The same with its locks; *ret_busy instead of waiting for another one. */
 enum tn_code walk_locked(struct logical *logical, struct job_run *run, uint64_t most, bool wait,
                          struct index_report *ret, bool *ret_more, bool *ret_busy, struct tn_error *err) TN_CHECKED;
+
+/* ---- changed.c --------------------------------------------------------------------------- */
+
+struct changed;
+struct changed *changed_new(void) __attribute__((returns_nonnull));
+void changed_free(struct changed *changed);
+/* Calls for each document that changed or went between two snapshots of the
+ * dataset, perhaps for some that did so later; not for new ones. *ret_known
+ * false: the first one cannot be told any more. */
+typedef void changed_fn(void *context, const char *doc_id);
+enum tn_code changed_each(struct logical *logical, const struct iceberg_metadata *metadata, int64_t shown,
+                          int64_t current, changed_fn *each, void *context, bool *ret_known,
+                          struct tn_error *err) TN_CHECKED;
+/* A walk to `current` begins: when it is there, searches go on from that. */
+void changed_point(struct logical *logical, const struct iceberg_metadata *metadata, int64_t shown, int64_t current);
+void changed_forget(struct logical *logical);
 
 /* ---- allow.c ----------------------------------------------------------------------------- */
 

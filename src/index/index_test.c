@@ -606,6 +606,136 @@ static void test_what_is_not_embedded_is_not_shown(void **state)
     expect_first(f, INDEX_KEYWORD, "diver", NULL, "7", 1);
 }
 
+static struct index_totals totals_of(struct fixture *f)
+{
+    struct index_totals totals;
+    index_totals(f->service, &totals);
+    return totals;
+}
+
+/* However many commits the index is behind, a search reads what the last one has not read. */
+static void test_each_commit_is_looked_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct index_report report;
+    char word[32], id[32];
+    write_people(f, "id", 0, 300);
+    build(f, &report);
+    for (int i = 0; i < 60; i++) {
+        put_row(f, i, i % 3 ? "now a diver" : NULL);
+        snprintf(word, sizeof word, "thing%d", i);
+        expect_first(f, INDEX_KEYWORD, word, NULL, NULL, 0);
+        expect_first(f, INDEX_KEYWORD, word, "city = 'Boston'", NULL, 0);
+        snprintf(word, sizeof word, "thing%d", i + 1);
+        snprintf(id, sizeof id, "%d", i + 1);
+        expect_first(f, INDEX_KEYWORD, word, NULL, id, 1);
+        expect_first(f, INDEX_KEYWORD, word, "id >= 0", id, 1);
+    }
+    assert_int_equal(totals_of(f).filters, 2);
+    assert_int_equal(totals_of(f).changes_read, 0);
+    assert_ok(index_bring_up(f->service, "people", NULL, &report, &test_err));
+    expect_first(f, INDEX_KEYWORD, "diver", "id = 58", "58", 1);
+    expect_first(f, INDEX_KEYWORD, "diver", "id = 57", NULL, 0);
+    expect_first(f, INDEX_KEYWORD, "thing59", "id >= 0", NULL, 0);
+    expect_first(f, INDEX_KEYWORD, "thing60", "id >= 0", "60", 1);
+    assert_int_equal(totals_of(f).filters, 5);
+}
+
+/* Files are not told by memory: one SELECT for each commit that is behind, not for each search. */
+static void test_files_are_read_once(void **state)
+{
+    struct fixture *f = *state;
+    struct index_report report;
+    write_people(f, "id", 0, 100);
+    build(f, &report);
+    for (int i = 0; i < 4; i++) {
+        TN_AUTO_FREE char *sql = tn_asprintf("SELECT %d AS id, 'Rome' AS city, 'a plumber' AS about", i);
+        TN_AUTO_FREE char *gone = tn_asprintf("thing%d", i), *there = tn_asprintf("thing%d", i + 1);
+        TN_AUTO_FREE char *id = tn_asprintf("%d", i + 1);
+        write_rows(f, DATASET_UPSERT, "id", sql);
+        for (int n = 0; n < 3; n++) {
+            expect_first(f, INDEX_KEYWORD, gone, NULL, NULL, 0);
+            expect_first(f, INDEX_KEYWORD, there, n ? "id < 50" : NULL, id, 1);
+        }
+        put_row(f, 90 + i, "now a diver");
+        expect_first(f, INDEX_KEYWORD, "thing0", NULL, NULL, 0);
+    }
+    assert_int_equal(totals_of(f).changes_read, 4);
+    assert_int_equal(totals_of(f).filters, 1);
+    expect_first(f, INDEX_KEYWORD, "thing92", NULL, NULL, 0);
+    expect_first(f, INDEX_KEYWORD, "thing94", NULL, "94", 1);
+}
+
+#define MODEL_ROWS 12
+
+/* Rows and walks in any order: found is what the last walk has seen and nobody changed since. */
+static void test_random_writes_walks_and_searches(void **state)
+{
+    struct fixture *f = *state;
+    struct index_report report;
+    int now[MODEL_ROWS], shown[MODEL_ROWS];
+    uint64_t dice = 7;
+    write_people(f, "id", 0, MODEL_ROWS);
+    build(f, &report);
+    memset(now, -1, sizeof now); /* no version of ours yet */
+    memset(shown, -1, sizeof shown);
+    for (int step = 0; step < 400; step++) {
+        dice = tn_hash64(&step, sizeof step, dice);
+        size_t id = dice % MODEL_ROWS;
+        TN_AUTO_FREE char *text = tn_asprintf("version%d", step), *name = tn_asprintf("%zu", id);
+        TN_AUTO_FREE char *before = tn_asprintf("version%d", now[id]);
+        switch (dice >> 32 & 7) {
+        case 0: /* it is caught up to */
+            assert_ok(index_bring_up(f->service, "people", NULL, &report, &test_err));
+            memcpy(shown, now, sizeof shown);
+            break;
+        case 1: /* it goes; a later version may bring it back */
+            put_row(f, (int64_t)id, NULL);
+            now[id] = -1;
+            break;
+        case 2:
+            put_row(f, (int64_t)id, text);
+            now[id] = step;
+            break;
+        default:
+            if (now[id] >= 0) {
+                bool there = now[id] == shown[id];
+                expect_first(f, INDEX_KEYWORD, before, dice >> 40 & 1 ? "id < 100" : NULL, name, there);
+                expect_first(f, INDEX_KEYWORD, before, "city = 'Rome'", NULL, 0);
+            }
+        }
+    }
+}
+
+/* By what the definition says at the next start too, and where nobody looked in between. */
+static void test_a_rename_is_followed(void **state)
+{
+    struct fixture *f = *state;
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    const char *space, *table;
+    struct index_report report;
+    write_people(f, "id", 0, 100);
+    build(f, &report);
+    catalog_identifier_of(f->lake.catalog, "people", arena, &space, &table);
+    assert_ok(catalog_rename(f->lake.catalog, space, table, space, "staff", &test_err));
+    {
+        TN_AUTO_FREE char *name = NULL;
+        assert_ok(index_of_dataset(f->service, "staff", &name, &test_err));
+        assert_string_equal(name, "people");
+    }
+    expect_first(f, INDEX_KEYWORD, "thing7", "id < 10", "7", 1);
+    index_service_close(f->service);
+    assert_ok(catalog_rename(f->lake.catalog, space, "staff", space, "crew", &test_err));
+    open_service(f);
+    f->embedded = 0;
+    expect_first(f, INDEX_KEYWORD, "thing7", NULL, "7", 1);
+    assert_ok(index_bring_up(f->service, "people", NULL, &report, &test_err));
+    assert_int_equal(f->embedded, 0);
+    assert_ok(catalog_drop(f->lake.catalog, "crew", &test_err));
+    assert_int_equal(index_bring_up(f->service, "people", NULL, &report, &test_err), TN_EDATASET);
+    assert_non_null(strstr(test_err.detail, "crew"));
+}
+
 #define LAKE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -628,6 +758,10 @@ int main(void)
         LAKE_TEST(test_small_changes_are_told_by_their_writers),
         LAKE_TEST(test_after_a_file_the_engine_is_asked),
         LAKE_TEST(test_what_is_not_embedded_is_not_shown),
+        LAKE_TEST(test_each_commit_is_looked_at_once),
+        LAKE_TEST(test_files_are_read_once),
+        LAKE_TEST(test_a_rename_is_followed),
+        LAKE_TEST(test_random_writes_walks_and_searches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

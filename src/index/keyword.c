@@ -202,6 +202,30 @@ enum tn_code keyword_set(struct keyword_writer *writer, const char *name, int64_
     return run(writer, SET, err);
 }
 
+/* Numbers, and with them all that was committed before. */
+static enum tn_code set_all(struct keyword_writer *writer, const struct keyword_number *numbers, size_t count,
+                            struct tn_error *err)
+{
+    TN_TRY(keyword_begin(writer, err));
+    enum tn_code code = TN_OK;
+    for (size_t i = 0; i < count && code == TN_OK; i++)
+        code = keyword_set(writer, numbers[i].name, numbers[i].value, err);
+    if (code == TN_OK)
+        code = keyword_commit(writer, err);
+    if (code != TN_OK)
+        keyword_rollback(writer);
+    return code;
+}
+
+enum tn_code keyword_set_durably(struct keyword_writer *writer, const struct keyword_number *numbers, size_t count,
+                                 struct tn_error *err)
+{
+    TN_TRY(exec(writer->db, "PRAGMA synchronous=FULL", writer->path, err));
+    enum tn_code code = set_all(writer, numbers, count, err);
+    (void)sqlite3_exec(writer->db, "PRAGMA synchronous=NORMAL", NULL, NULL, NULL);
+    return code;
+}
+
 static void read_chunk(sqlite3_stmt *statement, struct keyword_chunk *ret)
 {
     *ret = (struct keyword_chunk){.id = sqlite3_column_int64(statement, 0),

@@ -52,6 +52,13 @@ enum tn_code keyword_get(struct keyword_writer *writer, const char *name, int64_
                          struct tn_error *err) TN_CHECKED;
 enum tn_code keyword_set(struct keyword_writer *writer, const char *name, int64_t value,
                          struct tn_error *err) TN_CHECKED;
+/* In a transaction of its own that is on the disk afterwards, with all that came before. */
+struct keyword_number {
+    const char *name;
+    int64_t value;
+};
+enum tn_code keyword_set_durably(struct keyword_writer *writer, const struct keyword_number *numbers, size_t count,
+                                 struct tn_error *err) TN_CHECKED;
 /* Chunks in the order of their ids, of one document or of all (NULL). */
 typedef enum tn_code keyword_chunk_fn(void *context, const struct keyword_chunk *chunk, struct tn_error *err);
 enum tn_code keyword_chunks(struct keyword_writer *writer, const char *doc_id, keyword_chunk_fn *each, void *context,

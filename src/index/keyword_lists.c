@@ -232,12 +232,6 @@ void keyword_lists_remove(struct keyword_lists *lists, int64_t number, int64_t i
     pthread_mutex_unlock(&lists->lock);
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const int64_t *x = a, *y = b;
-    return *x < *y ? -1 : *x > *y;
-}
-
 static bool has(const struct keyword_list *list, int64_t id)
 {
     size_t low = 0, high = list->count;
@@ -255,7 +249,7 @@ static bool has(const struct keyword_list *list, int64_t id)
 static size_t keep_those_of(const struct keyword_list *list, int64_t *ids, size_t count)
 {
     size_t kept = 0;
-    qsort(ids, count, sizeof *ids, by_number);
+    qsort(ids, count, sizeof *ids, tn_order_i64);
     for (size_t i = 0; i < count; i++)
         if ((kept == 0 || ids[kept - 1] != ids[i]) && has(list, ids[i]))
             ids[kept++] = ids[i];

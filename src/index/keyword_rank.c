@@ -74,17 +74,11 @@ void keyword_rank_mark(struct keyword_ranking *ranking)
         ranking->marks[(uint64_t)ranking->judged[i] / 64 % 64] |= mark_of(ranking->judged[i]);
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const int64_t *x = a, *y = b;
-    return *x < *y ? -1 : *x > *y;
-}
-
 static void judge(struct keyword_ranking *ranking, int64_t id, double score)
 {
     if (!(ranking->marks[(uint64_t)id / 64 % 64] & mark_of(id)))
         return;
-    const int64_t *found = bsearch(&id, ranking->judged, ranking->judged_count, sizeof id, by_number);
+    const int64_t *found = bsearch(&id, ranking->judged, ranking->judged_count, sizeof id, tn_order_i64);
     if (found)
         ranking->ret_judged[found - ranking->judged] = score;
 }

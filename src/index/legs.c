@@ -118,15 +118,9 @@ static int by_id(const void *a, const void *b)
     return (*x)->id < (*y)->id ? -1 : (*x)->id > (*y)->id;
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const int64_t *x = a, *y = b;
-    return *x < *y ? -1 : *x > *y;
-}
-
 static struct candidate *of_other_leg(const struct word_leg *leg, int64_t id)
 {
-    const int64_t *found = bsearch(&id, leg->judged, leg->first, sizeof id, by_number);
+    const int64_t *found = bsearch(&id, leg->judged, leg->first, sizeof id, tn_order_i64);
     return found ? leg->of_judged[found - leg->judged] : NULL;
 }
 

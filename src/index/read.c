@@ -52,7 +52,7 @@ enum tn_code relation_open(struct logical *logical, int64_t snapshot, struct tn_
     const struct definition *definition = &logical->definition;
     struct lake *lake = logical->service->lake;
     AUTO_RELATION made = {0};
-    TN_TRY(catalog_load(lake->catalog, definition->dataset, &made.metadata, err));
+    TN_TRY(dataset_open(logical, &made.metadata, err));
     const struct engine_resolver resolver = dataset_resolver(lake);
     bool now = snapshot == 0 || (made.metadata->current && made.metadata->current->id == snapshot);
     const struct engine_table_ref ref = {.name = definition->dataset,
@@ -65,20 +65,6 @@ enum tn_code relation_open(struct logical *logical, int64_t snapshot, struct tn_
     *ret = made;
     made = (struct relation){0};
     return TN_OK;
-}
-
-/* Without its dataset an index is asked for in vain, and the nearest name is that of its own vectors. */
-enum tn_code dataset_open(struct logical *logical, struct iceberg_metadata **ret, struct tn_error *err)
-{
-    const struct definition *definition = &logical->definition;
-    enum tn_code code = catalog_load(logical->service->lake->catalog, definition->dataset, ret, err);
-    if (code != TN_EDATASET)
-        return code;
-    tn_fail(err, TN_EDATASET, "index \"%s\" is of dataset \"%s\", which is not there: it was dropped or renamed",
-            definition->name, definition->dataset);
-    tn_error_hint(err, "`tarn index drop %s`, and `tarn index create` for the dataset that is meant now",
-                  definition->name);
-    return code;
 }
 
 static bool has_column(const struct iceberg_schema *schema, const char *name)

@@ -77,6 +77,7 @@ static enum tn_code flush(struct syncing *syncing, struct tn_error *err)
     TN_TRY(
         batch_apply(syncing->logical, syncing->pieces, syncing->count, syncing->vectors, NULL, 0, BATCH_AHEAD, err));
     syncing->count = 0;
+    atomic_fetch_add(&syncing->logical->epoch, 1);
     tn_arena_reset(syncing->arena);
     return TN_OK;
 }
@@ -129,6 +130,7 @@ static enum tn_code compare(struct syncing *syncing, struct tn_error *err)
     TN_TRY(keyword_chunks(logical->words, NULL, note_gone, syncing, err));
     if (syncing->gone_count > 0)
         TN_TRY(batch_apply(logical, NULL, 0, NULL, syncing->gone, syncing->gone_count, BATCH_AHEAD, err));
+    atomic_fetch_add(&logical->epoch, 1);
     TN_TRY(look_anew(syncing, err));
     if (syncing->first_missing >= 0)
         TN_TRY(table_rows(logical, syncing->first_missing, take_row, syncing, err));

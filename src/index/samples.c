@@ -45,9 +45,12 @@ static struct model_text snippet(const char *text, size_t length, uint64_t numbe
     return (struct model_text){.data = text + begin, .length = end - begin};
 }
 
-/* Chunks all over the index; fewer than `most` where some are gone or empty. */
-static size_t choose_texts(struct logical *logical, size_t most, uint64_t turn, struct model_text *ret)
+/* Chunks all over the index; fewer than `most` where some are gone or empty. A
+ * trial holds neither the work nor the files, which may be replaced meanwhile. */
+static size_t choose_texts(struct logical *logical, size_t most, uint64_t turn, struct tn_arena *arena,
+                           struct model_text *ret)
 {
+    pthread_rwlock_rdlock(&logical->gate);
     int64_t limit = chunk_file_limit(logical->chunks);
     size_t count = 0;
     for (size_t i = 0; i < most && limit > 0; i++) {
@@ -57,8 +60,10 @@ static size_t choose_texts(struct logical *logical, size_t most, uint64_t turn, 
         if (chunk_file_get(logical->chunks, (int64_t)(number % (uint64_t)limit), &record, NULL) != TN_OK)
             continue;
         ret[count] = snippet(record.text, record.text_length, number >> 20);
+        ret[count].data = tn_arena_strndup(arena, ret[count].data, ret[count].length);
         count += ret[count].length > 0;
     }
+    pthread_rwlock_unlock(&logical->gate);
     return count;
 }
 
@@ -70,8 +75,9 @@ static void make_up(struct logical *logical, const struct job_run *run, size_t w
     const struct model_call call = {.use = MODEL_QUERY, .priority = TN_BACKGROUND, .version = definition->version};
     struct model_text texts[AT_ONCE];
     TN_AUTO_FREE float *made = tn_calloc(AT_ONCE, definition->dimension * sizeof *made);
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
     for (uint64_t turn = 0; samples->count < wanted && turn < 2 * wanted / AT_ONCE; turn++) {
-        size_t count = choose_texts(logical, TN_MIN(wanted - samples->count, (size_t)AT_ONCE), turn, texts);
+        size_t count = choose_texts(logical, TN_MIN(wanted - samples->count, (size_t)AT_ONCE), turn, arena, texts);
         if (logical_stopping(logical, run) ||
             (count > 0 &&
              embedder->embed(embedder->context, definition->model, &call, texts, count, made, NULL) != TN_OK))
@@ -88,7 +94,9 @@ static void make_up(struct logical *logical, const struct job_run *run, size_t w
 void samples_choose(struct logical *logical, const struct job_run *run, struct samples *ret)
 {
     const struct definition *definition = &logical->definition;
+    pthread_rwlock_rdlock(&logical->gate);
     size_t chunks = (size_t)TN_MAX(chunk_file_limit(logical->chunks), 0);
+    pthread_rwlock_unlock(&logical->gate);
     size_t wanted = TN_MIN(TN_MAX(chunks / CHUNKS_EACH, (size_t)SAMPLES_LEAST), (size_t)SAMPLES_MOST);
     struct samples samples = {.rows = tn_calloc(SAMPLES_MOST, definition->dimension * sizeof *samples.rows)};
     size_t asked = asked_take(logical->tuning->asked, wanted, samples.rows);

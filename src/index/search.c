@@ -170,11 +170,11 @@ enum tn_code index_search(struct index_service *service, const struct index_quer
     TN_TRY(check(query, &logical->definition, err));
     TN_CLEANUP(index_answer_free_p) struct index_answer *answer = tn_calloc(1, sizeof *answer);
     answer->arena = tn_arena_new();
-    name_answer(answer, &logical->definition);
     struct search search = {.logical = logical, .query = query, .answer = answer, .k = query->k ? query->k : 10};
     search.width = query->mode == INDEX_HYBRID ? TN_MAX(search.k, (uint32_t)WIDTH_LEAST) : search.k;
     search.candidates = TN_ARENA_ARRAY(answer->arena, struct candidate, (size_t)search.width * 2);
     TN_TRY(run(&search, &clock, err));
+    name_answer(answer, &logical->definition); /* the dataset as it is called now */
     answer->total_us = (tn_mono_ns() - start) / 1000;
     *ret = TN_TAKE(answer);
     return TN_OK;

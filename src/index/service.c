@@ -33,22 +33,19 @@ struct logical *logical_new(struct index_service *service, const struct definiti
 {
     struct logical *logical = tn_calloc(1, sizeof *logical);
     pthread_rwlockattr_t attributes;
-    pthread_condattr_t clock;
     atomic_init(&logical->references, 1);
     logical->service = service;
     logical->definition = *definition;
     logical->folder = tn_asprintf("%s/%s", service->folder, definition->name);
     logical->tuning = tuning_new(definition);
+    logical->changed = changed_new();
     (void)pthread_mutex_init(&logical->work, NULL);
     (void)pthread_mutex_init(&logical->docs_lock, NULL);
     (void)pthread_mutex_init(&logical->problem_lock, NULL);
     (void)pthread_mutex_init(&logical->readers_lock, NULL);
     (void)pthread_mutex_init(&logical->allowed_lock, NULL);
     (void)pthread_mutex_init(&logical->opened_lock, NULL);
-    (void)pthread_condattr_init(&clock);
-    (void)pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&logical->opened, &clock);
-    (void)pthread_condattr_destroy(&clock);
+    tn_cond_init(&logical->opened);
     /* Whoever replaces the files must not wait for a lull in the searches. */
     (void)pthread_rwlockattr_init(&attributes);
     (void)pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
@@ -77,6 +74,7 @@ void logical_unref(struct logical *logical)
     (void)pthread_cond_destroy(&logical->opened);
     (void)pthread_rwlock_destroy(&logical->gate);
     tuning_free(logical->tuning);
+    changed_free(logical->changed);
     tn_arena_free(logical->definition.arena);
     free(logical->folder);
     free(logical);
@@ -177,12 +175,11 @@ static enum tn_code none_of(struct index_service *service, const char *dataset, 
     return TN_ENOTFOUND;
 }
 
-enum tn_code index_of_dataset(struct index_service *service, const char *dataset, char **ret, struct tn_error *err)
+/* Under lock. */
+static const struct definition *newest_of(struct index_service *service, const char *dataset)
 {
     const struct definition *newest = NULL;
-    enum tn_code code = TN_OK;
     size_t shown = 0;
-    pthread_mutex_lock(&service->lock);
     for (size_t i = 0; i < service->count; i++)
         shown += !version_hidden(service, service->items[i]->definition.name);
     for (size_t i = 0; i < service->count; i++) {
@@ -193,12 +190,35 @@ enum tn_code index_of_dataset(struct index_service *service, const char *dataset
             if (!newest || definition->created_us > newest->created_us)
                 newest = definition;
     }
-    if (newest)
-        *ret = tn_strdup(newest->name);
-    else
-        code = none_of(service, dataset, err);
+    return newest;
+}
+
+static char *find_newest(struct index_service *service, const char *dataset, bool last, struct tn_error *err)
+{
+    pthread_mutex_lock(&service->lock);
+    const struct definition *newest = newest_of(service, dataset);
+    char *name = newest ? tn_strdup(newest->name) : NULL;
+    if (!newest && last)
+        (void)!none_of(service, dataset, err);
     pthread_mutex_unlock(&service->lock);
-    return code;
+    return name;
+}
+
+enum tn_code index_of_dataset(struct index_service *service, const char *dataset, char **ret, struct tn_error *err)
+{
+    struct tn_error why = {0};
+    char *name = find_newest(service, dataset, false, NULL);
+    if (!name) { /* it may have this name since a moment ago */
+        dataset_look_for_renames(service);
+        name = find_newest(service, dataset, true, &why);
+    }
+    if (!name) {
+        if (err)
+            *err = why;
+        return why.code;
+    }
+    *ret = name;
+    return TN_OK;
 }
 
 /* ---- the service ---------------------------------------------------------------------- */
@@ -445,6 +465,8 @@ void index_totals(struct index_service *service, struct index_totals *ret)
     *ret = (struct index_totals){.catch_ups = atomic_load(&service->counts.catch_ups),
                                  .woken = atomic_load(&service->counts.woken),
                                  .from_memory = atomic_load(&service->counts.from_memory),
+                                 .filters = atomic_load(&service->counts.filters),
+                                 .changes_read = atomic_load(&service->counts.changes_read),
                                  .embedded = atomic_load(&service->counts.embedded),
                                  .reused = atomic_load(&service->counts.reused)};
 }

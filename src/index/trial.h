@@ -67,6 +67,8 @@ void tuning_build_options(const struct logical *logical, struct vector_build_opt
 /* Writes both into index.json. Under lock. */
 enum tn_code tuning_store(struct logical *logical, const struct tuned *now, const struct tuned *before,
                           struct tn_error *err) TN_CHECKED;
+/* The definition with what is chosen now. Under lock. */
+enum tn_code tuning_keep(struct logical *logical, struct tn_error *err) TN_CHECKED;
 /* What is chosen for a generation that serves or served. Under lock. */
 struct tuned tuning_of(const struct logical *logical, uint64_t generation);
 /* Under the gate where it is open. */

@@ -110,6 +110,12 @@ void tuning_build_options(const struct logical *logical, struct vector_build_opt
     options->raw = tuned->half ? VECTOR_F16 : VECTOR_F32;
 }
 
+enum tn_code tuning_keep(struct logical *logical, struct tn_error *err)
+{
+    const struct tuned now = logical->tuning->tuned[0], before = logical->tuning->tuned[1];
+    return tuning_store(logical, &now, &before, err);
+}
+
 enum tn_code tuning_store(struct logical *logical, const struct tuned *now, const struct tuned *before,
                           struct tn_error *err)
 {

@@ -202,7 +202,7 @@ bool walk_fold_is_due(struct logical *logical)
 
 /* One that is stopped leaves everything as it was: what it would have folded is
  * still in the delta, and the next walk finds it due. */
-static enum tn_code fold_if_due(struct walk *walk, bool at_end, struct tn_error *err)
+static enum tn_code fold_vectors_if_due(struct walk *walk, bool at_end, struct tn_error *err)
 {
     struct vector_index *vectors = atomic_load(&walk->logical->vectors);
     struct vector_index_info info;
@@ -232,6 +232,12 @@ static enum tn_code fold_if_due(struct walk *walk, bool at_end, struct tn_error 
     TN_TRY(generations_keep(walk->logical, err));
     walk->batch.report->folded = true;
     return TN_OK;
+}
+
+static enum tn_code fold_if_due(struct walk *walk, bool at_end, struct tn_error *err)
+{
+    texts_fold_if_due(walk->logical);
+    return fold_vectors_if_due(walk, at_end, err);
 }
 
 /* The table is the checkpoint; that one is saved says that the job gets on, and
@@ -323,19 +329,13 @@ static enum tn_code take_row(void *context, const struct engine_cell *cells, str
     return compare(walk, doc_id, err);
 }
 
-static int compare_hashes(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 static enum tn_code judge_unmet(void *context, const struct keyword_chunk *chunk, struct tn_error *err)
 {
     struct walk *walk = context;
     struct batch *batch = &walk->batch;
     uint64_t hash = tn_hash64(chunk->doc_id, strlen(chunk->doc_id), 0);
     (void)err;
-    if (walk->met_count > 0 && bsearch(&hash, walk->met, walk->met_count, sizeof *walk->met, compare_hashes))
+    if (walk->met_count > 0 && bsearch(&hash, walk->met, walk->met_count, sizeof *walk->met, tn_order_u64))
         return TN_OK;
     TN_GROW(batch->gone, batch->gone_count, batch->gone_capacity);
     batch->gone[batch->gone_count++] = chunk->id;
@@ -395,7 +395,7 @@ static enum tn_code run_walk(struct walk *walk, const char *changes, struct tn_e
     TN_TRY(engine_select(walk->logical->service->lake->engine, &select, NULL, NULL, NULL, take_row, walk, err));
     if (walk->everything && !walk->more) {
         if (walk->met_count > 0)
-            qsort(walk->met, walk->met_count, sizeof *walk->met, compare_hashes);
+            qsort(walk->met, walk->met_count, sizeof *walk->met, tn_order_u64);
         TN_TRY(flush(walk, err));
         TN_TRY(keyword_chunks(walk->logical->words, NULL, judge_unmet, walk, err));
     }
@@ -543,6 +543,7 @@ enum tn_code walk_changes(struct logical *logical, struct job_run *run, uint64_t
     AUTO_RECENT recent = {0};
     if (current == applied)
         return fold_if_due(&walk, true, err); /* it may have been stopped when the walk was done */
+    changed_point(logical, metadata, applied, current);
     return recent_open(logical, metadata, applied, current, &recent)
                ? walk_recent(&walk, &recent, current, ret_more, err)
                : walk_engine(&walk, current, ret_more, err);

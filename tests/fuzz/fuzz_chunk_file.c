@@ -1,4 +1,5 @@
-/* A chunk file of any bytes: opened or refused, every chunk read or refused. */
+/* A chunk file of any bytes: opened or refused, every chunk read or refused, and
+ * all of them written anew or not. */
 #include "index/chunk_file.h"
 
 #include <fcntl.h>
@@ -30,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     write_part(folder, "chunks.log", data + 2, log);
     write_part(folder, "chunks.map", data + 2 + log, size - 2 - log);
     TN_CLEANUP(chunk_file_close_p) struct chunk_file *file = NULL;
-    if (chunk_file_open(folder, CHUNK_FILE_WHOLE, &file, NULL) == TN_OK) {
+    if (chunk_file_open(folder, 0, CHUNK_FILE_WHOLE, &file, NULL) == TN_OK) {
         int64_t limit = TN_MIN(chunk_file_limit(file), 10000);
         struct chunk_record record;
         volatile char last = 0;
@@ -38,6 +39,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             if (chunk_file_get(file, id, &record, NULL) == TN_OK && record.text_length > 0)
                 last = record.text[record.text_length - 1];
         (void)last;
+        TN_CLEANUP(chunk_file_close_p) struct chunk_file *next = NULL;
+        uint64_t length;
+        if (chunk_file_limit(file) <= 10000)
+            (void)!chunk_file_fold(file, folder, 1, NULL, NULL, &next, &length, NULL);
     }
     return 0;
 }

@@ -93,9 +93,21 @@ static void run_one(const struct options *options, uint64_t seed, struct totals 
         if (!options->must_break || totals->broken == 1)
             (void)printf("seed %llu breaks after %u acts and %u crashes: %s\n  TARN_SIM_SEED=%llu replays it\n",
                          (unsigned long long)seed, sim.acts, sim.crashes, sim.why, (unsigned long long)seed);
+        (void)fflush(stdout);
     }
     disk_end();
     tn_arena_free(sim.arena);
+}
+
+/* A long run says how far it is; a short one only how it ended. */
+static void tell_progress(uint64_t done, const struct options *options, const struct totals *totals, uint64_t began)
+{
+    if (done % 1000 || done == options->histories)
+        return;
+    (void)printf("%llu of %llu histories, %llu broke, %.0f s\n", (unsigned long long)done,
+                 (unsigned long long)options->histories, (unsigned long long)totals->broken,
+                 (double)(tn_mono_ns() - began) / 1e9);
+    (void)fflush(stdout);
 }
 
 int main(int argc, char **argv)
@@ -111,8 +123,10 @@ int main(int argc, char **argv)
     (void)signal(SIGABRT, on_abort);
     (void)signal(SIGSEGV, on_abort);
     uint64_t began = tn_mono_ns();
-    for (uint64_t i = 0; i < options.histories && !(options.must_break && totals.broken); i++)
+    for (uint64_t i = 0; i < options.histories && !(options.must_break && totals.broken); i++) {
         run_one(&options, options.first + i, &totals);
+        tell_progress(i + 1, &options, &totals, began);
+    }
     (void)printf("%llu histories from seed %llu: %llu acts, %llu acknowledged commits, %llu crashes, %llu system "
                  "calls, %llu fsyncs, %llu injected failures, %.1f s; %llu broke\n",
                  (unsigned long long)options.histories, (unsigned long long)options.first,
