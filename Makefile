@@ -45,11 +45,13 @@ conformance: build ## five foreign engines write and read our tables; fetches 1.
 	@tools/setup.sh test
 	@python3 tools/run_tests.py heavy
 
-faults: build ## 10,000 simulated crash histories, 300 kills of the real binary (FAULTS=N, KILLS=N)
+faults: build ## 10,000 simulated crash histories, 300 kills, every call of a write failing (FAULTS=N, KILLS=N)
 	@$(RELEASE)/tests/sim/tarn_sim --histories $(or $(FAULTS),10000)
 	@tools/setup.sh test && tools/venv.sh system >/dev/null
-	@TARN_FAULT_KILLS=$(or $(KILLS),300) TARN_BINARY=$(RELEASE)/tarn build/venv-system/bin/python -m pytest \
-	    -c tests/pytest.ini --rootdir . -q -s tests/system/test_faults_kill.py
+	@TARN_FAULT_KILLS=$(or $(KILLS),300) TARN_FAULT_TURNS=1000 TARN_BINARY=$(RELEASE)/tarn \
+	    build/venv-system/bin/python -m pytest -c tests/pytest.ini --rootdir . -q -s tests/system/test_faults_kill.py \
+	    tests/system/test_faults_turns.py tests/system/test_faults_disk.py tests/system/test_faults_two.py \
+	    tests/system/test_faults_command.py tests/system/test_faults_missing.py tests/system/test_faults_clock.py
 
 soak: build ## 4 writers and 4 readers for TARN_SOAK_SECONDS (600) with upkeep running; 0 violations
 	@tools/setup.sh test && tools/venv.sh system >/dev/null

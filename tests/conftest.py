@@ -1,7 +1,9 @@
 """Fixtures of the system and the conformance tests."""
+import shutil
+
 import pytest
 
-from tests.support import postgres, tarn
+from tests.support import faults, postgres, tarn
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -30,6 +32,14 @@ def server(lake):
     """A server on an empty lake of its own."""
     with tarn.Server(lake) as running:
         yield running
+
+
+@pytest.fixture
+def shim(tmp_path):
+    """A library, to be preloaded, by which system calls of a server fail."""
+    if not shutil.which("cc"):
+        pytest.skip("no C compiler to build the preloaded library with")
+    return faults.Shim(tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ def test_rows_of_a_foreign_commit_are_journaled(server):
     inserted = events(server, entity="3")
     assert [(e["operation"], e["source"]) for e in inserted] == [("insert", "iceberg client")]
     assert json.loads(inserted[0]["new_value"]) == {"id": 3, "name": "Cy"}
+    assert inserted[0]["actor"] == "first" and inserted[0]["request_id"], "the name of the client's token"
     table.overwrite(pa.table({"id": pa.array([2], pa.int64()), "name": pa.array(["Bobby"])}, schema=table.schema().as_arrow()),
                     overwrite_filter="id == 2")
     deadline = time.time() + 20

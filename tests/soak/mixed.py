@@ -22,8 +22,7 @@ WORDS = ("harbour crane quay lighter pilot tide cargo ballast anchor winch ferry
 
 
 class Mixed(Soak):
-    # Two tables grow long lists of manifests: 64 MB of them are kept (docs/benchmarks/soak.md).
-    STEPS, FULL_AFTER, STEP_BYTES = "rows", 20000, 8192
+    STEPS = "rows"
 
     def sentence(self, dice, words=12):
         return " ".join(dice.choice(WORDS) for _ in range(words)).capitalize() + "."

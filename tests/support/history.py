@@ -55,8 +55,8 @@ class History:
             "requirements": [{"type": "assert-ref-snapshot-id", "ref": "main", "snapshot-id": int(current)}],
             "updates": [{"action": "set-snapshot-ref", "ref-name": "main", "type": "branch",
                          "snapshot-id": int(snapshot)}]})
-        if answer.status_code in (404, 409):  # it was thinned, or a compaction came, in between
-            return
+        if answer.status_code in (404, 409) or "unknown snapshot" in answer.text:
+            return  # it was thinned, or a compaction came, in between
         assert answer.status_code == 200, answer.text
         if snapshot != current:
             told = self.server.get("/journal", params={"operation": "rollback", "limit": 1}).json()["items"][0]
@@ -90,11 +90,14 @@ class History:
             self.server.ingest("t", text, **({"mode": "upsert"} if self.key else {}))
         self.look()
 
+    def gone(self):
+        kept = {item["snapshot_id"] for item in self.kept()}
+        return [s for s in self.order if s not in kept]
+
     def thinned(self):
         deadline = time.time() + 30
         while time.time() < deadline:
-            kept = {item["snapshot_id"] for item in self.kept()}
-            gone = [s for s in self.order if s not in kept]
+            gone = self.gone()
             if len(gone) > 20:
                 return gone
             time.sleep(0.05)

@@ -27,6 +27,15 @@ def environment(**more):
     return {**kept, "NO_COLOR": "1", **more}
 
 
+def wait_for(what, question, seconds=5 * PATIENCE):
+    """Asks until the answer is something, and gives it."""
+    until = time.monotonic() + seconds
+    while not (answer := question()):
+        assert time.monotonic() < until, f"waited in vain: {what}"
+        time.sleep(0.02)
+    return answer
+
+
 def run(*arguments, check=True, stdin=None, cwd=None, env=None, timeout=PATIENCE):
     """Runs the command line; the completed process with text output."""
     done = subprocess.run([str(BINARY), *map(str, arguments)], input=stdin, capture_output=True, text=True, cwd=cwd,

@@ -8,4 +8,4 @@ def names_of_threads(pid):
 
 def test_a_server_waits_for_a_round_of_fsyncs_at_once(server):
     names = names_of_threads(server.process.pid)
-    assert names.count("tarn-sync") == 9, names  # the committing thread is the tenth
+    assert names.count("tarn-sync") == 11, names  # the committing thread is the twelfth

@@ -3,20 +3,15 @@ person can act on, nothing acknowledged that is not durable, reads go on, and
 all is well when the fault is over.
 """
 import os
+import resource
 import shutil
 import subprocess
 
 import pytest
 
 from tests.support import faults
+from tests.support.cli import sql, tarn
 from tests.support.tarn import Server
-
-
-@pytest.fixture
-def shim(tmp_path):
-    if not shutil.which("cc"):
-        pytest.skip("no C compiler to build the preloaded library with")
-    return faults.Shim(tmp_path)
 
 
 @pytest.fixture
@@ -56,6 +51,7 @@ def through_a_fault(shim, works, lake, rule, code):
             refused += 1
         work.check(server)
     assert refused == len(made), f"{refused} of {len(made)} refused"
+    assert shim.hits() >= refused
     shim.clear()
     for work in made:
         assert_done(work.act(server, work.acts[0], dice))
@@ -89,10 +85,73 @@ def test_short_writes_are_no_fault(shim, works, lake):
         for work in made:
             assert_done(work.act(server, work.acts[0], dice))
             work.check(server)
+        assert shim.hits() >= len(made)
     server.kill()
     with Server(lake) as again:
         for work in made:
             work.check(again)
+
+
+@pytest.fixture
+def limited(works):
+    """Sets a limit of the running server; None: as it was."""
+    pid = works[0].process.pid
+    before = {what: resource.prlimit(pid, what) for what in (resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE)}
+
+    def limit(what, value):
+        soft, hard = before[what]
+        resource.prlimit(pid, what, (soft if value is None else value, hard))
+
+    return limit
+
+
+def test_a_limit_of_file_sizes(works, limited):
+    server, made = works
+    dice = faults.dice_for(6)
+    for size in (0, 100, 1000, 3000):
+        limited(resource.RLIMIT_FSIZE, size)
+        for work in made:
+            answer = work.act(server, work.acts[0], dice)
+            assert answer is not None and (size or answer.status_code >= 300), size
+            if answer.status_code >= 300:
+                assert_clear(answer, "io_error")
+            work.check(server)
+        limited(resource.RLIMIT_FSIZE, None)
+        for work in made:
+            assert_done(work.act(server, work.acts[0], dice))
+            work.check(server)
+
+
+def test_a_command_under_a_limit_of_file_sizes(lake, tmp_path):
+    """The signal that the system sends is no end: an error with its reason, and nothing is half there."""
+    (tmp_path / "a.csv").write_text("a\n1\n")
+    tarn("ingest", tmp_path / "a.csv", "t", lake=lake, check=0)
+    (tmp_path / "a.csv").write_text("a\n2\n")
+    done = tarn("ingest", tmp_path / "a.csv", "t", lake=lake,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY)))
+    assert done.returncode == 1 and "File too large" in done.stderr, (done.returncode, done.stderr)
+    tarn("ingest", tmp_path / "a.csv", "t", lake=lake, check=0)
+    assert [row["a"] for row in sql(lake, "SELECT a FROM t ORDER BY a")] == [1, 2]
+
+
+def test_too_few_descriptors(works, limited):
+    """At each number of them that is too small for some step of a write."""
+    server, made = works
+    dice, refused = faults.dice_for(7), 0
+    for spare in range(9):
+        highest = max(int(name) for name in os.listdir(f"/proc/{server.process.pid}/fd"))
+        for work in made:
+            limited(resource.RLIMIT_NOFILE, highest + 1 + spare)
+            answer = work.act(server, work.acts[0], dice)
+            limited(resource.RLIMIT_NOFILE, None)
+            if answer is not None and answer.status_code >= 300: # None: not even the connection was taken
+                assert_clear(answer, "io_error")
+                refused += 1
+            work.check(server)
+    assert refused
+    for work in made:
+        assert_done(work.act(server, work.acts[0], dice))
+        work.check(server)
 
 
 def snapshots(server, dataset):
@@ -116,6 +175,7 @@ def test_a_clock_that_jumps(shim, works, jump):
             assert answer.status_code < 300, answer.text
             identifiers.append(answer.headers["X-Request-Id"])
             work.check(server)
+        assert shim.hits() == (1 if off else 0)
     assert len(set(identifiers)) == len(identifiers)
     for work in made:
         if isinstance(work, faults.Catalog):
@@ -133,12 +193,12 @@ def test_a_clock_that_jumps(shim, works, jump):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 64 MB of its own; root only."""
+    """A file system of 64 MB and 3,000 files of its own; root only."""
     if os.geteuid() != 0:
         pytest.skip("a small disk of its own needs root to mount it")
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tarn-test", folder], capture_output=True,
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m,nr_inodes=3000", "tarn-test", folder], capture_output=True,
                              text=True, check=False)
     if mounted.returncode != 0:
         pytest.skip(f"tmpfs cannot be mounted here: {mounted.stderr.strip()}")
@@ -166,6 +226,32 @@ def test_a_disk_that_is_full(small_disk, tmp_path):
                 work.check(server)
             filler.unlink()
             for work in made:
+                assert_done(work.act(server, work.acts[0], dice))
+                work.check(server)
+    assert refused >= len(made), f"{refused} writes refused"
+
+
+def test_a_disk_without_inodes(small_disk, tmp_path):
+    """There is room for bytes, and none for another file."""
+    made = [make() for make in faults.works_of(tmp_path / "lake")]
+    dice, refused = faults.dice_for(8), 0
+    with Server(small_disk / "lake") as server:
+        for work in made:
+            assert_done(work.act(server, work.acts[0], dice))
+        filler = small_disk / "filler"
+        for left in (0, 1, 2, 3, 5):
+            for work in made:
+                filler.mkdir()
+                number = 0
+                while os.statvfs(small_disk).f_favail > left:
+                    (filler / str(number)).touch()
+                    number += 1
+                answer = work.act(server, work.acts[0], dice)
+                if answer.status_code >= 300:
+                    assert_clear(answer, "disk_full")
+                    refused += 1
+                work.check(server)
+                shutil.rmtree(filler)
                 assert_done(work.act(server, work.acts[0], dice))
                 work.check(server)
     assert refused >= len(made), f"{refused} writes refused"

@@ -88,7 +88,8 @@ def test_tokens_for_clients_of_oauth(server):
     basic = base64.b64encode(f"me:{server.token}".encode()).decode()
     answer = server.post(path, data={"grant_type": "client_credentials"}, headers={"Authorization": f"Basic {basic}"})
     assert answer.json()["access_token"]
-    for wrong, status, word in (({"client_secret": "x"}, 401, "invalid_client"), ({"grant_type": "password"}, 400, "invalid_request")):
+    for wrong, status, word in (({"client_secret": "x"}, 401, "invalid_client"),
+                                ({"grant_type": "password"}, 400, "unsupported_grant_type")):
         answer = server.post(path, data={**form, **wrong}, headers=none) # in OAuth's words, RFC 6749 5.2
         assert (answer.status_code, answer.json()["error"]) == (status, word)
     error(server.get("/iceberg/v1/config", headers=none), 401, "NotAuthorizedException")

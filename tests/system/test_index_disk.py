@@ -1,21 +1,13 @@
 """An index that is searched in its files: the answers of one in memory, from less of it."""
 import json
 import random
-import time
 
 import pytest
 
 from tests.support import tarn
+from tests.support.tarn import wait_for
 
-ROWS, DIMENSION, PATIENCE = 3000, 32, 240
-
-
-def wait_for(what, question):
-    until = time.monotonic() + PATIENCE
-    while not (answer := question()):
-        assert time.monotonic() < until, f"waited in vain: {what}"
-        time.sleep(0.02)
-    return answer
+ROWS, DIMENSION = 3000, 32
 
 
 def some(dice):

@@ -9,17 +9,9 @@ import pytest
 
 from tests.support import tarn
 from tests.support.model_server import ModelServer
+from tests.support.tarn import wait_for
 
 ROWS = 300
-PATIENCE = 240
-
-
-def wait_for(what, question):
-    until = time.monotonic() + PATIENCE
-    while not (answer := question()):
-        assert time.monotonic() < until, f"waited in vain: {what}"
-        time.sleep(0.02)
-    return answer
 
 
 def settings(models):

@@ -1,26 +1,18 @@
 """A server that is asked to stop while it folds an index: it gives up, loses nothing, and goes on at the next start."""
 import json
 import random
-import time
 
 import pytest
 
 from tests.support import tarn
+from tests.support.tarn import wait_for
 
-ROWS, DIMENSION, PATIENCE = 12_000, 64, 300
+ROWS, DIMENSION = 12_000, 64
 
 
 def vectors():
     dice = random.Random(7)
     return [[round(dice.gauss(0, 1), 3) for _ in range(DIMENSION)] for _ in range(ROWS)]
-
-
-def wait_for(what, question):
-    until = time.monotonic() + PATIENCE
-    while not (answer := question()):
-        assert time.monotonic() < until, f"waited in vain: {what}"
-        time.sleep(0.01)
-    return answer
 
 
 def folds_begun(server, job):

@@ -18,14 +18,14 @@ def folder(lake):
     return [path for path in (lake / "buckets" / "primary" / "journal" / "intended").rglob("*.parquet")]
 
 
-def crash(lake, point, method, path, **options):
+def crash(lake, point, method, path, announced=True, **options):
     """Dies at the point; what the next server finds."""
     with Server(lake) as server:
         server.ingest("t", CSV, key="id")
     server = Server(lake, env={"TARN_FAULT": point})
     faults.gone(server.request, method, path, **options)
     server.kill()
-    assert folder(lake), "nothing was announced"
+    assert not announced or folder(lake), "nothing was announced"
     return Server(lake)
 
 
@@ -51,6 +51,26 @@ def test_a_description(tmp_path, point):
         assert not folder(lake)
         assert server.request("PATCH", "/catalog/datasets/t", json={"description": "people"}).status_code == 200
         assert notes(server) == want and not folder(lake)
+
+
+@pytest.mark.parametrize("point", ["commit.before_pointer", "commit.after_pointer"])
+def test_another_key(tmp_path, point):
+    """A commit of its own, with its event in it."""
+    lake, body = tmp_path / "lake", {"key": ["name"], "reason": "names are unique"}
+    with crash(lake, point, "PATCH", "/catalog/datasets/t", announced=False, json=body) as server:
+        want = [["schema", {"old_key": ["id"], "key": ["name"]}, "names are unique"]]
+
+        def told():
+            events = server.sql("SELECT operation, new_value, reason FROM journal WHERE operation = 'schema'")
+            return [[event["operation"], json.loads(event["new_value"]), event["reason"]] for event in events]
+
+        key = server.get("/catalog/datasets/t").json()["key"]
+        assert key == (["id"] if point == "commit.before_pointer" else ["name"])
+        assert told() == want[:key == ["name"]]
+        assert server.request("PATCH", "/catalog/datasets/t", json=body).status_code == 200
+        assert told() == want
+        answer = server.request("PUT", "/datasets/t/rows", json=[{"id": 3, "name": "Ann"}])
+        assert answer.status_code == 200 and answer.json()["updated"] == 1, answer.text
 
 
 @pytest.mark.parametrize("point", ["catalog.renamed", "journal.note_put"])

@@ -232,13 +232,15 @@ def test_what_may_pass_is_tried_again(ollama, models, fault):
 
 
 @pytest.mark.parametrize("fault,status,word", [
-    ("count", 500, "vectors for"), ("nan", 503, "no JSON"), ("null", 500, "finite"), ("dimension", 409, "9 dimensions"),
-    ("400", 422, "as the test wished")])
+    ("count", 502, "vectors for"), ("nan", 503, "no JSON"), ("null", 502, "finite"), ("dimension", 409, "9 dimensions"),
+    ("400", 422, "as the test wished"), ("401", 502, "does not let us in"), ("429", 503, "slow down")])
 def test_answers_that_make_no_sense_are_refused(ollama, models, fault, status, word):
     embed(ollama, "warm")
     models.fail_next("/api/embed", *[fault] * 8)
     answer = ollama.post("/ai/embed", json={"texts": ["x", "y"]})
     assert answer.status_code == status and word in answer.text, answer.text
+    assert (answer.json()["code"] == "upstream_failed") == (status == 502)
+    assert ("Retry-After" in answer.headers) == (status == 503)
 
 
 def test_a_slow_provider_costs_its_time_out(ollama, models):

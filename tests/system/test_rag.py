@@ -193,8 +193,8 @@ def test_nobody_is_asked_about_what_is_not_there(talking, models):
     assert ("rag", "ollama/tiny-chat") not in outcomes(talking)
 
 
-@pytest.mark.parametrize("fault,word", [("500", "unavailable"), ("truncated", "corrupt"), ("error in stream", "unavailable"),
-                                        ("slow", "timed_out")])
+@pytest.mark.parametrize("fault,word", [("500", "unavailable"), ("truncated", "unavailable"), ("error in stream", "unavailable"),
+                                        ("slow", "timed_out"), ("401", "upstream_failed")])
 def test_a_model_that_breaks_is_done_without_unless_it_was_named(talking, models, fault, word):
     models.slow_seconds = 8
     models.fail_next(CHAT, fault)

@@ -1,17 +1,7 @@
 """Searches of an index whose first walk has not ended: what was deleted or changed meanwhile is not found."""
-import time
-
 import pytest
 
-
-def wait_for(condition, what):
-    end = time.monotonic() + 240
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"waited in vain for {what}")
+from tests.support.tarn import wait_for
 
 
 @pytest.fixture
@@ -20,10 +10,11 @@ def half_built(server):
     lines = [f"{i},Number {i} of the pages about the lakes of the mountains" for i in range(6000)]
     server.ingest("pages", "id,body\n" + "\n".join(lines) + "\n", key="id")
     job = server.post("/vectors/indexes", json={"dataset": "pages", "text_columns": ["body"]}).json()["job_id"]
-    wait_for(lambda: ((server.get(f"/jobs/{job}").json().get("progress") or {}).get("done") or 0) > 0, "the first documents")
+    wait_for("the first documents",
+             lambda: ((server.get(f"/jobs/{job}").json().get("progress") or {}).get("done") or 0) > 0)
     server.post(f"/jobs/{job}/pause")
-    state = wait_for(lambda: (found := server.get(f"/jobs/{job}").json())["state"] in ("paused", "done") and found,
-                     "the job to rest")
+    state = wait_for("the job to rest",
+                     lambda: (found := server.get(f"/jobs/{job}").json())["state"] in ("paused", "done") and found)
     assert state["state"] == "paused", "the index was built before it could be held: take more texts"
     return server, job
 
@@ -46,7 +37,7 @@ def test_what_went_or_changed_since_the_first_walk_began_is_not_found(half_built
             found = ids(server, mode, **filtered)
             assert gone not in found and changed not in found and kept in found, (mode, filtered)
     server.post(f"/jobs/{job}/resume")
-    wait_for(lambda: server.get("/vectors/indexes/pages").json()["state"] == "ready", "the index")
+    wait_for("the index", lambda: server.get("/vectors/indexes/pages").json()["state"] == "ready")
     hits = server.post("/search", json={"query": "Tax law", "index": "pages", "k": 1}).json()["hits"]
     assert [hit["doc_id"] for hit in hits] == [changed]
 
@@ -57,8 +48,8 @@ def test_an_index_that_stays_behind_says_why(server):
     server.post("/vectors/indexes?wait=60", json={"dataset": "points", "vector_column": "v"})
     assert server.get("/vectors/indexes/points").json()["problem"] is None
     assert server.request("PUT", "/datasets/points/rows", json=[{"id": 3, "v": [1, 2]}]).status_code == 200
-    problem = wait_for(lambda: server.get("/vectors/indexes/points").json()["problem"], "the problem")
+    problem = wait_for("the problem", lambda: server.get("/vectors/indexes/points").json()["problem"])
     assert 'row "3"' in problem
     assert server.request("DELETE", "/datasets/points/rows/3").status_code == 200
-    wait_for(lambda: server.get("/vectors/indexes/points").json()["state"] == "ready", "the index")
+    wait_for("the index", lambda: server.get("/vectors/indexes/points").json()["state"] == "ready")
     assert server.get("/vectors/indexes/points").json()["problem"] is None

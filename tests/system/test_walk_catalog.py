@@ -11,7 +11,8 @@ SCHEMA = {"type": "struct", "schema-id": 0, "fields": [{"id": 1, "name": "id", "
 @pytest.mark.parametrize("form, status, error", [
     ({"grant_type": "client_credentials", "client_id": "x", "client_secret": "no token"}, 401, "invalid_client"),
     ({"grant_type": "client_credentials"}, 401, "invalid_client"),
-    ({"grant_type": "password"}, 400, "invalid_request")])
+    ({"grant_type": "password"}, 400, "unsupported_grant_type"), ({"grant_type": ""}, 400, "invalid_request"),
+    ({"client_secret": "x"}, 400, "invalid_request")])
 def test_a_refused_token_is_told_as_oauth_does(server, form, status, error):
     answer = requests.post(server.url + ICEBERG + "/oauth/tokens", data=form, timeout=60)
     assert (answer.status_code, answer.json()["error"]) == (status, error), answer.text

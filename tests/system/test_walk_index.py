@@ -59,14 +59,10 @@ def test_vectors_that_were_taken_away_are_made_again(notes):
 
 
 def test_a_dataset_that_went_away_is_named(notes):
-    moved = {"source": {"namespace": ["default"], "name": "notes"}, "destination": {"namespace": ["default"], "name": "papers"}}
-    assert notes.post("/iceberg/v1/tables/rename", json=moved).status_code == 204
+    assert notes.delete("/catalog/datasets/notes").status_code == 200
     answer = notes.post("/search", json={"query": "java", "index": "nx"})
     assert answer.status_code == 404 and 'index "nx" is of dataset "notes"' in answer.json()["detail"], answer.text
     assert "tarn index drop nx" in answer.json()["hint"]
-    moved = {"source": moved["destination"], "destination": moved["source"]}
-    assert notes.post("/iceberg/v1/tables/rename", json=moved).status_code == 204
-    assert len(notes.post("/search", json={"query": "java", "index": "nx", "k": 3}).json()["hits"]) == 3
 
 
 def test_a_column_that_went_away_is_named(notes):
