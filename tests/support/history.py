@@ -6,10 +6,16 @@
     history.states[snapshot]          what it held
 """
 import time
+from datetime import datetime
 
 FLAGS = ("--set", "upkeep.interval=20ms", "--set", "retention.snapshots=10", "--set", "retention.hourly=0s",
          "--set", "retention.daily=0s", "--set", "upkeep.compact_files=30")
 SELECT = "select * from t order by all"
+
+
+def instant(text):
+    """A time to be compared. The texts are not in order: one without a fraction, "15Z", comes after "15.009Z"."""
+    return datetime.fromisoformat(text)
 
 
 class History:

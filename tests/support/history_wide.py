@@ -3,7 +3,7 @@ forks, moves of main, restores of restores, expiry, replaced contents, columns t
 and dropped, a type that is widened. The model knows columns by what they are, not by their names."""
 import time
 
-from tests.support.history import SELECT, History
+from tests.support.history import SELECT, History, instant
 
 TABLE = "/iceberg/v1/namespaces/default/tables/t"
 FIRST = {"id": "long", "name": "string", "rate": "double"}
@@ -147,6 +147,10 @@ class WideHistory(History):
             if told:
                 self.lost.add(snapshot)
 
+    @staticmethod
+    def is_before(made, moment):
+        return made is None or instant(made) < instant(moment)
+
     def expire(self):
         before, roll = self.kept_ids(), self.chance.random()
         if roll < 0.5:
@@ -154,13 +158,15 @@ class WideHistory(History):
             if gone and self.commit({"action": "remove-snapshots", "snapshot-ids": [int(s) for s in sorted(gone)]}):
                 self.lose(before, gone)
             return
-        moment = self.chance.choice(sorted(self.times)[: len(self.times) // 3 + 1])
+        moment = self.chance.choice(sorted(self.times, key=instant)[: len(self.times) // 3 + 1])
         asked = {"older_than": moment, **({"keep": 5} if roll < 0.75 else {})}
         answer = self.server.post("/datasets/t/expire", json=asked)
         assert answer.status_code == 200, answer.text
-        young = {snapshot for at, snapshot in self.times.items() if at >= moment}
-        made = {snapshot: at for at, snapshot in reversed(sorted(self.times.items()))}
-        self.lost |= {s for s in self.order if made.get(s, "") < moment and s not in self.kept_ids()}
+        young = {snapshot for at, snapshot in self.times.items() if instant(at) >= instant(moment)}
+        made = {}  # when each came to be; a later time is one at which somebody went back to it
+        for at in sorted(self.times, key=instant):
+            made.setdefault(self.times[at], at)
+        self.lost |= {s for s in self.order if self.is_before(made.get(s), moment) and s not in self.kept_ids()}
         assert all(s in before or s in self.lost or s in young or s in made for s in self.order)
 
     def replace(self):

@@ -36,7 +36,8 @@ VERSIONS = {
     "16.2": "pgserver/pginstall",
 }
 SYSTEM = "/usr/lib/postgresql"
-LOCKED_PASSWORD = "Geheim-0815:/@?x"
+# Each part of it holds letters that no identifier and no number has: it is looked for in all that is written.
+LOCKED_PASSWORD = "Geheim-Uhrwerk:/@?x"
 HBA = """local all all trust
 host all locked 127.0.0.1/32 scram-sha-256
 host all all 127.0.0.1/32 trust

@@ -6,7 +6,7 @@ told as it was, by its snapshot or from the journal.
 import pytest
 
 from tests.support import tarn
-from tests.support.history import FLAGS
+from tests.support.history import FLAGS, instant
 
 SELECT = "select * from t order by all"
 
@@ -37,7 +37,7 @@ class History:
         self.states.append((moment, snapshot, self.rows()))
 
     def check(self):
-        moments = [moment for moment, _, _ in self.states]
+        moments = [instant(moment) for moment, _, _ in self.states]
         assert moments == sorted(moments)
         last = {moment: rows for moment, _, rows in self.states} # of commits in one millisecond the newest counts
         for moment, snapshot, rows in self.states:
