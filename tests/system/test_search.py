@@ -53,7 +53,7 @@ def ids(answer):
     return [hit["doc_id"] for hit in answer["hits"]]
 
 
-def eventually(check, seconds=20):
+def eventually(check, seconds=120):
     until = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < until, "it did not come to that"
