@@ -128,6 +128,18 @@ def flate_bomb_pdf(megabytes=500):
     return assemble(objects)
 
 
+def endless_pdf():
+    """A small file whose page draws forms that draw forms: little memory, and more time than anybody has."""
+    objects = {1: b"<< /Type /Catalog /Pages 2 0 R >>", 2: b"<< /Type /Pages /Kids [10 0 R] /Count 1 >>", 5: b"<< >>",
+               10: b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 11 0 R /Resources << /XObject << "
+                   b"/F 20 0 R >> >> >>", 11: stream(b"/F Do"),
+               26: stream(b"q Q", b"/Type /XObject /Subtype /Form /BBox [0 0 612 792]")}
+    for level in range(20, 26):
+        objects[level] = stream(b"/F Do\n" * 1000, b"/Type /XObject /Subtype /Form /BBox [0 0 612 792] /Resources << "
+                                                   b"/XObject << /F %d 0 R >> >>" % (level + 1))
+    return assemble(objects)
+
+
 def looping_pdf():
     """A page tree that is its own child."""
     return assemble({1: b"<< /Type /Catalog /Pages 2 0 R >>", 2: b"<< /Type /Pages /Kids [2 0 R] /Count 3 >>",
