@@ -2,6 +2,7 @@
 
     with ModelServer() as models:
         models.fail_next("/api/embed", "500", "reset")   # then it works again
+        models.hold_next("/api/embed", after=2)          # two answers, and the next waits for models.release()
         models.digest = "sha256:other"                   # the model changed behind its name
         models.requests                                  # [(path, headers, body), ...]
 
@@ -55,7 +56,7 @@ class Handler(BaseHTTPRequestHandler):
         if fault == "slow":
             time.sleep(self.stand_in.slow_seconds)
         if fault == "hold":
-            self.stand_in.released.wait(120)
+            self.stand_in.released.wait(600)
         if fault in ("500", "503", "400", "401"):
             self.answer({"error": f"as the test wished: {fault}"}, int(fault))
             return
@@ -172,6 +173,11 @@ class Handler(BaseHTTPRequestHandler):
         self.pieces(lines + ["data: [DONE]\n\n"], "text/event-stream", fault)
 
 
+class Listener(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # five of them, as it is by itself, are few for a busy machine: the sixth waits a second
+
+
 class ModelServer:
     def __init__(self):
         self.dimension = 8
@@ -185,8 +191,7 @@ class ModelServer:
         self.requests = []
         self.faults = {}
         self.lock = threading.Lock()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = Listener(("127.0.0.1", 0), Handler)
         self.server.stand_in = self
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -211,7 +216,15 @@ class ModelServer:
         with self.lock:
             self.faults.setdefault(path, []).extend(faults)
 
+    def hold_next(self, path, after=0):
+        """One request waits for release(), and with it whoever asked: what a test does meanwhile cannot come too late."""
+        self.fail_next(path, *[None] * after, "hold")
+
+    def release(self):
+        self.released.set()
+
     def forget(self):
+        self.released.clear()
         with self.lock:
             self.requests.clear()
             self.faults.clear()

@@ -50,7 +50,8 @@ class Table:
 
     @staticmethod
     def environment(models, **more):
-        return {"TARN_AI_OLLAMA_URL": models.url, "TARN_AI_RETRIES": "0", "TARN_AI_BATCH": "512", **more}
+        return {"TARN_AI_OLLAMA_URL": models.url, "TARN_AI_RETRIES": "0", "TARN_AI_BATCH": "512", "TARN_AI_TIMEOUT": "10m",
+                **more}
 
     def call(self, models, *more, env=None, timeout=10 * tarn.PATIENCE, **options):
         """The finished process, whatever became of it."""
@@ -149,7 +150,7 @@ def model_server(dimension=128):
     return models
 
 
-def wait_for(what, seconds=tarn.PATIENCE):
+def wait_for(what, seconds=3 * tarn.PATIENCE):
     """Until what() is true."""
     end = time.monotonic() + seconds
     while not what():

@@ -3,7 +3,9 @@
 The model is a stand-in whose vectors follow from the texts, so that each row's
 vector can be checked.
 """
+import fcntl
 import json
+import os
 import signal
 import subprocess
 
@@ -95,17 +97,32 @@ def test_the_lines_that_it_prints(server, models):
     assert done.stdout.startswith("300 rows updated in ") and "index rebuilt in" in done.stdout
 
 
+def stopped_as_soon_as_it_speaks(command, env):
+    """The kernel stops it when it writes to stderr: its seconds do not go by however late we read. The process, and where to read."""
+    reading, writing = os.pipe()
+
+    def to_be_stopped():
+        fcntl.fcntl(reading, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(reading, fcntl.F_SETSIG, signal.SIGSTOP)
+        fcntl.fcntl(reading, fcntl.F_SETFL, os.O_ASYNC)
+
+    process = subprocess.Popen(command, cwd="/", stderr=writing, env=env, preexec_fn=to_be_stopped)
+    os.close(writing)
+    return process, open(reading, encoding="utf-8")
+
+
 def test_five_seconds_for_second_thoughts(server, models):
     """An interrupt in that time leaves everything as it was."""
     table = Table(server, rows=10)
     words = [word for word in table.words(models) if word != "--no-confirm"]
-    process = subprocess.Popen([str(tarn.BINARY), *words], cwd="/", stderr=subprocess.PIPE, text=True,
-                               env=tarn.environment(**Table.environment(models)))
-    lines = []
-    wait_for(lambda: lines.append(process.stderr.readline()) or "within 5 seconds" in lines[-1])
-    process.send_signal(signal.SIGINT)
-    rest = process.communicate(timeout=tarn.PATIENCE)[1]
-    assert process.returncode == 1 and "before anything was written" in rest
+    process, said = stopped_as_soon_as_it_speaks([str(tarn.BINARY), *words], tarn.environment(**Table.environment(models)))
+    with said:
+        wait_for(lambda: "within 5 seconds" in said.readline())
+        fcntl.fcntl(said, fcntl.F_SETFL, 0)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGCONT)
+        rest = said.read()
+    assert process.wait(tarn.PATIENCE) == 1 and "before anything was written" in rest, rest
     assert table.own_tables() == []
     table.is_old()
 
@@ -270,8 +287,7 @@ def test_a_server_that_does_not_untype_a_column(server, models):
 def test_rows_written_meanwhile_are_caught(server, models):
     """Inserted before the place that is read, changed behind it, deleted."""
     table = Table(server, rows=600)
-    models.slow_seconds = 1
-    models.fail_next(EMBED, None, None, None, "slow")
+    models.hold_next(EMBED, after=3)
     process = table.begin(models, "--json", "--batch-size", "100")
     wait_for(lambda: len(table.own_tables()) == 1 and table.number(f"SELECT count(*) FROM {table.own_tables()[0]}") > 0)
     first = table.value("SELECT id FROM knowledge_nodes ORDER BY id LIMIT 1")
@@ -280,6 +296,7 @@ def test_rows_written_meanwhile_are_caught(server, models):
         UPDATE knowledge_nodes SET content = 'changed meanwhile' WHERE id = '{first}';
         UPDATE knowledge_nodes SET kind = 'other' WHERE content LIKE 'memory%';
         DELETE FROM knowledge_nodes WHERE id = '{gone}';""")
+    models.release()
     text, _ = process.communicate(timeout=10 * tarn.PATIENCE)
     assert process.returncode == 0, text
     report = json.loads(text.splitlines()[-1])
@@ -292,17 +309,14 @@ def test_rows_written_meanwhile_are_caught(server, models):
 
 def test_searches_go_on_in_the_old_vectors_until_the_switch(server, models):
     table = Table(server, rows=300)
-    models.slow_seconds = 2
-    models.fail_next(EMBED, None, None, "slow")
+    models.hold_next(EMBED, after=2)
     process = table.begin(models)
-    wait_for(lambda: table.own_tables() != [])
-    for _ in range(20):
+    wait_for(lambda: table.own_tables() != [] and len(models.asked(EMBED)) >= 3)
+    for _ in range(5):
         table.is_old()
-        if process.poll() is not None:
-            break
         assert len(table.search([1.0] * 64, 5)) == 5
-        if len(models.asked(EMBED)) >= 4:
-            break
+    assert process.poll() is None
+    models.release()
     text, _ = process.communicate(timeout=10 * tarn.PATIENCE)
     assert process.returncode == 0, text
     table.check(models)

@@ -170,12 +170,12 @@ def test_a_model_that_fails_midway(server, models, mode, fault):
 def test_a_server_that_refuses_rows_while_they_are_sent_says_why(server, models):
     """A batch of two megabytes, and the first of its rows is one too many."""
     table = Table(server, rows=4096, index=False)
-    models.slow_seconds = 4
-    models.fail_next(EMBED, None, None, "slow")
+    models.hold_next(EMBED, after=2)
     process = table.begin(models, "--batch-size", "4096")
     wait_for(lambda: len(models.asked(EMBED)) >= 3)
     table.database.run(f"""CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'quota of rows'; END $$;
         CREATE TRIGGER refuse BEFORE INSERT ON {table.own_tables()[0]} FOR EACH ROW EXECUTE FUNCTION refuse();""")
+    models.release()
     text, _ = process.communicate(timeout=10 * tarn.PATIENCE)
     assert process.returncode == 1 and "quota of rows" in text and "run again" in text.lower(), text
     assert table.registry() == ("fake-old", 64) and table.column_type() == "vector(64)"
@@ -184,20 +184,22 @@ def test_a_server_that_refuses_rows_while_they_are_sent_says_why(server, models)
 # ---- not alone ---------------------------------------------------------------------------------
 
 
-def slow(models, table, *more):
-    """A run that stands in the middle for some seconds."""
-    models.slow_seconds = 4
-    models.fail_next(EMBED, None, None, "slow")
+def held(models, table, *more):
+    """A run that stands in the middle until models.release(), its first batch written."""
+    models.hold_next(EMBED, after=2)
     process = table.begin(models, "--batch-size", "50", *more)
     wait_for(lambda: len(models.asked(EMBED)) >= 3)
+    where = table.own_tables()[0] if "in-place" not in more else "knowledge_nodes WHERE vector_dims(embedding) = 128"
+    wait_for(lambda: table.number(f"SELECT count(*) FROM {where}") == 50)
     return process
 
 
 def test_two_at_once(server, models):
     table = Table(server, rows=ROWS)
-    first = slow(models, table)
+    first = held(models, table)
     text = table.refused(models)
     assert "another run is at work on public.knowledge_nodes" in text and "process " in text
+    models.release()
     status, told = outcome(first)
     assert status == 0, told
     table.check(models)
@@ -206,9 +208,10 @@ def test_two_at_once(server, models):
 @pytest.mark.parametrize("mode", ["staged", "in-place"])
 def test_a_connection_that_is_dropped(server, models, mode):
     table = Table(server, rows=ROWS)
-    process = slow(models, table, "--mode", mode)
+    process = held(models, table, "--mode", mode)
     table.database.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'tarn reembed%' "
                        f"AND datname = '{table.database.name}';")
+    models.release()
     status, told = outcome(process)
     assert status == 3, told
     assert ("nothing of the table has changed" if mode == "staged" else "VECTORS OF TWO MODELS") in told
@@ -223,8 +226,9 @@ def test_a_connection_that_is_dropped(server, models, mode):
 @pytest.mark.parametrize("mode", ["staged", "in-place"])
 def test_an_interrupt(server, models, mode):
     table = Table(server, rows=ROWS)
-    process = slow(models, table, "--mode", mode)
+    process = held(models, table, "--mode", mode)
     process.send_signal(signal.SIGINT)
+    models.release()
     status, told = outcome(process)
     assert status == 1 and "Run again with the same arguments" in told
     models.forget()
@@ -237,8 +241,9 @@ def test_a_server_that_dies(models, mode):
     """As a power failure: what was said to be written may be lost, but never out of order."""
     with postgres.Postgres("16", fsync="on") as server:
         table = Table(server, rows=ROWS)
-        process = slow(models, table, "--mode", mode)
+        process = held(models, table, "--mode", mode)
         server.kill()
+        models.release()
         status, told = outcome(process)
         assert status == 3, told
         server.start()
@@ -254,7 +259,7 @@ def test_who_holds_the_lock_is_named(server, models):
     reader = table.database.start("SET application_name = 'a slow report';\nBEGIN;\nSELECT count(*) FROM knowledge_nodes;\n")
     wait_for(lambda: table.number("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'a slow report' AND "
                                   "state = 'idle in transaction'") == 1)
-    text = table.refused(models, "--lock-timeout", "500ms")
+    text = table.refused(models, "--lock-timeout", "1s")
     assert "application a slow report" in text and "idle in transaction" in text and "pg_terminate_backend" in text
     table.is_old()
     reader.communicate("ROLLBACK;\n", timeout=tarn.PATIENCE)
