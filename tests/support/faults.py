@@ -5,7 +5,11 @@ Work is made of acts. Each act changes one dataset and knows what the dataset is
 before and after, so that whatever a crash leaves behind can be judged: the one
 or the other, and after an acknowledgement the other.
 """
+import contextlib
+import errno
+import itertools
 import json
+import os
 import random
 import re
 import subprocess
@@ -382,3 +386,29 @@ def works_of(lake):
 
 def dice_for(seed):
     return random.Random(seed)
+
+
+def fill_disk(folder, left):
+    """A file that takes all but `left` bytes. The server writes meanwhile: what has no room then is not written."""
+    free = os.statvfs(folder)
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file:
+        wanted = free.f_bavail * free.f_frsize - left
+        while wanted > 0:
+            try:
+                wanted -= file.write(bytes(min(wanted, 1 << 20)))
+            except OSError as error:
+                assert error.errno == errno.ENOSPC, error
+                break
+    return filler
+
+
+def fill_inodes(folder, left):
+    """A folder of files that leaves only so many more to be made."""
+    filler = folder / "filler"
+    filler.mkdir()
+    for number in itertools.count():
+        if os.statvfs(folder).f_favail <= left:
+            return filler
+        with contextlib.suppress(OSError): # the server took the last one
+            (filler / str(number)).touch()
