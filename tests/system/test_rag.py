@@ -2,7 +2,6 @@
 import json
 import re
 import shutil
-import time
 
 import pytest
 
@@ -69,14 +68,17 @@ def papers(server):
 
 
 @pytest.fixture
-def talking(models, tmp_path):
-    """A lake with a language model that tells the notice period."""
+def talking(request, models, tmp_path):
+    """A lake with a language model that tells the notice period, and may take as long as the test says."""
     models.forget()
     models.names, models.script = ["tiny-chat"], tells_notice
+    timeout = getattr(request, "param", "2m")
     with tarn.Server(tmp_path / "lake", "--set", f"ai.ollama.url={models.url}", "--set", "ai.chat.model=ollama/tiny-chat",
-                     "--set", "ai.retries=0", "--set", "answer.timeout=4s", "--set", "answer.prices=ollama/tiny-chat=2/10") as server:
+                     "--set", "ai.retries=0", "--set", f"answer.timeout={timeout}", "--set",
+                     "answer.prices=ollama/tiny-chat=2/10") as server:
         fill(server)
         yield server
+        models.release()
 
 
 # ---- without a language model ----------------------------------------------------------------
@@ -193,19 +195,19 @@ def test_nobody_is_asked_about_what_is_not_there(talking, models):
     assert ("rag", "ollama/tiny-chat") not in outcomes(talking)
 
 
-@pytest.mark.parametrize("fault,word", [("500", "unavailable"), ("truncated", "unavailable"), ("error in stream", "unavailable"),
-                                        ("slow", "timed_out"), ("401", "upstream_failed")])
+@pytest.mark.parametrize("talking,fault,word", [
+    ("2m", "500", "unavailable"), ("2m", "truncated", "unavailable"), ("2m", "error in stream", "unavailable"),
+    ("2s", "hold", "timed_out"), ("2m", "401", "upstream_failed")], indirect=["talking"])
 def test_a_model_that_breaks_is_done_without_unless_it_was_named(talking, models, fault, word):
-    models.slow_seconds = 8
     models.fail_next(CHAT, fault)
     answer = rag(talking)
     assert answer["model"] is None and not answer["refused"] and "six weeks" in answer["answer"]
     assert answer["warnings"][0].startswith("ollama/tiny-chat did not answer (")
     lost = outcomes(talking)["rag", "ollama/tiny-chat"]
-    assert (lost["successes"], lost["failures"], lost["timeouts"]) == (0, 1, int(fault == "slow"))
+    assert (lost["successes"], lost["failures"], lost["timeouts"]) == (0, 1, int(fault == "hold"))
     models.fail_next(CHAT, fault)
     refused = talking.post("/rag", json={"question": NOTICE, "model": "ollama/tiny-chat"})
-    assert refused.status_code >= 500, refused.text
+    assert refused.status_code >= 500 and refused.json()["code"] == word, refused.text
     newest = talking.get("/answers").json()["items"][0]
     assert newest["model"] == "ollama/tiny-chat" and newest["error"] == refused.json()["code"]
     assert outcomes(talking)["rag", "ollama/tiny-chat"]["failures"] == 2
@@ -325,10 +327,8 @@ def test_feedback_counts_as_a_trial(talking):
 
 
 def searchable(server, word):
-    until = time.monotonic() + 30
-    while not server.post("/search", json={"query": word, "mode": "keyword", "index": "papers"}).json()["hits"]:
-        assert time.monotonic() < until, f"{word} does not become searchable"
-        time.sleep(0.05)
+    asked = {"query": word, "mode": "keyword", "index": "papers"}
+    tarn.wait_for(f"{word} is found", lambda: server.post("/search", json=asked).json()["hits"])
 
 
 def replay(server, answer, **fields):
