@@ -4,6 +4,7 @@ The model is a stand-in that says what the test scripts; what is shown to be
 out of reach is out of reach whatever a model writes.
 """
 import json
+import re
 
 import pytest
 
@@ -26,7 +27,7 @@ def world(tmp_path_factory):
     with ModelServer() as models:
         folder = tmp_path_factory.mktemp("ask")
         with tarn.Server(folder / "lake", "--set", f"ai.ollama.url={models.url}", "--set", "ai.verify=0ms", "--set",
-                         "ai.chat.model=ollama/tiny-chat", "--set", "ai.timeout=20s", "--set", "ai.retries=0") as server:
+                         "ai.chat.model=ollama/tiny-chat", "--set", "ai.timeout=100s", "--set", "ai.retries=0") as server:
             server.ingest("people", PEOPLE, key="id")
             server.ingest("calls", CALLS, key="call_id")
             server.ingest("salaries", SECRETS, key="id")
@@ -36,6 +37,10 @@ def world(tmp_path_factory):
             server.request("PATCH", "/catalog/datasets/salaries", json={"sensitivity": "financial"})
             server.models = models
             yield server
+
+
+# What stands between the delimiters, whose sixteen digits are drawn by lot.
+CARD = re.compile(r"<<<TABLES 1 ([0-9a-f]{16})>>>\n(.*)\n<<<END 1 \1>>>\n", re.DOTALL)
 
 
 @pytest.fixture
@@ -48,6 +53,7 @@ def ask(world):
         answer = world.post("/ask", json={"question": question, **more})
         assert answer.status_code == status, answer.text
         call.prompts = [[m["content"] for m in chat] for chat in world.models.chats()]
+        call.card = CARD.search(call.prompts[0][1]).group(2) if call.prompts else None
         return answer.json()
     yield call
     world.models.script = None
@@ -192,7 +198,7 @@ def test_only_the_named_datasets_can_be_read(ask):
 
 def test_the_card(ask):
     ask("Where do people live?", "CANNOT: x")
-    card = ask.prompts[0][1]
+    card = ask.card
     assert 'table people, 4 rows: "Who we know"' in card and "id BIGINT key; 1 to 4" in card
     assert 'city VARCHAR; one of "Chicago", "Boston", "Denver"' in card and "years BIGINT; 3 to 21" in card
     assert "email VARCHAR\n" in card and "@example.com" not in card        # marked pii
@@ -221,10 +227,10 @@ def test_a_question_reads_no_rows_again(ask, world):
     ask("Where do people live?", "CANNOT: x")
     world.post("/datasets/calls/rows", json=[{"call_id": 99, "person_id": 1, "minutes": 1000}])
     ask("How long are calls?", "CANNOT: x")
-    assert "11 rows" in ask.prompts[0][1] and "to 1000" in ask.prompts[0][1]
+    assert "11 rows" in ask.card and "to 1000" in ask.card
     world.delete("/datasets/calls/rows/99")
     ask("How long are calls?", "CANNOT: x")
-    assert "1000" not in ask.prompts[0][1] and "table calls, 10 rows" in ask.prompts[0][1]
+    assert "1000" not in ask.card and "table calls, 10 rows" in ask.card
 
 
 def test_many_tables_are_bounded_and_ranked(tmp_path):
