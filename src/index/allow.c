@@ -256,6 +256,18 @@ static enum tn_code make(struct logical *logical, const struct iceberg_metadata 
     return TN_OK;
 }
 
+void allow_there(struct logical *logical, struct allowed **allowed)
+{
+    TN_CLEANUP(allowed_unref_p) struct allowed *before = TN_TAKE(*allowed);
+    uint64_t count = before ? before->bit_count : (uint64_t)atomic_load(&logical->next_chunk);
+    struct allowed *there = allowed_new(count);
+    for (uint64_t id = 0; id < count; id++)
+        if ((!before || allowed_has(before, (int64_t)id)) && chunk_file_has(logical->chunks, (int64_t)id))
+            there->bits[id / 8] |= (uint8_t)(1U << (id % 8));
+    count_matches(there);
+    *allowed = there;
+}
+
 static enum tn_code find(struct logical *logical, const struct iceberg_metadata *metadata,
                          const struct allowed_entry *key, struct allowed **ret, struct tn_error *err)
 {

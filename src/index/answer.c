@@ -15,32 +15,36 @@ enum tn_code answer_fill(struct search *search, bool *ret_lost, struct tn_error 
 {
     struct index_answer *answer = search->answer;
     struct index_hit *hits = TN_ARENA_ARRAY(answer->arena, struct index_hit, search->count + 1);
+    size_t count = 0;
     *ret_lost = false;
     for (size_t i = 0; i < search->count; i++) {
         const struct candidate *candidate = &search->candidates[i];
         struct chunk_record record;
         enum tn_code code = chunk_file_get(search->logical->chunks, candidate->id, &record, err);
+        if (code == TN_ENOTFOUND && search->last)
+            continue;
         if (code == TN_ENOTFOUND) {
             *ret_lost = true;
             return TN_OK;
         }
         TN_TRY(code);
-        hits[i] = (struct index_hit){.chunk_id = candidate->id,
-                                     .doc_id = tn_arena_strndup(answer->arena, record.doc_id, record.doc_id_length),
-                                     .column = tn_arena_strndup(answer->arena, record.column, record.column_length),
-                                     .chunk_no = record.number,
-                                     .begin = record.begin,
-                                     .end = record.end,
-                                     .score = candidate->score,
-                                     .text = tn_arena_strndup(answer->arena, record.text, record.text_length),
-                                     .text_length = record.text_length,
-                                     .vector_score = candidate->vector,
-                                     .keyword_score = candidate->keyword,
-                                     .vector_rank = candidate->vector_rank,
-                                     .keyword_rank = candidate->keyword_rank};
+        hits[count++] =
+            (struct index_hit){.chunk_id = candidate->id,
+                               .doc_id = tn_arena_strndup(answer->arena, record.doc_id, record.doc_id_length),
+                               .column = tn_arena_strndup(answer->arena, record.column, record.column_length),
+                               .chunk_no = record.number,
+                               .begin = record.begin,
+                               .end = record.end,
+                               .score = candidate->score,
+                               .text = tn_arena_strndup(answer->arena, record.text, record.text_length),
+                               .text_length = record.text_length,
+                               .vector_score = candidate->vector,
+                               .keyword_score = candidate->keyword,
+                               .vector_rank = candidate->vector_rank,
+                               .keyword_rank = candidate->keyword_rank};
     }
     answer->hits = hits;
-    answer->hit_count = search->count;
+    answer->hit_count = count;
     return TN_OK;
 }
 

@@ -170,11 +170,8 @@ static enum tn_code apply_texts(struct logical *logical, const struct piece *pie
     pthread_mutex_lock(&logical->docs_lock);
     struct docs *docs = atomic_load(&logical->docs);
     for (size_t i = 0; i < gone_count; i++)
-        if (chunk_file_get(logical->chunks, gone[i], &record, NULL) == TN_OK) {
-            if (docs)
-                docs_remove(docs, record.doc_id, record.doc_id_length, gone[i]);
+        if (chunk_file_get(logical->chunks, gone[i], &record, NULL) == TN_OK)
             chunk_file_remove(logical->chunks, gone[i]);
-        }
     enum tn_code code = TN_OK;
     for (size_t i = 0; i < count && code == TN_OK; i++) {
         const struct piece *piece = &pieces[i];
@@ -239,15 +236,45 @@ static enum tn_code apply_all(struct logical *logical, const struct piece *piece
     return TN_OK;
 }
 
+struct gone_chunk {
+    const char *doc_id; /* of the mapped file: it stays */
+    size_t length;
+    int64_t id;
+};
+
+static size_t note_gone(struct logical *logical, const int64_t *gone, size_t gone_count, struct gone_chunk *ret)
+{
+    struct chunk_record record;
+    size_t count = 0;
+    for (size_t i = 0; i < gone_count; i++)
+        if (chunk_file_get(logical->chunks, gone[i], &record, NULL) == TN_OK)
+            ret[count++] = (struct gone_chunk){record.doc_id, record.doc_id_length, gone[i]};
+    return count;
+}
+
+/* Last of all: a search that comes meanwhile learns from here which chunks a
+ * changed document has, to leave them out, and still finds them elsewhere. */
+static void forget_gone(struct logical *logical, const struct gone_chunk *gone, size_t count)
+{
+    pthread_mutex_lock(&logical->docs_lock);
+    struct docs *docs = atomic_load(&logical->docs);
+    for (size_t i = 0; i < count && docs; i++)
+        docs_remove(docs, gone[i].doc_id, gone[i].length, gone[i].id);
+    pthread_mutex_unlock(&logical->docs_lock);
+}
+
 enum tn_code batch_apply(struct logical *logical, const struct piece *pieces, size_t count, const float *vectors,
                          const int64_t *gone, size_t gone_count, int64_t shown, struct tn_error *err)
 {
+    TN_AUTO_FREE struct gone_chunk *noted = tn_calloc(gone_count + 1, sizeof *noted);
+    size_t noted_count = note_gone(logical, gone, gone_count, noted);
     TN_TRY(keyword_begin(logical->words, err));
     enum tn_code code = apply_all(logical, pieces, count, vectors, gone, gone_count, shown, err);
     if (code != TN_OK) {
         keyword_rollback(logical->words);
         atomic_fetch_add(&logical->epoch, 1);
     }
+    forget_gone(logical, noted, noted_count);
     return code;
 }
 

@@ -426,6 +426,11 @@ enum tn_code chunk_file_get(struct chunk_file *file, int64_t id, struct chunk_re
     return TN_OK;
 }
 
+bool chunk_file_has(struct chunk_file *file, int64_t id)
+{
+    return offset_of(file, id) != 0;
+}
+
 uint32_t chunk_file_length(struct chunk_file *file, int64_t id)
 {
     struct record_head head;

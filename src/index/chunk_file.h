@@ -52,6 +52,7 @@ enum tn_code chunk_file_flush(struct chunk_file *file, uint64_t *ret_length, str
 
 enum tn_code chunk_file_get(struct chunk_file *file, int64_t id, struct chunk_record *ret,
                             struct tn_error *err) TN_CHECKED;
+bool chunk_file_has(struct chunk_file *file, int64_t id);
 /* Bytes of its text, without a look at its checksum; 0 when it is not there. */
 uint32_t chunk_file_length(struct chunk_file *file, int64_t id);
 /* Ids are below this. */

@@ -52,10 +52,13 @@ static void test_texts_come_back(void **state)
     assert_int_equal(chunk_file_get(file, 2, &got, NULL), TN_ENOTFOUND);
     assert_int_equal(chunk_file_get(file, 701, &got, NULL), TN_ENOTFOUND);
     assert_int_equal(chunk_file_get(file, -1, &got, NULL), TN_ENOTFOUND);
+    assert_false(chunk_file_has(file, 2) || chunk_file_has(file, 701) || chunk_file_has(file, -1));
+    assert_true(chunk_file_has(file, 0) && chunk_file_has(file, 1)); /* one without a text too */
     chunk_file_remove(file, 0);
     put(file, 1, "c", "another");
     assert_ok(chunk_file_flush(file, &length, &test_err));
     assert_int_equal(chunk_file_get(file, 0, &got, NULL), TN_ENOTFOUND);
+    assert_false(chunk_file_has(file, 0));
     expect(file, 1, "c", "another");
 }
 

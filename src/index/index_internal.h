@@ -429,6 +429,8 @@ void changed_forget(struct logical *logical);
 /* *ret NULL: all chunks may be returned. *ret_behind: the index is not at `current` yet. */
 enum tn_code allow(struct logical *logical, const char *predicate, struct allowed **ret, int64_t *ret_current,
                    bool *ret_behind, struct tn_error *err) TN_CHECKED;
+/* Of those (NULL: of all) the ones whose texts are there still. */
+void allow_there(struct logical *logical, struct allowed **allowed);
 void allow_forget(struct logical *logical);
 static inline bool allowed_has(const struct allowed *allowed, int64_t id)
 {

@@ -121,6 +121,8 @@ static enum tn_code try_once(struct search *search, uint64_t *clock, bool *ret_l
     TN_CLEANUP(allowed_unref_p) struct allowed *allowed = NULL;
     TN_TRY(allow(logical, search->query->filter, &allowed, &answer->snapshot_id, &answer->behind, err));
     answer->behind = answer->behind || !atomic_load(&logical->synced);
+    if (search->lost) /* what takes it away is not done: it would be found again */
+        allow_there(logical, &allowed);
     search->allowed = allowed;
     answer->passing = allowed ? allowed->matches : UINT64_MAX;
     answer->filter_us = lap_us(clock);
@@ -147,8 +149,12 @@ static enum tn_code run(struct search *search, uint64_t *clock, struct tn_error 
             code = try_once(search, clock, &lost, err);
         pthread_rwlock_unlock(&logical->gate);
         TN_TRY(code);
+        search->lost = lost;
+        search->last = i + 2 == TRIES;
     }
-    return TN_OK;
+    return lost ? tn_fail(err, TN_EUNAVAILABLE, "the files of index \"%s\" are being replaced",
+                          logical->definition.name)
+                : TN_OK;
 }
 
 static void name_answer(struct index_answer *answer, const struct definition *definition)

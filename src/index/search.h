@@ -20,6 +20,7 @@ struct search {
     const struct allowed *allowed; /* or NULL */
     const float *vector;           /* of the query; NULL in keyword mode */
     const char *expression;        /* of the words; NULL: none to look for */
+    bool lost, last;               /* a try before this one has found what is gone; no try comes behind it */
     uint32_t k, width;             /* hits wanted; candidates of a leg */
     double full_words;             /* score of a chunk that has all words asked for */
     struct candidate *candidates;  /* room for 2 * width */
@@ -36,7 +37,7 @@ void search_fuse(struct search *search);
 enum tn_code query_vector(struct logical *logical, const char *text, struct tn_arena *arena, const float **ret,
                           struct tn_error *err) TN_CHECKED;
 
-/* answer.c: texts of the candidates; *ret_lost: one of them is gone meanwhile. */
+/* answer.c: texts of the candidates; *ret_lost: one of them is gone meanwhile, and this is not the last try. */
 enum tn_code answer_fill(struct search *search, bool *ret_lost, struct tn_error *err) TN_CHECKED;
 enum tn_code answer_rows(struct search *search, struct tn_error *err) TN_CHECKED;
 /* Parts of the JSON; `of`: the answer whose dataset and index the hit names, NULL: none. */

@@ -7,6 +7,7 @@
  *     fsync EIO PART 3      the third of them and all that follow
  *     write ENOSPC PART     (writes: a part of the bytes is taken first)
  *     write SHORT PART      at most 1000 bytes of each write are taken
+ *     write HOLD PART       they wait for as long as the rule is there
  *     link EIO PART, rename EIO PART, unlink EIO PART, read EIO PART
  *     CALL COUNT PART       nothing fails
  *     link STOP PART        the process is stopped (SIGSTOP) right before
@@ -175,7 +176,10 @@ static int refuse(const char *word)
 static size_t room(int fd, size_t count, char word[16])
 {
     static __thread int calls;
-    if (!rule_for_fd("write", fd, word))
+    bool meant = rule_for_fd("write", fd, word);
+    for (; meant && strcmp(word, "HOLD") == 0; meant = rule_for_fd("write", fd, word))
+        (void)nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    if (!meant)
         return count;
     if (strcmp(word, "SHORT") == 0)
         return count < 1000 ? count : 1000;
