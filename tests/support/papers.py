@@ -1,4 +1,5 @@
 """Documents made for tests: PDF, DOCX, mails and archives, by hand."""
+import functools
 import io
 import re
 import struct
@@ -44,6 +45,7 @@ def scan(pages, dpi=150, posters=()):
     return assemble(objects)
 
 
+@functools.lru_cache(maxsize=32)
 def drawn(text, dpi):
     """Width, height and grey pixels of a page with these lines, by poppler."""
     picture = subprocess.run(["pdftoppm", "-q", "-gray", "-r", str(dpi), "-"], input=pdf([text]), stdout=subprocess.PIPE,
