@@ -5,6 +5,7 @@
 #include "iceberg/tx_internal.h"
 
 #include <string.h>
+#include <time.h>
 
 /* --- Reachable --- */
 
@@ -167,13 +168,31 @@ static enum tn_code sweep_make_durable(const struct sweep *sweep, struct tn_erro
     return store_sync_folder(table->store, tn_arena_printf(sweep->reach.arena, "%s/commits", table->prefix), err);
 }
 
-/* Read before the version is: what comes later than the version is younger. A
- * file of an open transaction was written, or touched, since that was begun;
- * file systems' clocks may be a tick behind. */
+/* Files are stamped with the kernel's last tick: behind the clock, by more where
+ * the machine is busy. */
+static int64_t file_clock_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+#define BEHIND_MS 1000 /* no file's stamp is that far behind */
+
+/* Read before the version is: what comes later than the version is younger, so
+ * the files' clock has passed this moment by then. A file of an open transaction
+ * was written, or touched, since that was begun. */
 static int64_t sweep_youngest(const struct iceberg_table *table, int64_t min_age_ms)
 {
-    int64_t oldest = held_oldest_tx(table), youngest = tn_now_ms() - min_age_ms;
-    return oldest == INT64_MAX ? youngest : TN_MIN(youngest, oldest - 1000);
+    int64_t now = tn_now_ms();
+    if (min_age_ms < BEHIND_MS) {
+        const struct timespec tick = {.tv_nsec = 1000000};
+        for (int tries = 0; tries < BEHIND_MS && file_clock_ms() <= now; tries++)
+            (void)nanosleep(&tick, NULL);
+        now = TN_MIN(now, file_clock_ms() - 1); /* where the clock was set back meanwhile */
+    }
+    int64_t oldest = held_oldest_tx(table), youngest = now - min_age_ms;
+    return oldest == INT64_MAX ? youngest : TN_MIN(youngest, oldest - BEHIND_MS);
 }
 
 /* What versions reach that somebody here may be reading. Where such a version
