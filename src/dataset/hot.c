@@ -266,6 +266,7 @@ static void submit(struct lake *lake, struct hot_copy *copy)
     uint64_t now = tn_mono_ns();
     if (!lake->pool || lake->hot->closing || copy->filling || now < copy->retry_ns)
         return;
+    copy->let_go = false;
     copy->retry_ns = now + WINDOW_NS / 6; /* not again at once, whatever becomes of it */
     submit_job(lake, copy, false);
 }
@@ -282,7 +283,7 @@ void hot_start_filling(struct lake *lake, const char *name)
 {
     pthread_mutex_lock(&lake->hot->mutex);
     struct hot_copy *copy = hot_find(lake->hot, name);
-    if (copy)
+    if (copy && !copy->let_go) /* between the change and here */
         submit(lake, copy);
     pthread_mutex_unlock(&lake->hot->mutex);
 }
@@ -448,6 +449,7 @@ enum tn_code dataset_hot_pin(struct lake *lake, const char *name, struct tn_erro
     pthread_mutex_lock(&hot->mutex);
     struct hot_copy *copy = need_copy(hot, exact);
     copy->pinned = true;
+    copy->let_go = false;
     bool held = metadata->current && (find_version(copy, metadata, metadata->current, metadata->schema) ||
                                       hot_is_queued(copy, metadata, metadata->current->id));
     pthread_mutex_unlock(&hot->mutex);

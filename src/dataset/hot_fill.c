@@ -151,13 +151,15 @@ static enum tn_code begin(struct filling *filling, struct tn_error *err)
     TN_TRY(check(filling, err));
     pthread_mutex_lock(&lake->hot->mutex);
     filling->copy = hot_find(lake->hot, filling->name);
-    if (filling->copy) {
+    bool wanted = filling->copy && !filling->copy->let_go; /* not when that was while it was queued */
+    if (wanted) {
         hot_queue_clear(&filling->copy->pending);
         filling->copy->filling = true;
-        filling->copy->let_go = false;
+    } else {
+        filling->copy = NULL;
     }
     pthread_mutex_unlock(&lake->hot->mutex);
-    return filling->copy ? TN_OK : tn_fail(err, TN_ENOTFOUND, "nobody asked for dataset \"%s\"", filling->name);
+    return wanted ? TN_OK : tn_fail(err, TN_ENOTFOUND, "nobody asks for dataset \"%s\" any more", filling->name);
 }
 
 static enum tn_code fill_table(struct filling *filling, struct tn_error *err)

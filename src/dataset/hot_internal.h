@@ -89,7 +89,7 @@ struct hot_queue {
 struct hot_copy {
     char *name, *uuid;
     bool pinned, filling;
-    bool let_go;              /* evicted since the filling under way began */
+    bool let_go;              /* evicted since a filling was asked for last */
     bool wants_keys, no_room; /* a writer asked for keys; there was no room for them */
     bool catching_up;         /* a job for it is under way */
     uint64_t used;            /* the clock at its last use */

@@ -5,6 +5,7 @@
 #include "journal/journal.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <unistd.h>
 
 static uint64_t dice_state = 11;
@@ -57,6 +58,47 @@ static void test_repeated_use_fills(void **state)
         usleep(10000);
     assert_true(is_hot(f, "t", 0));
     same_both_ways(f, ALL, NULL);
+}
+
+static void hold_thread(void *argument)
+{
+    sem_t *const *gate = argument;
+    (void)sem_post(gate[0]);
+    while (sem_wait(gate[1]) != 0) {
+    }
+}
+
+/* A filling that waits for a thread is one that is under way. */
+static void test_a_queued_filling_can_be_let_go(void **state)
+{
+    struct fixture *f = *state;
+    sem_t held, go;
+    sem_t *gate[] = {&held, &go};
+    size_t threads = tn_pool_threads(f->lake.pool);
+    make_table(f, "t", HUNDRED, "id", false);
+    assert_int_equal(sem_init(&held, 0, 0) | sem_init(&go, 0, 0), 0);
+    for (size_t i = 0; i < threads; i++)
+        tn_pool_submit(f->lake.pool, TN_FOREGROUND, hold_thread, gate);
+    for (size_t i = 0; i < threads; i++)
+        while (sem_wait(&held) != 0) {
+        }
+    for (size_t i = 0; i < 3; i++)
+        expect(f, "SELECT count(*) FROM t", "[100]");
+    assert_int_equal(tn_pool_queued(f->lake.pool), 1);
+    dataset_hot_evict(&f->lake, "t");
+    for (size_t i = 0; i < threads; i++)
+        (void)sem_post(&go);
+    for (bool running = true; running; usleep(1000)) {
+        pthread_mutex_lock(&f->lake.hot->mutex);
+        running = f->lake.hot->running > 0;
+        pthread_mutex_unlock(&f->lake.hot->mutex);
+    }
+    assert_int_equal(dataset_hot_state(f->lake.hot).fills, 0);
+    assert_false(is_hot(f, "t", 0));
+    pin(f, "t"); /* asked for again */
+    assert_true(is_hot(f, "t", 0));
+    (void)sem_destroy(&held);
+    (void)sem_destroy(&go);
 }
 
 /* Whoever asks may have a struct lake of its own, as indexes do, and be gone before the filling is. */
@@ -410,13 +452,21 @@ static void test_readers_see_whole_versions_whatever_goes_on(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_a_copy_is_filled_and_let_go),           TEST(test_repeated_use_fills),
-        TEST(test_a_filling_outlives_who_asked),          TEST(test_writes_move_a_copy_on),
-        TEST(test_files_with_gaps_are_followed),          TEST(test_nested_values_are_followed),
-        TEST(test_a_compaction_by_debt_is_followed),      TEST(test_moved_rows_are_followed),
-        TEST(test_moved_rows_without_a_key_are_followed), TEST(test_a_large_compaction_leaves_readers_their_copy),
-        TEST(test_what_was_replaced_falls_back_to_files), TEST(test_versions_far_behind_come_from_files),
-        TEST(test_random_changes_are_the_same_both_ways), TEST(test_readers_see_whole_versions_whatever_goes_on),
+        TEST(test_a_copy_is_filled_and_let_go),
+        TEST(test_repeated_use_fills),
+        TEST(test_a_queued_filling_can_be_let_go),
+        TEST(test_a_filling_outlives_who_asked),
+        TEST(test_writes_move_a_copy_on),
+        TEST(test_files_with_gaps_are_followed),
+        TEST(test_nested_values_are_followed),
+        TEST(test_a_compaction_by_debt_is_followed),
+        TEST(test_moved_rows_are_followed),
+        TEST(test_moved_rows_without_a_key_are_followed),
+        TEST(test_a_large_compaction_leaves_readers_their_copy),
+        TEST(test_what_was_replaced_falls_back_to_files),
+        TEST(test_versions_far_behind_come_from_files),
+        TEST(test_random_changes_are_the_same_both_ways),
+        TEST(test_readers_see_whole_versions_whatever_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
