@@ -5,8 +5,9 @@
     history.at(as_of=moment)          what the server says it held
     history.states[snapshot]          what it held
 """
-import time
 from datetime import datetime
+
+from tests.support.tarn import wait_for
 
 FLAGS = ("--set", "upkeep.interval=20ms", "--set", "retention.snapshots=10", "--set", "retention.hourly=0s",
          "--set", "retention.daily=0s", "--set", "upkeep.compact_files=30")
@@ -101,13 +102,8 @@ class History:
         return [s for s in self.order if s not in kept]
 
     def thinned(self):
-        deadline = time.time() + 30
-        while time.time() < deadline:
-            gone = self.gone()
-            if len(gone) > 20:
-                return gone
-            time.sleep(0.05)
-        raise AssertionError("nothing was thinned")
+        wait_for("many are thinned", lambda: len(self.gone()) > 20)
+        return self.gone()
 
     def at(self, **moment):
         answer = self.server.query(SELECT, **moment)

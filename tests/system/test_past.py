@@ -1,7 +1,7 @@
 """The journal, time travel, restore, compaction, expiry."""
 import json
 import time
-from datetime import datetime
+from datetime import datetime, timezone
 
 import pytest
 
@@ -86,7 +86,7 @@ def test_events_survive_kill_and_restart(lake):
 def test_as_of_and_at(people):
     first = people.query("select 1 from people limit 1")["snapshots"]["people"]
     time.sleep(0.01)
-    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + f".{int(time.time() * 1000) % 1000:03d}Z"
+    moment = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
     time.sleep(0.01)
     put(people, {"id": 1, "name": "Ann 2"}, {"id": 4, "name": "Di"})
     people.delete("/datasets/people/rows/3")
@@ -108,7 +108,8 @@ def test_restore(people):
     event = people.get("/journal", params={"operation": "restore"}).json()["items"][0]
     assert event["reason"] == "bad import" and json.loads(event["new_value"])["snapshot_id"] == first
     assert people.post("/datasets/people/restore", json={"as_of": 12345}).status_code == 404
-    assert people.post("/datasets/people/restore", json={"as_of": "yesterday"}).status_code == 400
+    assert people.post("/datasets/people/restore", json={"as_of": "yesterday"}).status_code == 404  # a tag could be called so
+    assert people.post("/datasets/people/restore", json={"as_of": ""}).status_code == 400
     put(people, {"id": 1, "name": "goes on"})
     assert names(people)[0] == "goes on"
 
@@ -134,10 +135,7 @@ def test_upkeep_compacts_by_itself(lake):
         for n in range(40):
             put(server, {"id": n % 7, "name": f"v{n}"})
         want = {n % 7: f"v{n}" for n in range(40)}
-        deadline = time.time() + 20
-        while server.get("/catalog/datasets/people").json()["files"] > 10 and time.time() < deadline:
-            time.sleep(0.05)
-        assert server.get("/catalog/datasets/people").json()["files"] <= 10
+        tarn.wait_for("few files", lambda: server.get("/catalog/datasets/people").json()["files"] <= 10)
         assert {row[0]: row[1] for row in rows(server)} == want
 
 
@@ -174,9 +172,7 @@ def test_thinned_moments_are_replayed_exactly(lake):
                 snapshot = put(server, {"id": n % 40, "name": f"v{n}", "city": None if n % 3 else f"c{n}"})
             if snapshot:
                 states[snapshot] = rows(server)
-        deadline = time.time() + 20
-        while len(server.get("/catalog/datasets/people/snapshots").json()["items"]) > 80 and time.time() < deadline:
-            time.sleep(0.05)
+        tarn.wait_for("few snapshots", lambda: len(server.get("/catalog/datasets/people/snapshots").json()["items"]) <= 80)
         kept = {item["snapshot_id"] for item in server.get("/catalog/datasets/people/snapshots").json()["items"]}
         forgotten = [snapshot for snapshot in states if snapshot not in kept]
         assert forgotten

@@ -62,11 +62,7 @@ class Told:
         """More commits, until most of what came before is thinned."""
         for _ in range(75):
             self.change()
-        deadline = time.time() + 60
-        while len(self.kept()) > 60 and time.time() < deadline:
-            time.sleep(0.05)
-            self.change()
-        assert len(self.kept()) <= 60, "nothing was thinned"
+        tarn.wait_for("most are thinned", lambda: len(self.kept()) <= 60 or self.change())
 
     def check(self, expired=()):
         for snapshot, rows in self.states.items():
@@ -190,13 +186,13 @@ def test_a_branch_is_no_part_of_the_datasets_past(told):
     told.put(2)
     again = foreign(told, old, branched, "dev")
     told.put(2)
-    deadline = time.time() + 30
-    sources = []
-    while sources.count("iceberg branch") < 2 and time.time() < deadline:
-        sources = [item["source"] for item in told.server.get("/journal", params={"limit": 200}).json()["items"]
-                   if item["snapshot_id"] in (branched, again)]
-        time.sleep(0.05)
-    assert set(sources) == {"iceberg branch"}, told.server.log_text()
+
+    def sources():
+        return [item["source"] for item in told.server.get("/journal", params={"limit": 200}).json()["items"]
+                if item["snapshot_id"] in (branched, again)]
+
+    tarn.wait_for("both are told", lambda: sources().count("iceberg branch") >= 2)
+    assert set(sources()) == {"iceberg branch"}, told.server.log_text()
     told.thin()
     told.check()
     told.commit({"action": "remove-snapshot-ref", "ref-name": "dev"})
@@ -254,7 +250,7 @@ def test_a_move_that_a_crash_left_without_a_note(lake):
         told.put(4)
         with pytest.raises(requests.exceptions.RequestException):
             told.move(base)
-        assert server.process.wait(timeout=30) == -9
+        assert server.process.wait(tarn.PATIENCE) == -9
     with tarn.Server(lake, *FLAGS) as server:
         told.server = server
         assert told.current() == base
