@@ -8,10 +8,14 @@ static enum tn_code state_of(struct lake *lake, const char *name, const struct i
                              const struct engine_value *value, struct moment_state *ret, struct tn_error *err)
 {
     struct moment moment;
-    if (moment_parse(value->text, &moment))
+    struct tn_error why = {0};
+    bool named = value->text && moment_parse(value->text, &moment, &why) == TN_OK;
+    if (named && (moment.kind == MOMENT_TIME || moment.kind == MOMENT_VERSION || moment.kind == MOMENT_START ||
+                  value->kind == ENGINE_LITERAL_TEXT))
         return moment_find(lake, name, metadata, &moment, ret, err);
-    tn_fail(err, TN_ESQL, "\"%.60s\" is neither a snapshot id nor a time", value->text);
-    tn_error_hint(err, "Write a snapshot id, or a time such as '2026-01-31T12:00:00Z'.");
+    tn_fail(err, TN_ESQL, "changes(): \"%.60s\" is neither a snapshot id nor a time",
+            value->text ? value->text : "[]");
+    tn_error_hint(err, "Write a snapshot id, or in quotes a time such as '2026-01-31T12:00:00Z' or a tag's name.");
     return TN_ESQL;
 }
 
@@ -19,7 +23,7 @@ static enum tn_code state_of(struct lake *lake, const char *name, const struct i
 static const char *state_text(struct tn_arena *arena, const struct moment_state *state)
 {
     if (state->replay_to)
-        return tn_arena_printf(arena, "replay-%" PRId64, state->replay_to);
+        return moment_replay_name(arena, state->replay_to);
     return tn_arena_printf(arena, "%" PRId64, state->snapshot ? state->snapshot->id : 0);
 }
 
@@ -29,8 +33,9 @@ static enum tn_code check_arguments(const struct engine_table_ref *ref, struct t
         !ref->arguments[ref->argument_count - 1].name)
         return TN_OK;
     tn_fail(err, TN_ESQL, "changes() wants a dataset in quotes and one or two moments");
-    tn_error_hint(err,
-                  "Write changes('dataset', from, to), each a snapshot id or a time in quotes; without `to`: now.");
+    tn_error_hint(
+        err,
+        "Write changes('dataset', from, to), each a snapshot id, or a time or a tag in quotes; without `to`: now.");
     return TN_ESQL;
 }
 

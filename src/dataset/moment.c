@@ -4,18 +4,52 @@
 #include "journal/journal.h"
 
 #include <inttypes.h>
+#include <string.h>
 
-bool moment_parse(const char *text, struct moment *ret)
+#define REPLAY "replay-"
+
+/* ---- texts -------------------------------------------------------------------------- */
+
+char *moment_replay_name(struct tn_arena *arena, int64_t sequence)
 {
-    int64_t number;
-    if (tn_parse_i64(text, &number)) {
-        *ret = (struct moment){.kind = number == 0 ? MOMENT_START : MOMENT_VERSION, .snapshot_id = number};
-        return true;
-    }
-    if (!tn_time_parse(text, &number))
+    return tn_arena_printf(arena, REPLAY "%" PRId64, sequence);
+}
+
+/* A number that is too large is that of no commit, and no name either. */
+static bool is_replay(const char *text, int64_t *ret_sequence)
+{
+    if (strncmp(text, REPLAY, strlen(REPLAY)) != 0)
         return false;
-    *ret = (struct moment){.kind = MOMENT_TIME, .time_us = number};
+    const char *digits = text + strlen(REPLAY);
+    if (!*digits || digits[strspn(digits, "0123456789")])
+        return false;
+    if (!tn_parse_i64(digits, ret_sequence))
+        *ret_sequence = INT64_MAX;
     return true;
+}
+
+enum tn_code moment_parse(const char *text, struct moment *ret, struct tn_error *err)
+{
+    struct engine_table_ref ref = {0};
+    TN_TRY(engine_at_read(text, &ref, err));
+    *ret = moment_of(&ref);
+    if (ret->kind == MOMENT_VERSION && ret->snapshot_id == 0)
+        ret->kind = MOMENT_START;
+    return TN_OK;
+}
+
+bool moment_is_reserved(const char *text)
+{
+    struct moment moment;
+    return moment_parse(text, &moment, NULL) != TN_OK || moment.kind != MOMENT_NAME;
+}
+
+static struct moment named(const char *name)
+{
+    int64_t sequence;
+    if (is_replay(name, &sequence))
+        return (struct moment){.kind = MOMENT_COMMIT, .sequence = sequence, .name = name};
+    return (struct moment){.kind = MOMENT_NAME, .name = name};
 }
 
 struct moment moment_of(const struct engine_table_ref *ref)
@@ -25,11 +59,15 @@ struct moment moment_of(const struct engine_table_ref *ref)
         return (struct moment){.kind = MOMENT_VERSION, .snapshot_id = ref->at_version};
     case ENGINE_AT_TIMESTAMP:
         return (struct moment){.kind = MOMENT_TIME, .time_us = ref->at_timestamp_us};
+    case ENGINE_AT_NAME:
+        return named(ref->at_name);
     case ENGINE_AT_NOW:
         break;
     }
     return (struct moment){.kind = MOMENT_NOW};
 }
+
+/* ---- states ------------------------------------------------------------------------- */
 
 /* The newest kept snapshot with a sequence number of at most `sequence`. */
 static const struct iceberg_snapshot *kept_at(const struct iceberg_metadata *metadata, int64_t sequence)
@@ -95,11 +133,76 @@ static enum tn_code state_at(struct lake *lake, const char *name, const struct i
     const struct iceberg_snapshot *from = kept_at(metadata, sequence);
     TN_CLEANUP(moment_order_release) struct moment_order order;
     moment_order_init(&order, metadata);
-    if (!from || !lake->replays || moment_is_cut(&order, from->sequence_number, sequence))
+    bool kept = from && from->sequence_number == sequence, told = from && lake->replays && lake->journal;
+    if (!kept && (!told || moment_is_cut(&order, from->sequence_number, sequence)))
         return not_kept(name, metadata, sequence, from, err);
-    *ret = (struct moment_state){from, from->sequence_number == sequence ? 0 : sequence};
+    *ret = (struct moment_state){.snapshot = from, .replay_to = kept ? 0 : sequence};
     return TN_OK;
 }
+
+/* Named by the number of its commit: those that there will be have no state yet. */
+static enum tn_code find_commit(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
+                                const struct moment *moment, struct moment_state *ret, struct tn_error *err)
+{
+    if (moment->sequence > 0 && moment->sequence <= metadata->last_sequence_number)
+        return state_at(lake, name, metadata, moment->sequence, ret, err);
+    tn_fail(err, TN_ESNAPSHOT, "dataset \"%s\" has no state %.60s", name, moment->name);
+    tn_error_hint(err, "the number behind " REPLAY " counts its commits, and the newest one is %" PRId64,
+                  metadata->last_sequence_number);
+    return TN_ESNAPSHOT;
+}
+
+/* ---- names -------------------------------------------------------------------------- */
+
+#define NAMES_SHOWN 6
+#define NAME_SHOWN  40 /* bytes of one */
+
+/* What there is to be named, as far as a hint has room. */
+static void put_names(const struct iceberg_metadata *metadata, struct tn_buf *out)
+{
+    size_t shown = TN_MIN(metadata->ref_count, (size_t)NAMES_SHOWN);
+    for (size_t i = 0; i < shown; i++) {
+        const char *name = metadata->refs[i].name;
+        size_t length = strlen(name), cut = tn_utf8_floor(name, length, NAME_SHOWN);
+        tn_buf_printf(out, "%s\"%.*s%s\"", i ? ", " : "", (int)cut, name, cut < length ? "..." : "");
+    }
+    if (metadata->ref_count > shown)
+        tn_buf_printf(out, " and %zu more", metadata->ref_count - shown);
+    if (metadata->ref_count == 0)
+        tn_buf_puts(out, "none");
+}
+
+static enum tn_code not_named(const char *name, const struct iceberg_metadata *metadata, const char *text,
+                              struct tn_error *err)
+{
+    TN_AUTO_BUF names = {0};
+    put_names(metadata, &names);
+    tn_fail(err, TN_ESNAPSHOT, "dataset \"%s\" has no tag or branch \"%.*s\"", name,
+            (int)tn_utf8_floor(text, strlen(text), 255), text);
+    tn_error_hint(
+        err,
+        "a moment is a snapshot id, a time such as 2026-01-31T12:00:00Z, or the name of a tag or branch; it "
+        "has %s",
+        names.data);
+    return TN_ESNAPSHOT;
+}
+
+static enum tn_code find_name(const char *name, const struct iceberg_metadata *metadata, const char *text,
+                              struct moment_state *ret, struct tn_error *err)
+{
+    if (tn_streq(text, "main")) { /* every table has it, also one without rows */
+        *ret = (struct moment_state){.snapshot = metadata->current, .is_branch = true};
+        return TN_OK;
+    }
+    const struct iceberg_ref *ref = iceberg_metadata_ref_named(metadata, text);
+    const struct iceberg_snapshot *snapshot = ref ? iceberg_metadata_snapshot(metadata, ref->snapshot_id) : NULL;
+    if (!snapshot)
+        return not_named(name, metadata, text, err);
+    *ret = (struct moment_state){.snapshot = snapshot, .is_branch = !ref->is_tag};
+    return TN_OK;
+}
+
+/* ---- numbers and times -------------------------------------------------------------- */
 
 static enum tn_code find_version(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
                                  const struct moment *moment, struct moment_state *ret, struct tn_error *err)
@@ -175,7 +278,7 @@ enum tn_code moment_find(struct lake *lake, const char *name, const struct icebe
 {
     switch (moment->kind) {
     case MOMENT_NOW:
-        *ret = (struct moment_state){.snapshot = metadata->current};
+        *ret = (struct moment_state){.snapshot = metadata->current, .is_branch = true};
         break;
     case MOMENT_START:
         *ret = (struct moment_state){0};
@@ -184,6 +287,10 @@ enum tn_code moment_find(struct lake *lake, const char *name, const struct icebe
         return find_version(lake, name, metadata, moment, ret, err);
     case MOMENT_TIME:
         return find_time(lake, name, metadata, moment, ret, err);
+    case MOMENT_COMMIT:
+        return find_commit(lake, name, metadata, moment, ret, err);
+    case MOMENT_NAME:
+        return find_name(name, metadata, moment->name, ret, err);
     }
     return TN_OK;
 }

@@ -1,7 +1,9 @@
 /* moment.h: which rows a moment of a dataset means, and a SELECT of them.
  * Private to dataset. One answer for AT and as_of, changes() and restore.
  *
- * A moment is a snapshot's id or a time. The state that it means is a snapshot
+ * A moment is a snapshot's id, a time, the name of a tag or branch, or what an
+ * answer called a state without a snapshot: "replay-N", the one behind the commit with
+ * the sequence number N. The state that it means is a snapshot
  * that is kept or, where the one that was current then has been forgotten, the
  * nearest older one and the journal's events since: always exactly the rows of
  * that moment, never those of a neighbour. What cannot be told exactly is
@@ -19,24 +21,32 @@
 
 #include "dataset/dataset_internal.h"
 
-enum moment_kind { MOMENT_NOW, MOMENT_START, MOMENT_VERSION, MOMENT_TIME };
+enum moment_kind { MOMENT_NOW, MOMENT_START, MOMENT_VERSION, MOMENT_TIME, MOMENT_COMMIT, MOMENT_NAME };
 
 struct moment {
     enum moment_kind kind; /* MOMENT_START: before everything */
     int64_t snapshot_id;
     int64_t time_us;
+    int64_t sequence; /* MOMENT_COMMIT: of that commit */
+    const char *name; /* borrowed */
 };
 
 struct moment_state {
     const struct iceberg_snapshot *snapshot; /* the metadata's; NULL: no rows were there yet */
     int64_t replay_to;                       /* sequence number that events are applied up to; 0: none are */
+    bool is_branch;                          /* it goes on, with the columns of today: a tag has those of its time */
 };
 
-/* A snapshot id ("0": before everything), or a time as RFC 3339. */
-bool moment_parse(const char *text, struct moment *ret);
+/* As engine_at_read; besides, "0" is before everything, and "replay-N" is no name. TN_EREQUEST. */
+enum tn_code moment_parse(const char *text, struct moment *ret, struct tn_error *err) TN_CHECKED;
+/* Whether a text means something else wherever a moment is named: a tag of that name could not be asked for. */
+bool moment_is_reserved(const char *text);
+/* What a state without a snapshot is called; the arena's. */
+char *moment_replay_name(struct tn_arena *arena, int64_t sequence) __attribute__((returns_nonnull));
 /* Which one a table in a query means. */
 struct moment moment_of(const struct engine_table_ref *ref);
-/* TN_ESNAPSHOT when there never was such a snapshot, and when the moment is not kept and cannot be told again. */
+/* TN_ESNAPSHOT when there never was such a snapshot, when the table has no tag or branch of that
+ * name, and when the moment is not kept and cannot be told again. */
 enum tn_code moment_find(struct lake *lake, const char *name, const struct iceberg_metadata *metadata,
                          const struct moment *moment, struct moment_state *ret, struct tn_error *err) TN_CHECKED;
 

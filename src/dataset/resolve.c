@@ -155,7 +155,7 @@ static enum tn_code find_state(struct lake *lake, const char *name, const struct
     char time[TN_TIME_TEXT];
     const struct moment moment = moment_of(ref);
     TN_TRY(moment_find(lake, name, metadata, &moment, ret, err));
-    if (ret->snapshot || moment.kind == MOMENT_NOW)
+    if (ret->snapshot || ret->is_branch)
         return TN_OK;
     tn_fail(err, TN_ESNAPSHOT, "dataset \"%s\" did not exist yet at %s", ref->name,
             tn_time_format(ref->at_timestamp_us, time));
@@ -247,12 +247,12 @@ static enum tn_code resolve_told(struct lake *lake, const char *name, const stru
     TN_CLEANUP(moment_told_unref) struct moment_told *told = NULL;
     TN_AUTO_BUF text = {0};
     const struct iceberg_schema *schema = iceberg_metadata_schema_at(metadata, state->snapshot);
+    const char *version = moment_replay_name(arena, state->replay_to);
     TN_TRY(moment_tell(lake, metadata, state, &told, err));
     TN_TRY(moment_told_sql(lake, name, metadata, state, told, schema, MOMENT_ALL, false, &text, err));
     *ret = (struct engine_relation){
-        .version = tn_arena_printf(arena, "replay-%" PRId64, state->replay_to),
-        .identity =
-            identity_text(arena, metadata, tn_arena_printf(arena, "replay-%" PRId64, state->replay_to), schema),
+        .version = version,
+        .identity = identity_text(arena, metadata, version, schema),
         .variant = tn_arena_printf(arena, "%" PRIu64, told->number),
         .definition = tn_arena_strndup(arena, text.data, text.len),
         .hold = engine_hold_ref(&told->hold),
@@ -296,7 +296,7 @@ static enum tn_code resolve(void *context, const struct engine_table_ref *ref, s
     }
     const struct iceberg_snapshot *snapshot = state.snapshot;
     const struct iceberg_schema *schema =
-        ref->at == ENGINE_AT_NOW ? metadata->schema : iceberg_metadata_schema_at(metadata, snapshot);
+        state.is_branch ? metadata->schema : iceberg_metadata_schema_at(metadata, snapshot);
     const char *version = version_text(arena, snapshot, schema);
     /* A dropped and remade table may meet the same number again: the uuid tells them apart. */
     const char *key = tn_arena_printf(arena, "%s@%s", metadata->uuid, version);

@@ -12,11 +12,7 @@ static enum tn_code find_state(struct lake *lake, const char *name, const struct
                                const char *as_of, struct moment_state *ret, struct tn_error *err)
 {
     struct moment moment;
-    if (!moment_parse(as_of, &moment))
-        return tn_fail(err, TN_EREQUEST,
-                       "as_of \"%.100s\" is neither a snapshot id nor a time such as "
-                       "2026-01-31T12:00:00Z",
-                       as_of);
+    TN_TRY(moment_parse(as_of, &moment, err));
     TN_TRY(moment_find(lake, name, metadata, &moment, ret, err));
     if (ret->snapshot)
         return TN_OK;

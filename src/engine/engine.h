@@ -124,9 +124,10 @@ struct engine_predicate {
 /* A table as the text names it. */
 struct engine_table_ref {
     const char *name;
-    enum { ENGINE_AT_NOW, ENGINE_AT_VERSION, ENGINE_AT_TIMESTAMP } at;
+    enum { ENGINE_AT_NOW, ENGINE_AT_VERSION, ENGINE_AT_TIMESTAMP, ENGINE_AT_NAME } at;
     int64_t at_version;                        /* snapshot id */
     int64_t at_timestamp_us;                   /* UTC */
+    const char *at_name;                       /* what the table itself calls a state: a tag, a branch */
     int line, column;                          /* 1-based, in the user's text */
     const struct engine_predicate *predicates; /* all of them hold */
     size_t predicate_count;
@@ -135,6 +136,11 @@ struct engine_table_ref {
     const struct engine_value *arguments;
     size_t argument_count;
 };
+
+/* Reads a moment: digits are a snapshot id, else a time (RFC 3339, or a date), else
+ * a name, which is borrowed. Sets at and what belongs to it; TN_EREQUEST for what cannot
+ * be any of them. */
+enum tn_code engine_at_read(const char *text, struct engine_table_ref *ret, struct tn_error *err) TN_CHECKED;
 
 /* Counts who needs something that a definition names: bitmaps, tables. Lies at
  * the beginning of what it counts. */
@@ -186,7 +192,7 @@ struct engine_query_options {
     const json_t *params;      /* JSON array bound to $1, $2, ... or ?; or object to $name; may be NULL */
     uint64_t timeout_ms;       /* 0: none */
     uint64_t row_limit;        /* rows after which the result ends, marked truncated; 0: none */
-    const char *default_at;    /* "as_of" of the request for tables without AT: NULL, a snapshot id or RFC 3339 */
+    const char *default_at;    /* "as_of" of the request for tables without AT: NULL, or as engine_at_read wants it */
     const atomic_bool *cancel; /* set by anybody to interrupt the start too; may be NULL; outlives the query */
     struct engine_resolver resolver;
 };

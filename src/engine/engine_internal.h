@@ -139,7 +139,7 @@ enum tn_code engine_session_exec(struct engine_session *session, const char *sql
 
 /* One table reference of a judged text. */
 struct guard_table {
-    struct engine_table_ref ref; /* at_version, at_timestamp_us unset when at_expression is set */
+    struct engine_table_ref ref; /* what `at` means is unset when at_expression is set */
     char *key;                   /* lower-case name */
     size_t location, span;       /* bytes of the text */
     size_t name_span;            /* how many of them are the name, or the whole of a call */

@@ -38,6 +38,14 @@ static void test_time_travel(void **state)
     fixture_expect(&fixture, "SELECT candidates.status FROM candidates AT (VERSION => 1)", "[\"new\"]");
     fixture_expect(&fixture, "SELECT status FROM candidates AT (VERSION => '1')", "[\"new\"]");
     fixture_expect(&fixture, "SELECT status FROM candidates AT (VERSION => 2 - 1)", "[\"new\"]");
+    fixture_expect(&fixture, "SELECT status FROM candidates AT (VERSION => '1.0 ''old''')", "[\"new\"]");
+    fixture_expect(&fixture, "SELECT status FROM candidates AT (VERSION => '1.0 ' || '''old''') WHERE true",
+                   "[\"new\"]");
+    fixture_expect(
+        &fixture,
+        "SELECT count(*) FROM candidates a AT (VERSION => 1) JOIN candidates b AT (VERSION => $$1.0 'old'$$) "
+        "USING (id) JOIN candidates c AT (VERSION => '1.0 ''old''') USING (id)",
+        "[1]");
     fixture_expect(&fixture, "SELECT c.status FROM candidates /* now ( */ AS c(i, n, status) AT (VERSION => 1)",
                    "[\"new\"]");
     fixture_expect(&fixture,
@@ -60,8 +68,53 @@ static void test_time_travel(void **state)
     options.default_at = NULL;
     assert_int_equal(fixture_fill(&fixture, &options, ENGINE_JSON_ROWS, &out, NULL), TN_OK);
     assert_string_equal(out.data, "[3]");
+    options.default_at = "1.0 'old'";
+    assert_int_equal(fixture_fill(&fixture, &options, ENGINE_JSON_ROWS, &out, NULL), TN_OK);
+    assert_string_equal(out.data, "[1]");
     options.default_at = "yesterday";
+    assert_int_equal(fixture_fill(&fixture, &options, ENGINE_JSON_ROWS, &out, NULL), TN_ESNAPSHOT);
+    options.default_at = "";
     assert_int_equal(fixture_fill(&fixture, &options, ENGINE_JSON_ROWS, &out, NULL), TN_EREQUEST);
+}
+
+/* Each text is a number, a time or a name, and in that order. */
+static void test_moments(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int at; /* -1: none */
+        int64_t number;
+    } cases[] = {
+        {"0", ENGINE_AT_VERSION, 0},
+        {"9223372036854775807", ENGINE_AT_VERSION, INT64_MAX},
+        {"-5", ENGINE_AT_VERSION, -5},
+        {"007", ENGINE_AT_VERSION, 7},
+        {"1970-01-02", ENGINE_AT_TIMESTAMP, INT64_C(86400000000)},
+        {"1970-01-01T00:00:01Z", ENGINE_AT_TIMESTAMP, 1000000},
+        {"1970-01-01 00:00:01+00:00", ENGINE_AT_TIMESTAMP, 1000000},
+        {"1970-02-30", ENGINE_AT_NAME, 0},
+        {"1970", ENGINE_AT_VERSION, 1970},
+        {"v1", ENGINE_AT_NAME, 0},
+        {"1.0", ENGINE_AT_NAME, 0},
+        {" 1", ENGINE_AT_NAME, 0},
+        {"-", ENGINE_AT_NAME, 0},
+        {"replay-5", ENGINE_AT_NAME, 0},
+        {"it's \"so\"; --", ENGINE_AT_NAME, 0},
+        {"\xC3\xBC", ENGINE_AT_NAME, 0},
+        {"9223372036854775808", -1, 0},
+        {"99999999999999999999999999999999999999999999", -1, 0},
+        {"", -1, 0},
+    };
+    for (size_t i = 0; i < TN_COUNT(cases); i++) {
+        struct engine_table_ref ref = {0};
+        enum tn_code code = engine_at_read(cases[i].text, &ref, NULL);
+        int64_t number = ref.at == ENGINE_AT_TIMESTAMP ? ref.at_timestamp_us : ref.at_version;
+        if (code != (cases[i].at < 0 ? TN_EREQUEST : TN_OK) ||
+            (code == TN_OK && ((int)ref.at != cases[i].at || number != cases[i].number ||
+                               (ref.at == ENGINE_AT_NAME) != (ref.at_name == cases[i].text))))
+            fail_msg("%s", cases[i].text);
+    }
 }
 
 static void test_used_tables(void **state)
@@ -102,7 +155,14 @@ static void test_errors(void **state)
         {"SELECT 1 FROM candidates o AT (VERSION => 1) WHERE nam = 1", TN_ESQL, 1, 52, "nam", "\"name\""},
         {"SELECT 1 FROM candidates AT (VERSION => 99)", TN_ESNAPSHOT, 1, 15, "candidates", ""},
         {"SELECT 1 FROM candidates AT (VERSION => 1.4)", TN_ESQL, 1, 15, "whole number", ""},
-        {"SELECT 1 FROM candidates AT (VERSION => '1.0')", TN_ESQL, 1, 15, "whole number", ""},
+        {"SELECT 1 FROM candidates AT (VERSION => '1.0')", TN_ESNAPSHOT, 1, 15, "candidates", ""},
+        {"SELECT 1 FROM candidates AT (VERSION => '')", TN_EREQUEST, 1, 15, "empty", ""},
+        {"SELECT 1 FROM candidates AT (VERSION => '99999999999999999999')", TN_EREQUEST, 1, 15, "too large", ""},
+        {"SELECT 1 FROM candidates AT (VERSION => 99999999999999999999)", TN_ESQL, 1, 15, "whole number", ""},
+        {"SELECT 1 FROM candidates AT (VERSION => true)", TN_ESQL, 1, 15, "whole number", ""},
+        {"SELECT 1 FROM candidates AT (VERSION => CAST(NULL AS VARCHAR))", TN_ESQL, 1, 15, "NULL", ""},
+        {"SELECT 1 FROM candidates AT (VERSION => '2020-01-01')", TN_ESNAPSHOT, 1, 15, "candidates", ""},
+        {"SELECT 1 FROM candidates AT (TIMESTAMP => '1.0 ''old''')", TN_ESQL, 1, 15, "1.0 'old'", ""},
         {"SELECT 1 FROM candidates AT (VERSION => 1e0)", TN_ESQL, 1, 15, "whole number", ""},
         {"SELECT 1 FROM candidates AT (VERSION => NULL)", TN_ESQL, 1, 15, "NULL", ""},
         {"SELECT lowr(name) FROM candidates", TN_ESQLREFUSED, 1, 8, "lowr", ""},
@@ -303,10 +363,10 @@ static void test_trusted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),    cmocka_unit_test(test_time_travel), cmocka_unit_test(test_used_tables),
-        cmocka_unit_test(test_errors),  cmocka_unit_test(test_params),      cmocka_unit_test(test_row_limit),
-        cmocka_unit_test(test_busy),    cmocka_unit_test(test_explain),     cmocka_unit_test(test_to_parquet),
-        cmocka_unit_test(test_trusted),
+        cmocka_unit_test(test_rows),        cmocka_unit_test(test_time_travel), cmocka_unit_test(test_moments),
+        cmocka_unit_test(test_used_tables), cmocka_unit_test(test_errors),      cmocka_unit_test(test_params),
+        cmocka_unit_test(test_row_limit),   cmocka_unit_test(test_busy),        cmocka_unit_test(test_explain),
+        cmocka_unit_test(test_to_parquet),  cmocka_unit_test(test_trusted),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -21,7 +21,7 @@ struct fixture_relation {
 };
 
 /* What the tests call datasets; a version other than the first is reached by
- * AT. Snapshot ids are the versions. */
+ * AT. Snapshot ids are the versions, and the old ones have the tag 1.0 'old'. */
 static const struct fixture_relation fixture_relations[] = {
     {"candidates", "2",
      "SELECT * FROM (VALUES (1, 'Ann', 'active', 80.5, DATE '2024-01-05', ['sql', 'c']), "
@@ -54,14 +54,16 @@ static inline enum tn_code fixture_resolve(void *context, const struct engine_ta
         if (!tn_str_equal_nocase(relation->name, ref->name) ||
             (ref->at == ENGINE_AT_VERSION && ref->at_version != version))
             continue;
+        if (ref->at == ENGINE_AT_NAME && (version != 1 || !tn_streq(ref->at_name, "1.0 'old'")))
+            continue;
         /* Times before 2024 mean the old version. */
         if (ref->at == ENGINE_AT_TIMESTAMP && ref->at_timestamp_us < INT64_C(1704067200000000) && version != 1)
             continue;
         *ret = (struct engine_relation){.version = relation->version, .definition = relation->definition};
         return TN_OK;
     }
-    return tn_fail(err, ref->at == ENGINE_AT_VERSION ? TN_ESNAPSHOT : TN_EDATASET, "there is no dataset \"%s\"",
-                   ref->name);
+    return tn_fail(err, ref->at == ENGINE_AT_VERSION || ref->at == ENGINE_AT_NAME ? TN_ESNAPSHOT : TN_EDATASET,
+                   "there is no dataset \"%s\"", ref->name);
 }
 
 static inline size_t fixture_names(void *context, struct tn_arena *arena, const char *const **ret)

@@ -164,7 +164,7 @@ static enum tn_code read_at_clause(struct walk *walk, const json_t *object, cons
         table->ref.at = ENGINE_AT_TIMESTAMP;
     } else {
         REFUSE(walk, object, "AT (%s => ...) is not known", unit);
-        tn_error_hint(walk->err, "Write AT (VERSION => snapshot id) or AT (TIMESTAMP => time).");
+        tn_error_hint(walk->err, "Write AT (VERSION => snapshot id or 'tag') or AT (TIMESTAMP => time).");
         return TN_ESQLREFUSED;
     }
     bool outer = walk->constant;
@@ -251,7 +251,7 @@ static enum tn_code judge_call(struct walk *walk, const json_t *function, const 
         REFUSE(walk, object, "%s() %s", name, why);
         tn_error_hint(walk->err,
                       tn_str_equal_nocase(name, "changes")
-                          ? "Write changes('dataset', from, to), each a snapshot id or a time in quotes."
+                          ? "Write changes('dataset', from, to), each a snapshot id, or a time or a tag in quotes."
                           : "Write it as hybrid_search('index', 'text', k := 10, filter := 'column = 1').");
         return TN_ESQLREFUSED;
     }
@@ -402,7 +402,7 @@ static enum tn_code judge_constant_only(struct walk *walk, const json_t *object,
         if (tn_streq(class, refused[i])) {
             REFUSE(walk, object, "AT (...) takes a constant");
             tn_error_hint(walk->err,
-                          "Write the snapshot id or the time itself: AT (TIMESTAMP => '2026-01-31 12:00').");
+                          "Write the snapshot id, the tag or the time itself: AT (TIMESTAMP => '2026-01-31 12:00').");
             return TN_ESQLREFUSED;
         }
     }

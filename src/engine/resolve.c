@@ -32,22 +32,85 @@ struct resolving {
     bool unnamed; /* rows of a table are not named by an identity */
 };
 
-static bool is_whole(duckdb_data_chunk chunk)
+/* ---- moments ------------------------------------------------------------ */
+
+static bool is_digits(const char *text)
 {
-    return *(const bool *)duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 1));
+    return *text && !text[strspn(text, "0123456789")];
 }
 
-/* One BIGINT from a constant expression that the guard has judged. */
-static enum tn_code evaluate(struct engine_session *session, const struct engine_table_ref *ref,
-                             const char *expression, int64_t *ret, struct tn_error *err)
+/* A number of any length is meant as an id, never as a name. */
+static enum tn_code read_version(const char *text, struct engine_table_ref *ret, struct tn_error *err)
+{
+    if (tn_parse_i64(text, &ret->at_version))
+        ret->at = ENGINE_AT_VERSION;
+    else if (is_digits(text))
+        return tn_fail(err, TN_EREQUEST, "%.60s is too large for a snapshot id", text);
+    else if (!*text)
+        return tn_fail(err, TN_EREQUEST, "a moment is named by an empty text");
+    else
+        ret->at = ENGINE_AT_NAME;
+    ret->at_name = ret->at == ENGINE_AT_NAME ? text : NULL;
+    return TN_OK;
+}
+
+enum tn_code engine_at_read(const char *text, struct engine_table_ref *ret, struct tn_error *err)
+{
+    if (!tn_time_parse(text, &ret->at_timestamp_us))
+        return read_version(text, ret, err);
+    ret->at = ENGINE_AT_TIMESTAMP;
+    return TN_OK;
+}
+
+/* What AT (VERSION => 'text') says. It has no time, so a text that looks like one is a name too. */
+static enum tn_code take_version_text(duckdb_vector vector, struct tn_arena *arena, struct engine_table_ref *ret,
+                                      struct tn_error *err)
+{
+    duckdb_string_t *string = duckdb_vector_get_data(vector);
+    size_t length = duckdb_string_t_length(*string);
+    const char *text = tn_arena_strndup(arena, duckdb_string_t_data(string), length);
+    return strlen(text) == length
+               ? read_version(text, ret, err)
+               : tn_fail(err, TN_ESQL, "AT (VERSION => ...) of \"%s\" has a zero character", ret->name);
+}
+
+/* The value; whether it is a number that is whole; of a text, the text. */
+static enum tn_code take_moment(duckdb_data_chunk chunk, struct tn_arena *arena, struct engine_table_ref *ret,
+                                struct tn_error *err)
+{
+    duckdb_vector vectors[3] = {NULL, NULL, NULL};
+    bool valid[3] = {false, false, false};
+    for (size_t i = 0; i < TN_COUNT(vectors) && chunk && duckdb_data_chunk_get_size(chunk) == 1; i++) {
+        vectors[i] = duckdb_data_chunk_get_vector(chunk, i);
+        valid[i] = duckdb_validity_row_is_valid(duckdb_vector_get_validity(vectors[i]), 0);
+    }
+    if (valid[2])
+        return take_version_text(vectors[2], arena, ret, err);
+    if (!valid[1])
+        return tn_fail(err, TN_ESQL, "AT (...) of \"%s\" is NULL", ret->name);
+    if (!*(const bool *)duckdb_vector_get_data(vectors[1]) || !valid[0]) {
+        tn_fail(err, TN_ESQL, "AT (VERSION => ...) of \"%s\" is no whole number", ret->name);
+        tn_error_hint(err, "Write a snapshot id, or the name of a tag in quotes.");
+        return TN_ESQL;
+    }
+    int64_t value = *(const int64_t *)duckdb_vector_get_data(vectors[0]);
+    *(ret->at == ENGINE_AT_VERSION ? &ret->at_version : &ret->at_timestamp_us) = value;
+    return TN_OK;
+}
+
+/* A constant expression that the guard has judged. */
+static enum tn_code evaluate(struct engine_session *session, const char *expression, struct tn_arena *arena,
+                             struct engine_table_ref *ret, struct tn_error *err)
 {
     TN_AUTO_BUF sql = {0};
-    bool version = ref->at == ENGINE_AT_VERSION;
     /* What is no whole number would be rounded. */
     tn_buf_printf(&sql,
-                  version ? "SELECT CAST(v AS BIGINT), typeof(v) LIKE '%%INT' OR typeof(v) LIKE '%%INTEGER' OR "
-                            "regexp_full_match(CAST(v AS VARCHAR), '-?[0-9]+') FROM (SELECT (%s\n) AS v)"
-                          : "SELECT epoch_us(CAST((%s\n) AS TIMESTAMPTZ)), true",
+                  ret->at == ENGINE_AT_VERSION
+                      ? "SELECT TRY_CAST(v AS BIGINT), CASE WHEN v IS NOT NULL THEN typeof(v) LIKE '%%INT' OR "
+                        "typeof(v) LIKE '%%INTEGER' END, CASE WHEN typeof(v) = 'VARCHAR' THEN CAST(v AS VARCHAR) END "
+                        "FROM (SELECT (%s\n) AS v)"
+                      : "SELECT epoch_us(v), CASE WHEN v IS NOT NULL THEN true END, CAST(NULL AS VARCHAR) "
+                        "FROM (SELECT CAST((%s\n) AS TIMESTAMPTZ) AS v)",
                   expression);
     duckdb_result result;
     const struct engine_text text = {.sql = expression, .length = strlen(expression)};
@@ -57,40 +120,16 @@ static enum tn_code evaluate(struct engine_session *session, const struct engine
         code = engine_fail(err, duckdb_result_error(&result), &text);
     } else {
         chunk = duckdb_fetch_chunk(result);
-        duckdb_vector vector =
-            chunk && duckdb_data_chunk_get_size(chunk) == 1 ? duckdb_data_chunk_get_vector(chunk, 0) : NULL;
-        if (vector && duckdb_validity_row_is_valid(duckdb_vector_get_validity(vector), 0))
-            code = is_whole(chunk)
-                       ? TN_OK
-                       : tn_fail(err, TN_ESQL, "AT (VERSION => ...) of \"%s\" is no whole number", ref->name);
-        else
-            code = tn_fail(err, TN_ESQL, "AT (...) of \"%s\" is NULL", ref->name);
-        if (code == TN_OK)
-            *ret = *(const int64_t *)duckdb_vector_get_data(vector);
+        code = take_moment(chunk, arena, ret, err);
     }
     if (chunk)
         duckdb_destroy_data_chunk(&chunk);
     duckdb_destroy_result(&result);
     if (code != TN_OK && err) {
-        err->line = ref->line;
-        err->column = ref->column;
+        err->line = ret->line;
+        err->column = ret->column;
     }
     return code;
-}
-
-static enum tn_code read_default_at(const char *text, struct engine_table_ref *ref, struct tn_error *err)
-{
-    if (tn_parse_i64(text, &ref->at_version)) {
-        ref->at = ENGINE_AT_VERSION;
-        return TN_OK;
-    }
-    if (tn_time_parse(text, &ref->at_timestamp_us)) {
-        ref->at = ENGINE_AT_TIMESTAMP;
-        return TN_OK;
-    }
-    tn_fail(err, TN_EREQUEST, "as_of \"%s\" is neither a snapshot id nor a time", text);
-    tn_error_hint(err, "Write a snapshot id or a time such as 2026-01-31T12:00:00Z.");
-    return TN_EREQUEST;
 }
 
 static bool is_shared(const struct guard_analysis *analysis, const struct guard_table *table)
@@ -108,15 +147,14 @@ static enum tn_code moment_of(const struct resolving *resolving, const struct gu
     if (is_shared(resolving->analysis, table)) /* one view for several places, each with its own WHERE */
         ret->predicate_count = 0;
     if (table->call || !table->at_expression) /* a call says itself what another moment means to it */
-        return resolving->options->default_at ? read_default_at(resolving->options->default_at, ret, err) : TN_OK;
-    bool version = ret->at == ENGINE_AT_VERSION;
-    return evaluate(resolving->session, ret, table->at_expression, version ? &ret->at_version : &ret->at_timestamp_us,
-                    err);
+        return resolving->options->default_at ? engine_at_read(resolving->options->default_at, ret, err) : TN_OK;
+    return evaluate(resolving->session, table->at_expression, resolving->arena, ret, err);
 }
 
 static bool same_moment(const struct engine_table_ref *a, const struct engine_table_ref *b)
 {
     return a->at == b->at && (a->at != ENGINE_AT_VERSION || a->at_version == b->at_version) &&
+           (a->at != ENGINE_AT_NAME || tn_streq(a->at_name, b->at_name)) &&
            (a->at != ENGINE_AT_TIMESTAMP || a->at_timestamp_us == b->at_timestamp_us);
 }
 

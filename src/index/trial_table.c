@@ -74,8 +74,8 @@ static enum tn_code resolve(void *context, const struct engine_table_ref *ref, s
     TN_AUTO_BUF rows = {0};
     TN_AUTO_BUF columns = {0};
     TN_AUTO_BUF sql = {0};
-    if (ref->at == ENGINE_AT_VERSION) {
-        tn_fail(err, TN_ESNAPSHOT, "trials has no snapshots of its own");
+    if (ref->at == ENGINE_AT_VERSION || ref->at == ENGINE_AT_NAME) {
+        tn_fail(err, TN_ESNAPSHOT, "trials has no snapshots and no tags of its own");
         tn_error_hint(err, "filter by its time");
         return TN_ESNAPSHOT;
     }

@@ -151,8 +151,8 @@ enum tn_code journal_relation(struct journal *journal, struct engine *reader, co
                               struct tn_arena *arena, struct engine_relation *ret, struct tn_error *err)
 {
     *ret = (struct engine_relation){0};
-    if (ref->at == ENGINE_AT_VERSION) {
-        tn_fail(err, TN_ESNAPSHOT, "the journal has no snapshots of its own");
+    if (ref->at == ENGINE_AT_VERSION || ref->at == ENGINE_AT_NAME) {
+        tn_fail(err, TN_ESNAPSHOT, "the journal has no snapshots and no tags of its own");
         tn_error_hint(err, "filter by snapshot_id, or name a time: journal AT (TIMESTAMP => ...)");
         return TN_ESNAPSHOT;
     }

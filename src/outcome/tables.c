@@ -90,8 +90,8 @@ static enum tn_code table_resolve(void *context, const struct engine_table_ref *
     struct outcome_store *store = context;
     TN_AUTO_BUF entries = {0};
     int64_t last = 0;
-    if (ref->at == ENGINE_AT_VERSION) {
-        tn_fail(err, TN_ESNAPSHOT, "%s has no snapshots of its own", ref->name);
+    if (ref->at == ENGINE_AT_VERSION || ref->at == ENGINE_AT_NAME) {
+        tn_fail(err, TN_ESNAPSHOT, "%s has no snapshots and no tags of its own", ref->name);
         tn_error_hint(err, "filter by its timestamp, or name a time: %s AT (TIMESTAMP => ...)", ref->name);
         return TN_ESNAPSHOT;
     }
