@@ -166,6 +166,15 @@ void watch_request_ended(struct request *request)
     (void)pthread_mutex_unlock(&gateway->watch_lock);
 }
 
+/* Its answer may be on the way still; who has read it may ask before the request is ended here. */
+static bool is_answered(struct request *request)
+{
+    (void)pthread_mutex_lock(&request->lock);
+    bool answered = request->done && !request->reply.stream.fill;
+    (void)pthread_mutex_unlock(&request->lock);
+    return answered;
+}
+
 size_t watch_cancel_id(struct gateway *gateway, const char *id, const struct request *asker)
 {
     size_t count = 0;
@@ -173,7 +182,7 @@ size_t watch_cancel_id(struct gateway *gateway, const char *id, const struct req
     for (struct connection *connection = gateway->connections; connection; connection = connection->next) {
         struct request *request = connection->request;
         if (!request || request == asker || !request->begun || !request->match.route ||
-            !(request->match.route->flags & ROUTE_QUERY) || !tn_streq(request->id, id))
+            !(request->match.route->flags & ROUTE_QUERY) || !tn_streq(request->id, id) || is_answered(request))
             continue;
         request_cancel(request, CANCEL_CLIENT);
         count++;
