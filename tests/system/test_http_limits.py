@@ -1,4 +1,5 @@
 """Hostile bytes on raw sockets: framing, sizes, dripping."""
+import re
 import socket
 import time
 
@@ -9,23 +10,26 @@ from tests.support import tarn
 
 def connect(server):
     host, port = server.url.removeprefix("http://").split(":")
-    link = socket.create_connection((host, int(port)), timeout=30)
-    return link
+    return socket.create_connection((host, int(port)), timeout=120)
+
+
+def is_whole(answer):
+    head, end, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)^content-length: *(\d+)", head, re.M)
+    return end and len(body) >= (int(length[1]) if length else 0)
 
 
 def exchange(server, data):
-    """Sends the bytes; the beginning of what comes back."""
-    parts = []
+    """Sends the bytes; the beginning of what comes back: its head, and the body that the head speaks of."""
+    got = b""
     with connect(server) as link:
         try:
             link.sendall(data)
-            while part := link.recv(1 << 16):
-                parts.append(part)
-                if b"\r\n\r\n" in b"".join(parts):
-                    break
+            while not is_whole(got) and (part := link.recv(1 << 16)):
+                got += part
         except (ConnectionResetError, BrokenPipeError):
             pass
-        return b"".join(parts)
+        return got
 
 
 def status(answer):
@@ -148,7 +152,6 @@ def test_dripping_headers_are_cut(lake):
 def test_idle_connections_are_ended(lake):
     with tarn.Server(lake, "--set", "server.idle_timeout=1s") as server:
         with connect(server) as link:
-            link.settimeout(30)
             assert link.recv(1) == b""
         with connect(server) as link:  # a request line that never ends is idle too
             cut = False
@@ -173,7 +176,7 @@ def test_many_connections_do_not_hurt(lake):
         time.sleep(0.2)
         for link in links:
             link.close()
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while True:
             try:
                 assert alive(server)
