@@ -2,6 +2,7 @@
 import pytest
 
 from tests.support import tarn
+from tests.support.faults import gone
 from tests.system.test_search import as_csv, eventually, ids, index, rows, search
 
 
@@ -12,9 +13,13 @@ def counter(server, name):
     raise AssertionError(f"no metric {name}")
 
 
+def put(server, id, words):
+    return server.request("PUT", "/datasets/people/rows",
+                          json=[{"id": id, "city": "Rome", "trade": "baker", "summary": f"Bakes bread {words}."}])
+
+
 def change(server, id, words):
-    answer = server.request("PUT", "/datasets/people/rows",
-                            json=[{"id": id, "city": "Rome", "trade": "baker", "summary": f"Bakes bread {words}."}])
+    answer = put(server, id, words)
     assert answer.status_code in (200, 201), answer.text
 
 
@@ -32,8 +37,9 @@ def test_commits_wake_the_follower_and_tell_it_what_changed(server):
     done = {name: counter(server, name) - before[name] for name in names}
     assert done["embedded"] == 20, "each changed chunk once"
     assert done["from_memory"] == done["catch_ups"]
-    # The follower looks up twice a second by itself too: a commit may meet that moment.
-    assert done["woken"] >= done["catch_ups"] - 2
+    # The follower looks up twice a second by itself too, and on a busy machine a commit may meet that moment now
+    # and then. One that nothing woke would have none but these.
+    assert done["woken"] > done["catch_ups"] / 2
 
 
 @pytest.mark.parametrize("point", ["index.before_table", "index.between", "index.before_files"])
@@ -43,10 +49,11 @@ def test_killed_between_shown_and_kept(lake, point):
     with tarn.Server(lake, env={"TARN_FAULT": f"{point}:2"}) as server:
         server.ingest("people", as_csv(rows(100)), key="id")
         index(server)
-        change(server, 7, "zebra")
-        server.process.wait(60)
+        answer = gone(put, server, 7, "zebra")  # it may die before it has answered: what it dies of follows the commit
+        assert answer is None or answer.status_code in (200, 201), answer.text
+        assert server.process.wait(tarn.PATIENCE) == -9
     with tarn.Server(lake) as server:
-        eventually(lambda: server.get("/vectors/indexes/people").json()["state"] == "ready", 60)
+        eventually(lambda: server.get("/vectors/indexes/people").json()["state"] == "ready", 2 * tarn.PATIENCE)
         assert ids(search(server, "zebra", mode="keyword")) == ["7"]
         assert ids(search(server, "number7", mode="keyword")) == []
         assert len(search(server, "somebody", mode="vector", k=1000)["hits"]) == 100
