@@ -39,7 +39,7 @@ def filled(server, count, dataset="t"):
 
 
 def test_the_newest_stay(tmp_path):
-    with Server(tmp_path / "lake") as server:
+    with Server(tmp_path / "lake", "--set", "upkeep.interval=24h") as server:  # a compaction would be a commit more
         filled(server, 130)
         server.stop()  # does what waits
         there = assert_run(tmp_path / "lake")
