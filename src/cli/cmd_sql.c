@@ -59,7 +59,9 @@ static enum tn_code run_all(struct cli *cli, struct client *client, const struct
         }
         at += length;
     }
-    return ran > 0 || client_interrupted() ? TN_OK : tn_fail(err, TN_EUSAGE, "there is no statement to run");
+    if (at < sql->len)
+        return tn_fail(err, TN_ECANCELLED, "interrupted");
+    return ran > 0 ? TN_OK : tn_fail(err, TN_EUSAGE, "there is no statement to run");
 }
 
 static enum tn_code read_options(struct cli *cli, const struct cli_args *args, struct query_output *output,

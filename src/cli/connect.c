@@ -87,19 +87,27 @@ static enum tn_code connect_embedded(struct cli *cli, bool create, struct tn_err
 }
 
 /* Another command may hold the lake for a moment, or a server be about to
- * answer: both pass. */
+ * answer: both pass. The error names the holder: of many commands each has its
+ * moment. */
 static enum tn_code connect_local(struct cli *cli, bool create, struct tn_error *err)
 {
     bool told = false;
-    for (int waited = 0;; waited += STEP_MS) {
+    struct tn_error error = {0}, before = {0};
+    for (int total = 0, waited = 0;; total += STEP_MS, waited += STEP_MS) {
         if (connect_running(cli, NULL) == TN_OK)
             return TN_OK;
-        enum tn_code code = connect_embedded(cli, create, err);
-        if (code != TN_ELOCKED || waited >= WAIT_FOR_LAKE_MS)
+        enum tn_code code = connect_embedded(cli, create, &error);
+        if (!tn_streq(error.detail, before.detail))
+            waited = 0;
+        if (code != TN_ELOCKED || waited >= WAIT_FOR_LAKE_MS) {
+            if (code != TN_OK && err)
+                *err = error;
             return code;
-        if (waited >= 1000 && !told)
+        }
+        if (total >= 1000 && !told)
             cli_note(cli, "waiting for the lake: another command is at work in it");
-        told |= waited >= 1000;
+        told |= total >= 1000;
+        before = error;
         (void)nanosleep(&(struct timespec){.tv_nsec = STEP_MS * 1000000L}, NULL);
     }
 }

@@ -166,43 +166,46 @@ static void set_prompt(struct session *session)
         (void)snprintf(session->prompt, sizeof session->prompt, "  %c-> ", open ? open : ' ');
 }
 
-static void report(struct shell *shell, enum tn_code code, const struct tn_error *error)
+/* Whether it said that an interrupt came. */
+static bool report(struct shell *shell, enum tn_code code, const struct tn_error *error)
 {
-    if (code == TN_OK)
-        return;
-    if (code == TN_ECANCELLED && client_interrupted())
+    bool cancelled = code == TN_ECANCELLED && client_interrupted();
+    if (cancelled)
         (void)fputs("cancelled\n", stderr);
-    else
+    else if (code != TN_OK)
         cli_error_print(shell->cli, error);
     shell->cli->excerpt = NULL;
-    client_interrupt_clear();
+    return cancelled;
 }
 
-static void run_statement(struct session *session, const char *text, size_t length)
+static bool run_statement(struct session *session, const char *text, size_t length)
 {
     if (statement_is_blank(text, length))
-        return;
+        return false;
     TN_AUTO_FREE char *statement = tn_strndup(text, length);
     struct tn_error error = {0};
     history_add(session, statement);
-    client_interrupt_clear();
-    report(&session->shell,
-           query_run(session->shell.cli, session->shell.client, statement, &session->shell.output, &error), &error);
+    /* Ctrl-C has been a signal since the line was taken. */
+    enum tn_code code = client_interrupted() ? tn_fail(&error, TN_ECANCELLED, "interrupted")
+                                             : query_run(session->shell.cli, session->shell.client, statement,
+                                                         &session->shell.output, &error);
+    return report(&session->shell, code, &error);
 }
 
 static void take_line(struct session *session, const char *line, size_t length)
 {
     struct tn_buf *pending = &session->pending;
     struct tn_error error = {0};
+    bool told = false;
     if (pending->len == 0 && line[0] == '.') {
         TN_AUTO_FREE char *command = tn_strndup(line, strcspn(line, "\n"));
         history_add(session, command);
-        report(&session->shell, shell_dot(&session->shell, command, &error), &error);
+        (void)report(&session->shell, shell_dot(&session->shell, command, &error), &error);
         return;
     }
     if (pending->len + length > MAX_STATEMENT) {
         (void)tn_fail(&error, TN_ETOOLARGE, "a statement of more than %d MB", MAX_STATEMENT >> 20);
-        report(&session->shell, TN_ETOOLARGE, &error);
+        (void)report(&session->shell, TN_ETOOLARGE, &error);
         tn_buf_clear(pending);
         return;
     }
@@ -212,10 +215,14 @@ static void take_line(struct session *session, const char *line, size_t length)
         tn_buf_consume(pending, end);
         while (pending->len > 0 && strchr(" \t\n", pending->data[0]))
             tn_buf_consume(pending, 1);
-        run_statement(session, statement, end);
+        told |= run_statement(session, statement, end);
     }
     if (statement_is_blank(pending->data, pending->len) && !statement_open_quote(pending->data, pending->len))
         tn_buf_clear(pending);
+    if (client_interrupted() && pending->len > 0) { /* what is left of the line goes too */
+        (void)fputs(told ? "" : "cancelled\n", stderr);
+        tn_buf_clear(pending);
+    }
 }
 
 static void read_lines(struct session *session)

@@ -5,11 +5,11 @@ import json
 import os
 import signal
 import subprocess
-import time
 
 import pytest
 
-from tests.support.cli import BINARY, Server, environment, tarn
+from tests.support.cli import BINARY, PATIENCE, Server, environment, tarn
+from tests.support.tarn import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +96,9 @@ def test_interrupt_cancels_on_the_server(lake):
         env = environment(TARN_SERVER=server.url, TARN_TOKEN=server.token)
         process = subprocess.Popen([BINARY, "sql", "-c", LONG], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                    text=True)
-        time.sleep(1.0)
-        assert process.poll() is None
+        wait_for("a query", lambda: server.get("/system").json()["queries"]["running"])
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == 1 and errors.startswith("tarn: ")
         # The server is free again: a query that needs a thread of its own answers.
         assert tarn("sql", "-c", "select 1 as x", env={"TARN_SERVER": server.url, "TARN_TOKEN": server.token},
