@@ -9,6 +9,17 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* JSON tells an integer up to 2^53 as a number and others as a text: of a
+ * thousand snapshots one had an id of another type than all others. */
+static int64_t new_snapshot_id(void)
+{
+    for (;;) {
+        int64_t id = tn_random_i63();
+        if (id > TN_JSON_MAX_SAFE)
+            return id;
+    }
+}
+
 struct iceberg_tx *iceberg_tx_new(const struct iceberg_table *table, const struct iceberg_metadata *base)
 {
     struct iceberg_tx *tx = tn_calloc(1, sizeof *tx);
@@ -16,7 +27,7 @@ struct iceberg_tx *iceberg_tx_new(const struct iceberg_table *table, const struc
     tx->base = iceberg_metadata_ref(base);
     tx->batch = store_batch_new(table->store);
     tx->arena = tn_arena_new();
-    tx->snapshot_id = tn_random_i63();
+    tx->snapshot_id = new_snapshot_id();
     tx->start_id = ICEBERG_NONE;
     held_add_tx(tx);
     return tx;

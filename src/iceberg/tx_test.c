@@ -461,6 +461,17 @@ static void races_have_one_winner_each(void **state)
     assert_int_equal(count_files(f, last), commits);
 }
 
+static void ids_are_all_told_as_texts(void **state)
+{
+    struct fixture *f = *state;
+    ICEBERG_AUTO_METADATA *base = test_create(f);
+    for (int i = 0; i < 20000; i++) {
+        struct iceberg_tx *tx = iceberg_tx_new(&f->table, base);
+        assert_true(iceberg_tx_snapshot_id(tx) > TN_JSON_MAX_SAFE);
+        iceberg_tx_free(tx);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -476,6 +487,7 @@ int main(void)
         TABLE_TEST(rebase_sees_what_is_in_the_way),
         TABLE_TEST(two_tables_prepare_then_publish),
         TABLE_TEST(races_have_one_winner_each),
+        TABLE_TEST(ids_are_all_told_as_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

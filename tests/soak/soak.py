@@ -126,7 +126,7 @@ class Soak:
             if {tuple(row) for row in told["rows"]} != want:
                 self.violate(f"a reader saw {told['rows']} at {told['snapshots']}")
             version = told["snapshots"]["accounts"]
-            if version.isdigit(): # and not the name of a moment that was told from the journal
+            if str(version).isdigit(): # and not the name of a moment that was told from the journal
                 snapshots.append(version)
             self.count("past reads" if past else "reads")
 
