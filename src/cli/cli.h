@@ -102,7 +102,7 @@ void cli_put_csv(struct tn_buf *out, const char *text, size_t length);
 typedef enum tn_code cli_run_fn(struct cli *cli, const struct cli_args *args, struct tn_error *err);
 cli_run_fn cmd_init, cmd_serve, cmd_ingest, cmd_preview, cmd_sql, cmd_datasets, cmd_describe, cmd_sample,
     cmd_snapshots, cmd_drop, cmd_rejects, cmd_rows, cmd_history, cmd_journal, cmd_compact, cmd_ocr, cmd_jobs,
-    cmd_restore, cmd_expire, cmd_pin, cmd_unpin, cmd_index, cmd_outcomes, cmd_reembed, cmd_search, cmd_rag,
+    cmd_restore, cmd_tag, cmd_expire, cmd_pin, cmd_unpin, cmd_index, cmd_outcomes, cmd_reembed, cmd_search, cmd_rag,
     cmd_answers, cmd_answer, cmd_replay, cmd_ask, cmd_doctor, cmd_config, cmd_token, cmd_embed, cmd_model, cmd_demo,
     cmd_version, cmd_help, cmd_complete;
 

@@ -73,12 +73,6 @@ static enum tn_code read_options(struct cli *cli, const struct cli_args *args, s
         TN_TRY(query_mode_parse(mode, &output->mode, err));
     TN_TRY(cli_args_i64(args, "limit", 1, INT64_MAX, 0, &output->limit, err));
     output->as_of = cli_args_text(args, "as-of", NULL);
-    int64_t when;
-    if (output->as_of && !tn_time_parse(output->as_of, &when) && !tn_parse_i64(output->as_of, &when)) {
-        enum tn_code code = tn_fail(err, TN_EUSAGE, "--as-of %s is neither a time nor a snapshot", output->as_of);
-        tn_error_hint(err, "a time looks like 2026-11-21T10:00:00Z; `tarn snapshots DATASET` lists snapshots");
-        return code;
-    }
     uint64_t ms = 0;
     if (timeout && (!tn_parse_duration_ms(timeout, &ms) || ms == 0 || ms > INT32_MAX))
         return tn_fail(err, TN_EUSAGE, "--timeout %s is no length of time; one looks like 30s or 5m", timeout);

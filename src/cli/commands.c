@@ -163,7 +163,7 @@ static const struct cli_option sql_items[] = {
      .value = "VALUE",
      .help = "value for the next ? or $1 of the statement",
      .repeat = true},
-    {.name = "as-of", .value = "TIME", .help = "read every dataset as it was then (or at a snapshot)"},
+    {.name = "as-of", .value = "MOMENT", .help = "read every dataset as it was: at a time, a snapshot id, a tag"},
     {.name = "timeout", .value = "TIME", .help = "give up after this time: 30s, 5m"},
 };
 
@@ -235,7 +235,15 @@ static const struct cli_option outcomes_items[] = {
 };
 
 static const struct cli_option restore_items[] = {
-    {.name = "as-of", .value = "MOMENT", .help = "a time or a snapshot id"},
+    {.name = "as-of", .value = "MOMENT", .help = "a time, a snapshot id or a tag"},
+    WORKSPACE_OPTION,
+    REASON_OPTION,
+};
+
+static const struct cli_option tag_items[] = {
+    {.name = "as-of", .value = "MOMENT", .help = "which state: a time, a snapshot id or another tag (default: now)"},
+    {.name = "move", .help = "a tag that is there already names that state from now on"},
+    {.name = "delete", .letter = 'd', .help = "forget the tag"},
     WORKSPACE_OPTION,
     REASON_OPTION,
 };
@@ -472,6 +480,19 @@ static const struct cli_command commands[] = {
      .options = CLI_OPTIONS(restore_items),
      .help = "A new snapshot with the old rows; nothing is destroyed.\n\n"
              "  tarn restore candidates --as-of 2026-01-31T12:00:00Z --reason 'bad import'\n"},
+    {.name = "tag",
+     .arguments = "DATASET [NAME]",
+     .min = 1,
+     .max = 2,
+     .run = cmd_tag,
+     .summary = "Name a state and keep it; list the names",
+     .options = CLI_OPTIONS(tag_items),
+     .help = "Wherever a moment is asked for, a tag will do: --as-of, AT (VERSION => 'q3'), changes(), restore.\n"
+             "Its snapshot is neither thinned nor expired. Without NAME: the tags that there are, and branches.\n\n"
+             "  tarn tag candidates q3 --reason 'as reported'\n"
+             "  tarn tag candidates before-import --as-of 2026-01-31T12:00:00Z\n"
+             "  tarn sql --as-of q3 -c \"select count(*) from candidates\"\n"
+             "  tarn tag candidates\n  tarn tag candidates q3 --delete\n"},
     {.name = "ocr",
      .arguments = "DATASET",
      .min = 1,

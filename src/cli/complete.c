@@ -48,7 +48,7 @@ static void put_words_matching(struct cli *cli, const struct cli_command *comman
             put_matching(out, prefix, fixed[i][k]);
     static const char *const with_dataset[] = {"describe", "sample",  "snapshots", "drop",    "datasets",
                                                "rows",     "history", "restore",   "compact", "ocr",
-                                               "expire",   "pin",     "unpin"};
+                                               "expire",   "pin",     "unpin",     "tag"};
     for (size_t i = 0; i < TN_COUNT(with_dataset); i++)
         if (tn_streq(command->name, with_dataset[i]))
             put_datasets_matching(cli, out, prefix);

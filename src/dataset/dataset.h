@@ -242,13 +242,35 @@ TN_DEFINE_CLEANUP(struct dataset_recent_hold, dataset_recent_unhold)
 
 /* ---- past and future ----------------------------------------------------- */
 
-/* Makes the state of a snapshot id or of a time (RFC 3339) the newest one: a
+/* Makes the state of a snapshot id, of a time (RFC 3339) or of a tag the newest one: a
  * new snapshot; nothing is destroyed. Exactly that state, also where its snapshot
  * was thinned; TN_ESNAPSHOT when there was none, or it cannot be told any more. With
  * if_snapshot: TN_EPRECONDITION when that is not the newest one any more. */
 enum tn_code dataset_restore(struct lake *lake, const char *name, const char *as_of, int64_t if_snapshot,
                              const struct dataset_who *who, struct dataset_commit *ret,
                              struct tn_error *err) TN_CHECKED;
+
+/* A tag names a snapshot and keeps it. Names that a moment reads as something else
+ * (numbers, times, "replay-N") are refused, as are those of branches. One that is
+ * there already, at another snapshot, is moved only when that is said: TN_EEXISTS. The
+ * rows do not change; the journal tells "tag.set" and "tag.drop". */
+#define DATASET_TAG_MAX 255
+struct dataset_tag {
+    const char *name;
+    const char *as_of; /* a moment that has a snapshot of its own; NULL: the newest one */
+    bool move;
+};
+struct dataset_tagged {
+    const char *status; /* "created", "moved", "unchanged", "dropped" */
+    int64_t snapshot_id, committed_us;
+};
+enum tn_code dataset_tag_set(struct lake *lake, const char *name, const struct dataset_tag *tag,
+                             const struct dataset_who *who, struct dataset_tagged *ret,
+                             struct tn_error *err) TN_CHECKED;
+enum tn_code dataset_tag_drop(struct lake *lake, const char *name, const char *tag, const struct dataset_who *who,
+                              struct dataset_tagged *ret, struct tn_error *err) TN_CHECKED;
+/* Says so: TN_ENOTFOUND. */
+enum tn_code dataset_tag_unknown(const char *name, const char *tag, struct tn_error *err) TN_CHECKED;
 
 /* Journals the commits of other engines that are not in the journal yet, with
  * the changes of rows between their snapshots; large ones with their counts

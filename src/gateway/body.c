@@ -52,6 +52,17 @@ enum tn_code request_reason(struct request *request, const char **ret_reason, co
     return TN_OK;
 }
 
+enum tn_code request_as_of(struct request *request, const json_t *value, const char **ret, struct tn_error *err)
+{
+    const char *text = json_string_value(value);
+    if (json_is_integer(value))
+        text = tn_arena_printf(request->arena, "%lld", (long long)json_integer_value(value));
+    else if (!text && value && !json_is_null(value))
+        return tn_fail(err, TN_EREQUEST, "as_of must be a snapshot id, a time or a tag");
+    *ret = text;
+    return TN_OK;
+}
+
 /* It says so of itself, for evidence; nothing is allowed by it. */
 const char *request_source(const struct request *request)
 {

@@ -344,6 +344,9 @@ enum tn_code request_param_u64(struct request *request, const char *name, uint64
 enum tn_code request_json(struct request *request, json_t **ret, struct tn_error *err) TN_CHECKED;
 /* The same where no body is as good as {}. */
 enum tn_code request_optional_json(struct request *request, json_t **ret, struct tn_error *err) TN_CHECKED;
+/* The member "as_of" of a body: a snapshot id (a number, or a text), a time or a name. NULL for none; borrowed. */
+enum tn_code request_as_of(struct request *request, const json_t *value, const char **ret,
+                           struct tn_error *err) TN_CHECKED;
 /* What the parameter `reason` or the member of an optional body says, and `workspace` where it may be
  * said (else NULL); NULL for what is not given. Texts are the arena's. */
 enum tn_code request_reason(struct request *request, const char **ret_reason, const char **ret_workspace,
@@ -423,6 +426,7 @@ route_handler h_rows_append_start, h_rows_upsert_start, h_rows_patch_start, h_ro
     h_rows_delete_where;
 route_handler h_job_list, h_job_get, h_job_cancel, h_job_change, h_job_pause, h_job_resume, h_job_log, h_job_events;
 route_handler h_compact, h_expire, h_restore, h_pin, h_unpin, h_journal, h_history;
+route_handler h_tags, h_tag_get, h_tag_set, h_tag_drop;
 route_handler h_ai_providers, h_ai_models, h_ai_accept, h_ai_default, h_ai_import, h_ai_embed, h_ai_generate,
     h_openai_models, h_openai_embeddings, h_openai_chat;
 route_handler h_index_create, h_index_list, h_index_get, h_index_drop, h_index_refresh, h_index_fold,

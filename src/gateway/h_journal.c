@@ -169,9 +169,10 @@ static enum tn_code where_newest(struct request *request, struct where *where, u
 static enum tn_code check_operation(const char *word, struct tn_error *err)
 {
     static const char *const known[] = {
-        "insert",   "update",           "delete",           "ingest",         "replace",      "restore",   "compact",
-        "schema",   "expire",           "create",           "alter",          "rollback",     "rename",    "drop",
-        "describe", "namespace.create", "namespace.update", "namespace.drop", "index.create", "index.drop"};
+        "insert",   "update",           "delete",           "ingest",         "replace",      "restore",    "compact",
+        "schema",   "expire",           "create",           "alter",          "rollback",     "rename",     "drop",
+        "describe", "namespace.create", "namespace.update", "namespace.drop", "index.create", "index.drop", "tag.set",
+        "tag.drop"};
     TN_AUTO_BUF list = {0};
     for (size_t i = 0; i < TN_COUNT(known); i++) {
         if (!word || tn_streq(word, known[i]))

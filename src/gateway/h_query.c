@@ -14,21 +14,6 @@ static const enum engine_format formats[] = {ENGINE_JSON_ROWS, ENGINE_NDJSON, EN
 
 /* ---- what is asked ----------------------------------------------------------- */
 
-/* "as_of": a snapshot id (a number, or text) or a time. */
-static enum tn_code read_as_of(struct request *request, const json_t *as_of, const char **ret, struct tn_error *err)
-{
-    if (!as_of || json_is_null(as_of))
-        return TN_OK;
-    if (json_is_string(as_of)) {
-        *ret = json_string_value(as_of);
-        return TN_OK;
-    }
-    if (!json_is_integer(as_of))
-        return tn_fail(err, TN_EREQUEST, "as_of must be a snapshot id or a time");
-    *ret = tn_arena_printf(request->arena, "%lld", (long long)json_integer_value(as_of));
-    return TN_OK;
-}
-
 static uint64_t lower_of(uint64_t limit, int64_t wish)
 {
     if (wish < 0)
@@ -54,7 +39,7 @@ static enum tn_code read_asked(struct request *request, json_t **ret_body, struc
     };
     TN_TRY(request_json(request, ret_body, err));
     TN_TRY(tn_json_read(*ret_body, "request body", fields, TN_COUNT(fields), err));
-    TN_TRY(read_as_of(request, as_of_value, &as_of, err));
+    TN_TRY(request_as_of(request, as_of_value, &as_of, err));
     if (params && !json_is_array(params) && !json_is_object(params) && !json_is_null(params))
         return tn_fail(err, TN_EREQUEST, "params must be an array (for $1, ?) or an object (for $name)");
     const struct gateway_limits *limits = &request->gateway->limits;

@@ -78,30 +78,26 @@ enum tn_code h_expire(struct request *request, struct tn_error *err)
 enum tn_code h_restore(struct request *request, struct tn_error *err)
 {
     TN_AUTO_JSON *body = NULL;
-    json_t *as_of = NULL;
-    char digits[24];
+    json_t *as_of_value = NULL;
+    const char *as_of = NULL;
     const char *name = request->match.captures[0];
     struct dataset_who who = {
         .actor = request->actor.name, .source = request_source(request), .request_id = request->id};
     TN_TRY(request_json(request, &body, err));
     const struct tn_json_field fields[] = {
-        {.name = "as_of", .kind = TN_JSON_ANY, .ret = &as_of, .required = true},
+        {.name = "as_of", .kind = TN_JSON_ANY, .ret = &as_of_value, .required = true},
         {.name = "reason", .kind = TN_JSON_STRING, .ret = &who.reason},
         {.name = "workspace", .kind = TN_JSON_STRING, .ret = &who.workspace},
     };
     TN_TRY(tn_json_read(body, "request", fields, TN_COUNT(fields), err));
-    const char *text = json_string_value(as_of);
-    if (json_is_integer(as_of)) {
-        snprintf(digits, sizeof digits, "%" JSON_INTEGER_FORMAT, json_integer_value(as_of));
-        text = digits;
-    }
-    if (!text)
-        return tn_fail(err, TN_EREQUEST, "as_of must be a snapshot id or a time");
+    TN_TRY(request_as_of(request, as_of_value, &as_of, err));
+    if (!as_of)
+        return tn_fail(err, TN_EREQUEST, "as_of must be a snapshot id, a time or a tag");
     int64_t if_snapshot;
     TN_TRY(index_check_free(request->gateway->indexes, name, err));
     TN_TRY(request_if_match(request, &if_snapshot, err));
     struct dataset_commit done = {0};
-    TN_TRY(dataset_restore(&request->gateway->lake, name, text, if_snapshot, &who, &done, err));
+    TN_TRY(dataset_restore(&request->gateway->lake, name, as_of, if_snapshot, &who, &done, err));
     reply_header(request, "ETag", tn_arena_printf(request->arena, "\"%lld\"", (long long)done.snapshot_id));
     struct tn_json json = reply_json(request);
     tn_json_open(&json, '{');

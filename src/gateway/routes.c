@@ -19,8 +19,8 @@
     "{\"type\":\"object\",\"required\":[\"sql\"],\"additionalProperties\":false,\"properties\":{"                    \
     "\"sql\":{\"type\":\"string\",\"description\":\"One SELECT in DuckDB's dialect.\"},"                             \
     "\"params\":{\"type\":[\"array\",\"object\",\"null\"],\"description\":\"Values for $1, ? or $name.\"},"          \
-    "\"as_of\":{\"type\":[\"string\",\"integer\",\"null\"],\"description\":\"A snapshot id or a time: the lake as "  \
-    "it was.\"},"                                                                                                    \
+    "\"as_of\":{\"type\":[\"string\",\"integer\",\"null\"],\"description\":\"A snapshot id, a time or a tag: the "   \
+    "lake as it was.\"},"                                                                                            \
     "\"limit\":{\"type\":\"integer\",\"minimum\":1,\"description\":\"Most rows; a longer result is truncated.\"},"   \
     "\"timeout_ms\":{\"type\":\"integer\",\"minimum\":1},"                                                           \
     "\"memory_bytes\":{\"type\":\"integer\",\"minimum\":16777216,\"description\":\"Less memory than sql.memory for " \
@@ -81,7 +81,7 @@ static const struct route_param snapshots_params[] = {
     {.name = "cursor", .schema = STRING, .help = "next_cursor of the page before."}};
 static const struct route_param sample_params[] = {
     {.name = "limit", .schema = "{\"type\":\"integer\",\"minimum\":0,\"maximum\":10000}", .help = "Rows; 20."},
-    {.name = "as_of", .schema = STRING, .help = "A snapshot id or a time."}};
+    {.name = "as_of", .schema = STRING, .help = "A snapshot id, a time or a tag."}};
 static const struct route_param ingest_params[] = {
     {.name = "dataset", .schema = STRING, .help = "Into which dataset; default: from the source's name."},
     {.name = "source", .schema = STRING, .help = "The file's name, for lineage and the defaults."},

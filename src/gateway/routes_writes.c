@@ -26,8 +26,23 @@
     "\"description\":\"Only say what would go.\"},\"reason\":" STRING ",\"workspace\":" STRING "}}"
 #define RESTORE_REQUEST                                                                                              \
     "{\"type\":\"object\",\"required\":[\"as_of\"],\"additionalProperties\":false,\"properties\":{\"as_of\":{"       \
-    "\"type\":[\"string\",\"integer\"],\"description\":\"A snapshot id or a time.\"},\"reason\":" STRING             \
+    "\"type\":[\"string\",\"integer\"],\"description\":\"A snapshot id, a time or a tag.\"},\"reason\":" STRING      \
     ",\"workspace\":" STRING "}}"
+#define TAG_REQUEST                                                                                                  \
+    "{\"type\":[\"object\",\"null\"],\"additionalProperties\":false,\"properties\":{\"as_of\":{"                     \
+    "\"type\":[\"string\",\"integer\",\"null\"],\"description\":\"Which state: a snapshot id, a time or another "    \
+    "tag; the newest one.\"},\"move\":{\"type\":\"boolean\",\"description\":\"Point a tag that is there at "         \
+    "another state.\"},\"reason\":" STRING ",\"workspace\":" STRING "}}"
+#define TAG_STATE "\"name\":" STRING ",\"snapshot_id\":" ID ",\"committed_at\":{\"type\":[\"string\",\"null\"]}"
+#define TAG_ITEM                                                                                                     \
+    "{\"type\":\"object\",\"required\":[\"name\",\"type\",\"snapshot_id\"],\"properties\":{\"type\":{\"enum\":["     \
+    "\"tag\",\"branch\"]}," TAG_STATE "}}"
+#define TAG_RESPONSE                                                                                                 \
+    "{\"type\":\"object\",\"required\":[\"dataset\",\"status\",\"name\",\"snapshot_id\"],\"properties\":{"           \
+    "\"dataset\":" STRING ",\"status\":{\"enum\":[\"created\",\"moved\",\"unchanged\",\"dropped\"]}," TAG_STATE "}}"
+#define TAGS_RESPONSE                                                                                                \
+    "{\"type\":\"object\",\"required\":[\"items\",\"next_cursor\"],\"properties\":{\"items\":{\"type\":\"array\","   \
+    "\"items\":" TAG_ITEM "},\"next_cursor\":{\"type\":[\"string\",\"null\"]}}}"
 #define DELETE_REQUEST                                                                                               \
     "{\"type\":\"object\",\"required\":[\"where\"],\"additionalProperties\":false,\"properties\":{\"where\":{"       \
     "\"type\":\"string\",\"description\":\"A predicate over the dataset's columns.\"},\"reason\":" STRING            \
@@ -73,12 +88,16 @@ static const struct route_param journal_params[] = {
      .schema =
          "{\"enum\":[\"insert\",\"update\",\"delete\",\"ingest\",\"replace\",\"restore\",\"compact\",\"schema\","
          "\"expire\",\"create\",\"alter\",\"rollback\",\"rename\",\"drop\",\"describe\",\"namespace.create\","
-         "\"namespace.update\",\"namespace.drop\",\"index.create\",\"index.drop\"]}",
+         "\"namespace.update\",\"namespace.drop\",\"index.create\",\"index.drop\",\"tag.set\",\"tag.drop\"]}",
      .help = "Events of this kind; any other word is refused."},
     {.name = "since", .schema = STRING, .help = "At this time or later."},
     {.name = "until", .schema = STRING, .help = "Before this time."},
     {.name = "limit", .schema = "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000}", .help = "Most items; 100."},
     {.name = "cursor", .schema = STRING, .help = "next_cursor of the page before."}};
+static const struct route_param tags_params[] = {
+    {.name = "limit", .schema = "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000}", .help = "Most items; 100."},
+    {.name = "cursor", .schema = STRING, .help = "next_cursor of the page before."}};
+static const struct route_param tag_drop_params[] = {REASON, WORKSPACE};
 static const struct route_param history_params[] = {
     {.name = "limit",
      .schema = "{\"type\":\"integer\",\"minimum\":1,\"maximum\":10000}",
@@ -172,6 +191,43 @@ static const struct route routes[] = {
      .response = STATUS_RESPONSE,
      .flags = ROUTE_WRITE | ROUTE_JSON,
      .handler = h_restore},
+    {.method = "GET",
+     .path = "/datasets/{dataset}/tags",
+     .id = "tags",
+     .tag = "upkeep",
+     .summary = "Names of a dataset's states",
+     .description = "Its tags, and the branches that other engines made, by name.",
+     PARAMS(tags_params),
+     .response = TAGS_RESPONSE,
+     .handler = h_tags},
+    {.method = "GET",
+     .path = "/datasets/{dataset}/tags/{tag}",
+     .id = "tagGet",
+     .tag = "upkeep",
+     .summary = "The state that a tag or branch names",
+     .response = TAG_ITEM,
+     .handler = h_tag_get},
+    {.method = "PUT",
+     .path = "/datasets/{dataset}/tags/{tag}",
+     .id = "tagSet",
+     .tag = "upkeep",
+     .summary = "Name a state, and keep it",
+     .description = "The snapshot stays until the tag goes. A number, a time or replay-N cannot be a name.",
+     .request = TAG_REQUEST,
+     .response = TAG_RESPONSE,
+     .flags = ROUTE_WRITE | ROUTE_JSON,
+     .handler = h_tag_set},
+    {.method = "DELETE",
+     .path = "/datasets/{dataset}/tags/{tag}",
+     .id = "tagDrop",
+     .tag = "upkeep",
+     .summary = "Forget a tag",
+     .description = "The snapshot stays as long as any other would.",
+     PARAMS(tag_drop_params),
+     .request = DELETE_ONE_REQUEST,
+     .response = TAG_RESPONSE,
+     .flags = ROUTE_WRITE | ROUTE_JSON,
+     .handler = h_tag_drop},
     {.method = "POST",
      .path = "/datasets/{dataset}/pin",
      .id = "pin",

@@ -39,13 +39,13 @@ struct journal;
  * rows; "ingest", "replace", "restore", "schema", "compact" for whole commits
  * (new_value: JSON with counts, hash and source); "drop", "expire", "describe",
  * "rename", "create", "alter", "rollback", "namespace.create", "namespace.update",
- * "namespace.drop", "index.create" and "index.drop" for what is no commit of rows (journal_note). A "rollback" made
- * an older state the current one (new_value: its snapshot_id and sequence). */
+ * "namespace.drop", "index.create", "index.drop", "tag.set" and "tag.drop" for what is no commit of rows
+ * (journal_note). A "rollback" made an older state the current one (new_value: its snapshot_id and sequence). */
 struct journal_event {
     const char *entity; /* the key as text; several columns: a JSON array; NULL: no key, or the whole dataset */
     size_t entity_length;
     const char *operation;
-    const char *field;     /* update: the column */
+    const char *field;     /* update: the column; of a tag: its name */
     const char *old_value; /* JSON text or NULL */
     size_t old_length;
     const char *new_value;
@@ -142,7 +142,7 @@ enum tn_code journal_note_moves(struct journal *journal, const char *dataset, co
  * before (durable on return), then make the change, then note it. What a process
  * that died between left behind is settled by journal_resume: the note is
  * written when the state of the dataset shows that the change was made. For
- * "drop", "rename" (then under the old name), and "describe", whose events
+ * "drop", "rename" (then under the old name), and "describe", "tag.set" and "tag.drop", whose events
  * have `field` and old_value, and get their new_value from the dataset. */
 struct journal_intent {
     char uuid[TN_UUID_TEXT];
@@ -159,6 +159,8 @@ enum tn_code journal_note_intended(struct journal *journal, const char *dataset,
 enum tn_code journal_resume(struct journal *journal, struct tn_error *err) TN_CHECKED;
 /* A note of people's about a dataset (the property "tarn.<member>") as JSON. */
 void journal_put_described(struct tn_buf *out, const struct iceberg_metadata *metadata, const char *member);
+/* The snapshot that a tag or branch points to as JSON, null where there is none. */
+void journal_put_tag(struct tn_buf *out, const struct iceberg_metadata *metadata, const char *name);
 /* Whether a snapshot of a dataset has its events: its own batch, or journal_add_foreign's. */
 bool journal_has(struct journal *journal, const struct iceberg_metadata *metadata,
                  const struct iceberg_snapshot *snapshot);

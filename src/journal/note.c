@@ -237,6 +237,16 @@ void journal_put_described(struct tn_buf *out, const struct iceberg_metadata *me
         tn_json_quote(out, text, strlen(text));
 }
 
+void journal_put_tag(struct tn_buf *out, const struct iceberg_metadata *metadata, const char *name)
+{
+    const struct iceberg_ref *ref = iceberg_metadata_ref_named(metadata, name);
+    struct tn_json json = tn_json_writer(out);
+    if (ref)
+        tn_json_i64(&json, ref->snapshot_id);
+    else
+        tn_json_null(&json);
+}
+
 #define INTENT_COLUMNS                                                                                               \
     "dataset, operation, field, old_value, new_value, actor, source, reason, workspace, request_id, "                \
     "CAST(epoch_us(ts) AS BIGINT)"
@@ -294,7 +304,10 @@ static enum tn_code keep_done(struct journal *journal, const struct journal_inte
         if (leaves == there)
             continue;
         if (there && event.field) {
-            journal_put_described(&value, now, event.field);
+            if (tn_streq(event.operation, "describe"))
+                journal_put_described(&value, now, event.field);
+            else
+                journal_put_tag(&value, now, event.field);
             if (event.old_value && tn_streq(event.old_value, value.data))
                 continue;
             event.new_value = tn_arena_strndup(resuming->arena, value.data, value.len);
