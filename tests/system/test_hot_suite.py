@@ -2,7 +2,6 @@
 writes that are not compacted, and after both kinds of compaction."""
 import re
 import shutil
-import time
 
 import pytest
 
@@ -111,9 +110,7 @@ def test_hot_copies_go_along_with_upkeep(staffing_lake, tmp_path):
         for seed in range(1, 4):
             change(server, seed)
         for table in WRITTEN:
-            deadline = time.time() + 20
-            while not (debt := server.get(f"/catalog/datasets/{table}").json()["debt"])["last_compaction"]:
-                assert time.time() < deadline, debt
-                time.sleep(0.02)
+            tarn.wait_for(f"a compaction of {table}",
+                          lambda table=table: server.get(f"/catalog/datasets/{table}").json()["debt"]["last_compaction"])
             assert server.query(f"SELECT count(*) FROM {table}")["source"] == {table: "cache"}
         ask_both_ways(server)

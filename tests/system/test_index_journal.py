@@ -3,12 +3,12 @@
 
 def events(server):
     return server.sql("SELECT operation, old_value, new_value, actor, reason FROM journal "
-                      "WHERE dataset = 'pages' AND operation LIKE 'index.%' ORDER BY ts")
+                      "WHERE dataset = 'pages' AND operation LIKE 'index.%' ORDER BY sequence, ordinal")
 
 
 def test_made_and_dropped(server):
     server.ingest("pages", "id,body\n1,A page about lakes\n2,A page about hills\n", key="id")
-    made = server.post("/vectors/indexes", params={"wait": 60}, json={
+    made = server.post("/vectors/indexes", params={"wait": 100}, json={
         "dataset": "pages", "text_columns": ["body"], "reason": "people ask for lakes"})
     assert made.status_code == 200, made.text
     assert server.delete("/vectors/indexes/pages", params={"reason": "nobody asks any more"}).status_code == 200

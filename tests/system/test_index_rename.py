@@ -43,7 +43,10 @@ def test_a_rename_is_followed(lake):
         assert metric(server, "tarn_index_embedded_total") == embedded + 1, "nothing is embedded again"
     with tarn.Server(lake) as server:
         rename(server, "staff", "people")
-        assert ids(search(server, "zebra", mode="keyword", index="people")) == ["42"]
+        # A search waits a second for the files of an index that are just being opened, and says so then.
+        found = tarn.wait_for("the files", lambda: (answer := server.post("/search", json={
+            "query": "zebra", "mode": "keyword", "index": "people"})).status_code != 503 and answer)
+        assert found.status_code == 200 and ids(found.json()) == ["42"], found.text
 
 
 def test_another_dataset_under_the_old_name(server):
