@@ -120,7 +120,7 @@ def kill_at(lake, make, spec, seed, closely):
                     if work.act(server, what, dice) is None:
                         break
                     work.check(server)
-                except requests.exceptions.ConnectionError: # it died behind its answer
+                except requests.exceptions.RequestException: # it died behind its answer, or in the midst of the next
                     break
             else:
                 return False
