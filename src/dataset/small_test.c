@@ -183,7 +183,7 @@ struct crowd {
 static void *read_counts(void *argument)
 {
     struct crowd *crowd = argument;
-    while (!atomic_load(&crowd->ending)) {
+    do { /* once at least, however late it begins */
         struct tn_error err = {0};
         TN_AUTO_BUF got = {0};
         if (ask(&crowd->f->lake, "SELECT count(*), count(DISTINCT id), count(name) FROM t", NULL, &got, &err) !=
@@ -191,7 +191,7 @@ static void *read_counts(void *argument)
             strcmp(got.data, "[50,50,50]") != 0)
             atomic_fetch_add(&crowd->wrong, 1);
         atomic_fetch_add(&crowd->asked, 1);
-    }
+    } while (!atomic_load(&crowd->ending));
     return NULL;
 }
 

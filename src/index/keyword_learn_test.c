@@ -199,11 +199,12 @@ static void *learn_on(void *context)
     TN_AUTO_BUF expression = {0};
     if (keyword_reader_open(ground->path, &reader, NULL) != TN_OK)
         return NULL;
-    for (unsigned i = 0; !atomic_load(&ground->over); i++) {
+    unsigned i = 0;
+    do { /* once at least, however late it begins */
         put_question(i, &expression);
-        enum tn_code code = learn(ground, reader, expression.data, i % 3 ? never : at_once);
+        enum tn_code code = learn(ground, reader, expression.data, i++ % 3 ? never : at_once);
         atomic_fetch_add(code == TN_OK || code == TN_ECANCELLED ? &ground->learned : &ground->wrong, 1);
-    }
+    } while (!atomic_load(&ground->over));
     return NULL;
 }
 

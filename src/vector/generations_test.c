@@ -213,7 +213,7 @@ static void *search_on(void *argument)
     uint64_t seed = (uint64_t)(uintptr_t)&hits;
     if (vector_searcher_new(load->lake->index, &searcher, &err) != TN_OK)
         abort();
-    while (!atomic_load(&load->ending)) {
+    do { /* once at least, however late it begins */
         for (size_t i = 0; i < DIMS; i++)
             query[i] = (float)((seed = space_mix64(seed)) % 1000) - 500.5F;
         struct vector_params params = {.k = K, .recall = 0.9F};
@@ -224,7 +224,7 @@ static void *search_on(void *argument)
         if (vector_index_get(load->lake->index, (int64_t)(seed % 100), row, &err) != TN_OK)
             abort();
         atomic_fetch_add(&load->searches, 1);
-    }
+    } while (!atomic_load(&load->ending));
     vector_searcher_free(searcher);
     return NULL;
 }

@@ -76,11 +76,12 @@ static void *soak_search(void *argument)
     struct vector_searcher *searcher = NULL;
     if (vector_searcher_new(s->index, &searcher, NULL) != TN_OK)
         return NULL;
-    for (uint64_t n = 0; !atomic_load(&s->stop); n++) {
-        if (!search_all_kinds(s, searcher, n))
+    uint64_t n = 0;
+    do { /* once at least, however late it begins */
+        if (!search_all_kinds(s, searcher, n++))
             atomic_fetch_add(&s->failures, 1);
         atomic_fetch_add(&s->searches, 1);
-    }
+    } while (!atomic_load(&s->stop));
     vector_searcher_free(searcher);
     return NULL;
 }
@@ -100,12 +101,13 @@ static void *soak_replace(void *argument)
     struct soak *s = argument;
     float rows[MOVING * DIMS];
     int64_t ids[MOVING];
-    for (uint64_t version = 1; !atomic_load(&s->stop); version++) {
-        fill(rows, ids, STABLE, MOVING, version);
+    uint64_t version = 1;
+    do {
+        fill(rows, ids, STABLE, MOVING, version++);
         if (vector_index_insert(s->index, ids, rows, MOVING, NULL) != TN_OK)
             atomic_fetch_add(&s->failures, 1);
         atomic_fetch_add(&s->changes, 1);
-    }
+    } while (!atomic_load(&s->stop));
     return NULL;
 }
 
