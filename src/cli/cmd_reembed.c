@@ -250,9 +250,7 @@ static void show(void *context, const struct reembed_event *event)
 
 static bool stopping(void *context)
 {
-    struct reembed *reembed = context;
-    if (!client_interrupted())
-        reembed_hold_renew(&reembed->hold);
+    (void)context;
     return client_interrupted();
 }
 

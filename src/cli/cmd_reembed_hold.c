@@ -5,6 +5,8 @@
 
 #include "cli/client.h"
 
+#include <signal.h>
+
 #define HOLD_SECONDS 30
 #define RENEW_NS     UINT64_C(10000000000)
 
@@ -50,9 +52,61 @@ static enum tn_code say(struct reembed_hold *hold, int seconds, struct tn_error 
 {
     TN_AUTO_JSON *answer = NULL, *body = json_pack("{s:O,s:s,s:i}", "datasets", hold->datasets, "reason",
                                                    hold->reason, "seconds", seconds);
-    hold->said_ns = tn_mono_ns();
     return client_json(hold->client, "POST", "/vectors/hold", body, &answer, err);
 }
+
+/* ---- said again ------------------------------------------------------------------- */
+
+/* False: it is the end. */
+static bool rest(struct reembed_hold *hold)
+{
+    uint64_t until = tn_mono_ns() + RENEW_NS;
+    pthread_mutex_lock(&hold->lock);
+    while (!hold->ending && tn_cond_wait_until(&hold->wake, &hold->lock, until)) {
+    }
+    bool ending = hold->ending;
+    pthread_mutex_unlock(&hold->lock);
+    return !ending;
+}
+
+static void *keep(void *argument)
+{
+    struct reembed_hold *hold = argument;
+    while (rest(hold))
+        if (!client_interrupted() && say(hold, HOLD_SECONDS, NULL) != TN_OK && !client_interrupted())
+            cli_note(hold->cli, "WARN: the server does not answer; searches are held back no longer");
+    return NULL;
+}
+
+/* Ctrl-C is for the thread that works. */
+static enum tn_code begin_keeping(struct reembed_hold *hold, struct tn_error *err)
+{
+    sigset_t all, before;
+    pthread_mutex_init(&hold->lock, NULL);
+    tn_cond_init(&hold->wake);
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&hold->thread, NULL, keep, hold);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    hold->keeping = failed == 0;
+    return failed ? tn_fail_errno(err, failed, "cannot start a thread") : TN_OK;
+}
+
+static void end_keeping(struct reembed_hold *hold)
+{
+    if (!hold->keeping)
+        return;
+    pthread_mutex_lock(&hold->lock);
+    hold->ending = true;
+    pthread_cond_signal(&hold->wake);
+    pthread_mutex_unlock(&hold->lock);
+    (void)pthread_join(hold->thread, NULL);
+    pthread_cond_destroy(&hold->wake);
+    pthread_mutex_destroy(&hold->lock);
+    hold->keeping = false;
+}
+
+/* ---- begin, end ---------------------------------------------------------------------- */
 
 enum tn_code reembed_hold_begin(struct reembed_hold *hold, struct cli *cli, const char *label, const char *table,
                                 struct tn_error *err)
@@ -77,18 +131,13 @@ enum tn_code reembed_hold_begin(struct reembed_hold *hold, struct cli *cli, cons
     }
     cli_note(cli, "searches of %zu datasets from %s are held back until the end", json_array_size(hold->datasets),
              table);
-    return say(hold, HOLD_SECONDS, err);
-}
-
-void reembed_hold_renew(struct reembed_hold *hold)
-{
-    if (hold->datasets && json_array_size(hold->datasets) > 0 && tn_mono_ns() - hold->said_ns > RENEW_NS &&
-        say(hold, HOLD_SECONDS, NULL) != TN_OK)
-        cli_note(hold->cli, "WARN: the server does not answer; searches are held back no longer");
+    TN_TRY(say(hold, HOLD_SECONDS, err));
+    return begin_keeping(hold, err);
 }
 
 void reembed_hold_end(struct reembed_hold *hold)
 {
+    end_keeping(hold);
     client_interrupt_clear(); /* the last word is said even after Ctrl-C */
     if (hold->datasets && json_array_size(hold->datasets) > 0 && say(hold, 0, NULL) != TN_OK)
         cli_note(hold->cli, "the server does not answer; it searches again in %d seconds", HOLD_SECONDS);

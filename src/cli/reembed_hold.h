@@ -5,19 +5,24 @@
 
 #include "cli/cli.h"
 
+#include <pthread.h>
+
 struct reembed_hold {
     struct cli *cli;
-    struct client *client;
-    json_t *datasets; /* NULL: nothing was begun */
+    struct client *client; /* the thread's, while there is one */
+    json_t *datasets;      /* NULL: nothing was begun */
     const char *reason;
-    uint64_t said_ns;
+    bool keeping; /* there is a thread */
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool ending;
 };
 /* `label` as postgres_label() has it, `table` with its schema. A lake whose
- * server does not run, or without such an index, has nothing to hold back. */
+ * server does not run, or without such an index, has nothing to hold back. Until
+ * the end a thread says it again and again, however long a model or a statement takes. */
 enum tn_code reembed_hold_begin(struct reembed_hold *hold, struct cli *cli, const char *label, const char *table,
                                 struct tn_error *err) TN_CHECKED;
-/* Call it often: it speaks when it is time. */
-void reembed_hold_renew(struct reembed_hold *hold);
 void reembed_hold_end(struct reembed_hold *hold);
 
 #endif

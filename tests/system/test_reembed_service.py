@@ -1,4 +1,6 @@
 """`tarn reembed --with-service`: the lake's server does not search rows of the table meanwhile."""
+import re
+
 import pytest
 
 from tests.support import postgres, tarn
@@ -17,7 +19,7 @@ def models():
 def served(models, lake):
     """A table, and a server with an index of its rows and one of others."""
     table = Table(postgres.shared("16"), rows=300)
-    with tarn.Server(lake, env={"TARN_AI_OLLAMA_URL": models.url}) as server:
+    with tarn.Server(lake, env={"TARN_AI_OLLAMA_URL": models.url, "TARN_LOG_LEVEL": "debug"}) as server:
         server.cli("ingest", "postgres", table.url, "--table", "knowledge_nodes")
         server.ingest("others", "id,body\n1,something else altogether\n", key="id")
         for dataset, column in (("knowledge_nodes", "content"), ("others", "body")):
@@ -34,17 +36,19 @@ def search(server, index):
 def test_searches_are_held_back(served, models, lake):
     table, server = served
     assert search(server, "knowledge_nodes").status_code == 200
-    models.slow_seconds = 4
-    models.fail_next(EMBED, None, "slow")
     models.requests.clear()
+    models.hold_next(EMBED, after=1)
     process = table.begin(models, "--lake", lake, "--with-service", "--mode", "in-place", "--batch-size", "100")
     wait_for(lambda: len(models.asked(EMBED)) >= 2)
-    wait_for(lambda: search(server, "knowledge_nodes").status_code == 503)
-    refused = search(server, "knowledge_nodes").json()
-    assert "public.knowledge_nodes" in refused["detail"] and "made anew" in refused["detail"]
+    refused = search(server, "knowledge_nodes")
+    assert refused.status_code == 503
+    assert "public.knowledge_nodes" in refused.json()["detail"] and "made anew" in refused.json()["detail"]
     in_sql = server.post("/query/sql", json={"sql": "SELECT * FROM vector_search('knowledge_nodes', 'x', 3)"})
     assert in_sql.status_code == 503
     assert search(server, "others").status_code == 200
+    # It is said again while the model takes its time: half a minute is soon over.
+    wait_for(lambda: len(re.findall(r"http\.request .*route=/vectors/hold", server.log_text())) >= 2)
+    models.release()
     status, told = outcome(process)
     assert status == 0 and "held back until the end" in told, told
     assert search(server, "knowledge_nodes").status_code == 200
