@@ -73,7 +73,7 @@ class Foreign:
         if "conflict" in told:
             return Answer(409, told["conflict"])
         try:
-            server.process.wait(timeout=PATIENCE)
+            server.process.wait(timeout=5)
             return None
         except subprocess.TimeoutExpired:
             return Answer(500, told["error"])
