@@ -2,6 +2,7 @@
 import threading
 import time
 
+from tests.support.tarn import wait_for
 from tests.system.test_trials import make, nearest, post, trial, vectors
 
 SWAPS = 24
@@ -40,6 +41,11 @@ class Load:
             self.slowest = max(self.slowest, time.monotonic() - started)
             self.searches += 1
 
+    def until_seen(self):
+        """Some search was answered by the generation that is active."""
+        active = self.server.get("/vectors/indexes/points").json()["generation"]
+        wait_for("the generation answers", lambda: self.wrong or active in self.seen)
+
     def check(self, vector, filtered):
         body = {"index": "points", "vector": vector, "k": 10}
         if filtered:  # few rows pass: the answer is exact, whichever generation gives it
@@ -61,13 +67,18 @@ def test_no_search_fails_while_generations_change_places(server):
     wanted = [hit["doc_id"] for hit in nearest(server, filter="id < 60")["hits"]]
     done = 0
     with Load(server, (vector, wanted)) as load:
+        load.until_seen()
         post(server, f"/hnsw/promote/points/{first['trial']}", force=True, reason="to begin with")
+        load.until_seen()
         while done < SWAPS:
             post(server, f"/hnsw/promote/points/{second['trial']}", force=True, reason="in turns")
+            if done == 0:
+                load.until_seen()
             post(server, "/hnsw/rollback/points")
             done += 2
             if done % 8 == 0:
                 post(server, "/vectors/indexes/points/fold")
+        wait_for("enough searches", lambda: load.wrong or load.searches > SWAPS)
     assert not load.wrong, load.wrong[:3]
     assert load.searches > SWAPS
     assert len(load.seen) >= 3
@@ -88,7 +99,8 @@ def test_rows_come_and_go_meanwhile(server):
                 post(server, f"/hnsw/promote/points/{first['trial']}", force=True, reason="again")
             else:
                 post(server, "/hnsw/rollback/points")
-    server.post("/vectors/indexes/points/refresh", params={"wait": 60})
+    caught_up = server.post("/vectors/indexes/points/refresh", params={"wait": 600}, timeout=660)
+    assert caught_up.status_code == 200, caught_up.text
     hits = nearest(server, k=1000)["hits"]
     alive = {i for i in range(800) if not 700 <= i < 706} | {1000 + i for i in range(60)}
     assert {int(hit["doc_id"]) for hit in hits} == alive and len(hits) == len(alive)

@@ -175,6 +175,7 @@ def test_texts_that_are_null_empty_and_odd(server, models, mode):
     assert table.search(models.vector(odd))[0] == odd
 
 
+@pytest.mark.timeout(1300)  # a minute on a machine that has other things to do
 def test_fifty_thousand_rows(server):
     with model_server(16) as models:
         table = Table(server, rows=50000, dimension=8, index=False)
