@@ -18,6 +18,7 @@ import io
 import itertools
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -43,7 +44,9 @@ host all locked 127.0.0.1/32 scram-sha-256
 host all all 127.0.0.1/32 trust
 """
 SETTINGS = {"listen_addresses": "127.0.0.1", "fsync": "off", "shared_buffers": "64MB", "max_connections": "40",
-            "log_statement": "none", "max_wal_size": "512MB"}
+            "log_statement": "none", "max_wal_size": "512MB", "timezone": "UTC"}
+# Below those that the system gives to connections and to servers that take any (port 0).
+PORTS = range(20000, 32000)
 
 
 def programs(version):
@@ -102,9 +105,15 @@ def within_reach(folder, user):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One that nobody listens on, and that nobody gets by chance until a server is started there."""
+    for port in random.SystemRandom().sample(PORTS, 1000):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free")
 
 
 class Database:
@@ -181,7 +190,7 @@ class Postgres:
                 [str(self.bin / "postgres"), "-D", str(self.data), "-p", str(self.port), "-k", str(self.folder), *words],
                 cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self.user)
         end = time.monotonic() + 4 * PATIENCE
-        while subprocess.run([str(self.bin / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)],
+        while subprocess.run([str(self.bin / "pg_isready"), "-q", "-h", str(self.folder), "-p", str(self.port)],
                              env=self.environment, check=False).returncode:
             assert self.process.poll() is None and time.monotonic() < end, (self.folder / "log").read_text()
             time.sleep(0.05)
@@ -235,6 +244,5 @@ def shared(version="16"):
 
 def stop_shared():
     """The end of the session (a fixture of tests/conftest.py calls it)."""
-    for server in _shared.values():
-        server.__exit__()
-    _shared.clear()
+    while _shared:
+        _shared.popitem()[1].__exit__()
