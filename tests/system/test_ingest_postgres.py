@@ -12,7 +12,8 @@ import pytest
 
 from tests.support import postgres
 from tests.support.postgres import LOCKED_PASSWORD, Postgres
-from tests.support.tarn import BINARY, PATIENCE, Server, environment
+from tests.support.faults import gone
+from tests.support.tarn import BINARY, PATIENCE, Server, environment, wait_for
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def database():
 
 def ask(server, url, check=True, **body):
     """POST /ingest/postgres, waited for; of one table its part of the answer."""
-    answer = server.post("/ingest/postgres", params={"wait": PATIENCE}, json={"url": url, **body})
+    answer = server.post("/ingest/postgres", params={"wait": 3 * PATIENCE}, json={"url": url, **body}, timeout=4 * PATIENCE)
     if not check:
         return answer
     assert answer.status_code == 200, answer.text
@@ -177,7 +178,7 @@ def test_several_tables_are_of_one_moment(server, database):
         for thread in threads:
             thread.join()
         for writer in writers:
-            writer.communicate(timeout=PATIENCE)
+            writer.communicate(timeout=2 * PATIENCE)
     assert database.value("SELECT sum(v) FROM b") != "0", "somebody wrote meanwhile"
 
 
@@ -268,8 +269,10 @@ def test_compare_with_more_deletes_than_a_batch(server, database):
 # ---- what goes wrong -----------------------------------------------------------------------------------------
 
 def test_servers_that_are_not_there(server, database):
-    port = postgres.free_port()
-    problem = refuse(server, f"postgresql://me@127.0.0.1:{port}/x", "server_unreachable", tables=["t"])
+    with socket.socket() as taken:  # nobody else gets this port, and nobody listens on it
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        problem = refuse(server, f"postgresql://me@127.0.0.1:{port}/x", "server_unreachable", tables=["t"])
     assert "refused" in problem["detail"] and str(port) in problem["detail"]
     refuse(server, "postgresql://me@no-such-host.invalid/x", "server_unreachable", tables=["t"])
     problem = refuse(server, database.server.url("absent"), "not_found", tables=["t"])
@@ -282,13 +285,16 @@ def test_servers_that_are_not_there(server, database):
 def test_something_that_is_no_postgres(server):
     with socket.create_server(("127.0.0.1", 0)) as listening:
         def answer():
-            for _ in range(4):
+            while True:
                 try:
                     client, _ = listening.accept()
                 except OSError:
                     return
                 with client:
-                    client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                    try:
+                        client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                    except OSError:  # it has gone already
+                        continue
         threading.Thread(target=answer, daemon=True).start()
         refuse(server, f"postgresql://me@127.0.0.1:{listening.getsockname()[1]}/x", "server_unreachable", tables=["t"])
 
@@ -308,25 +314,33 @@ def test_a_server_that_dies_half_way_leaves_nothing(lake, tmp_path):
         database = pg.database()
         database.run("CREATE TABLE first (a int); INSERT INTO first VALUES (1); CREATE TABLE slow (a int, b text);"
                      "INSERT INTO slow SELECT i, repeat('x', 100) FROM generate_series(1, 400000) i")
-        body = {"url": database.url, "query": "SELECT a, b, CASE WHEN a % 1000 = 0 THEN pg_sleep(0.02) END::text FROM slow", "dataset": "slow"}
+        body = {"url": database.url, "query": "SELECT a, b, CASE WHEN a % 1000 = 0 THEN pg_sleep(0.2) END::text FROM slow", "dataset": "slow"}
         job = server.post("/ingest/postgres", json=body).json()["job_id"]
         wait_for_rows(server, job)
         pg.kill()
-        ended = server.get(f"/jobs/{job}", params={"wait": PATIENCE}).json()
+        ended = end_of(server, job)
         assert (ended["state"], ended["error"]["code"]) == ("failed", "server_unreachable"), ended
         assert datasets(server) == set()
         pg.start()
         assert ask(server, database.url, query="SELECT * FROM slow", dataset="slow")["rows"] == 400000
 
 
+def end_of(server, job):
+    return server.get(f"/jobs/{job}", params={"wait": 3 * PATIENCE}, timeout=4 * PATIENCE).json()
+
+
 def wait_for_rows(server, job):
-    end = time.monotonic() + PATIENCE
-    while True:
+    def rows_came():
         now = server.get(f"/jobs/{job}").json()
-        if now["progress"]["done"]:
-            return now
-        assert now["state"] in ("queued", "running") and time.monotonic() < end, now
-        time.sleep(0.05)
+        assert now["state"] in ("queued", "running"), now
+        return now["progress"]["done"]
+
+    wait_for("the first rows", rows_came, 2 * PATIENCE)
+
+
+def at_work(database):
+    """How many connections Tarn has to the database."""
+    return database.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tarn' AND datname = current_database()")
 
 
 SLEEPY = "SELECT i, CASE WHEN i % 5000 = 0 THEN pg_sleep(0.1) END::text AS s FROM (SELECT generate_series(1, 50000000) AS i) AS n"
@@ -335,10 +349,10 @@ SLEEPY = "SELECT i, CASE WHEN i % 5000 = 0 THEN pg_sleep(0.1) END::text AS s FRO
 def test_cancel_ends_the_statement_there(server, database):
     job = server.post("/ingest/postgres", json={"url": database.url, "query": SLEEPY, "dataset": "sleepy"}).json()["job_id"]
     wait_for_rows(server, job)
-    assert database.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tarn'") == "1"
+    assert at_work(database) == "1"
     server.delete(f"/jobs/{job}")
-    assert server.get(f"/jobs/{job}", params={"wait": PATIENCE}).json()["state"] == "cancelled"
-    assert database.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tarn'") == "0"
+    assert end_of(server, job)["state"] == "cancelled"
+    wait_for("the end of a statement of many minutes", lambda: at_work(database) == "0", PATIENCE)
     assert datasets(server) == set()
 
 
@@ -346,11 +360,13 @@ def test_a_job_goes_on_after_a_crash(lake, database):
     """The process dies; the next one begins the job again, and the rows are there once."""
     database.run(PEOPLE)
     with Server(lake, env={"TARN_FAULT": "ingest.postgres_before_commit"}) as server:
-        job = server.post("/ingest/postgres", json={"url": database.url, "tables": ["people"], "mode": "append"}).json()["job_id"]
-        server.process.wait(PATIENCE)
+        # It may die before it has answered.
+        gone(server.post, "/ingest/postgres", json={"url": database.url, "tables": ["people"], "mode": "append"})
+        assert server.process.wait(PATIENCE) == -signal.SIGKILL
     with Server(lake) as server:
-        ended = server.get(f"/jobs/{job}", params={"wait": PATIENCE}).json()
-        assert ended["state"] == "done", ended
+        job, = server.get("/jobs").json()["items"]
+        ended = end_of(server, job["id"])
+        assert ended["state"] == "done" and ended["attempts"] == 2, ended
         assert server.sql("SELECT count(*) AS n FROM people") == [{"n": 500}]
 
 
@@ -420,19 +436,19 @@ def test_a_password_is_not_in_ps(lake, locked):
         process = subprocess.Popen([str(BINARY), "ingest", "postgres", url, "--query", SLEEPY, "--dataset", "sleepy"],
                                    env=environment(TARN_SERVER=server.url, TARN_TOKEN=server.token), stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        end = time.monotonic() + PATIENCE
-        while not (jobs := server.get("/jobs").json()["items"]):
-            assert process.poll() is None and time.monotonic() < end
-            time.sleep(0.05)
-        wait_for_rows(server, jobs[0]["id"])
+        job, = wait_for("the job", lambda: process.poll() is None and server.get("/jobs").json()["items"], PATIENCE)
+        wait_for_rows(server, job["id"])
+        ours, place = (process.pid, server.process.pid), locked.url.rpartition("@")[2].encode()
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
                 with open(f"/proc/{pid}/cmdline", "rb") as file:
-                    assert b"Geheim" not in file.read(), pid
+                    command = file.read()
             except OSError:
                 continue
+            # Who looks for this very text on this machine has it there too, and is none of ours.
+            assert b"Geheim" not in command or (int(pid) not in ours and place not in command), pid
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=PATIENCE)
+        _, errors = process.communicate(timeout=2 * PATIENCE)
         assert process.returncode == 1 and "cancelled" in errors.lower(), errors
 
 
