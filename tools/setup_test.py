@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""tools/setup.sh and tools/fetch_engine.sh against pretended machines."""
+"""tools/setup.sh, tools/retry.sh and tools/fetch_engine.sh against pretended machines."""
 import os
 import shutil
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL_PROGRAMS = ["sh", "awk", "sort", "tr", "dirname", "mktemp", "rm", "cat", "tail", "env", "mkdir", "cp", "mv", "ln",
-                 "sha256sum", "uname"]
+                 "sha256sum", "uname", "wc"]
 
 
 class Machine(unittest.TestCase):
@@ -23,6 +23,7 @@ class Machine(unittest.TestCase):
         for program in REAL_PROGRAMS:
             (self.bin / program).symlink_to(shutil.which(program))
         self.pretend("id", "echo 1000")
+        self.pretend("sleep", f'echo "$1" >>{self.folder}/slept')
 
     def pretend(self, name, script):
         path = self.bin / name
@@ -32,6 +33,10 @@ class Machine(unittest.TestCase):
     def have(self, *packages):
         lines = "".join(f"{p} {p}:amd64 installed\\n" for p in packages)
         self.pretend("dpkg-query", f"printf '{lines}'")
+
+    def lines(self, name):
+        path = self.folder / name
+        return path.read_text().splitlines() if path.exists() else []
 
     def packages(self, purpose):
         rows = [line.split() for line in (ROOT / "tools/packages.txt").read_text().splitlines() if line[:1].isalpha()]
@@ -63,8 +68,9 @@ class Setup(Machine):
         self.pretend("apt-get", f'echo "$@" >>{self.folder}/asked')
         done = self.run_tool("setup.sh", "build")
         self.assertEqual(done.returncode, 0, done.stderr)
-        asked = (self.folder / "asked").read_text().splitlines()
-        self.assertEqual(asked[0], "update")
+        asked = self.lines("asked")
+        self.assertEqual(len(asked), 2, asked)
+        self.assertTrue(asked[0].endswith(" update"), asked)
         self.assertTrue(asked[1].endswith("--no-install-recommends libyaml-dev"), asked)
 
     def test_apt_failure_is_a_failure(self):
@@ -74,6 +80,27 @@ class Setup(Machine):
         done = self.run_tool("setup.sh", "test")
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("no network", done.stderr)
+        self.assertEqual(self.lines("slept"), ["10", "20"])
+
+    def test_another_apt_is_waited_for(self):
+        self.have()
+        self.pretend("id", "echo 0")
+        self.pretend("apt-get", f'echo x >>{self.folder}/asked; [ "$(wc -l <{self.folder}/asked)" -gt 9 ] || '
+                                '{ echo "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 7"; exit 100; }')
+        done = self.run_tool("setup.sh", "test")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.lines("slept"), ["5"] * 9)
+        self.assertIn("held by process 7", done.stderr)
+
+    def test_a_list_that_was_missed_is_fetched_again(self):
+        """An update that cannot reach a mirror succeeds; what it says is not known is said by the install."""
+        self.have()
+        self.pretend("id", "echo 0")
+        self.pretend("apt-get", f'echo "$@" >>{self.folder}/asked; case "$*" in *install*) '
+                                f'[ "$(wc -l <{self.folder}/asked)" -gt 2 ] || {{ echo "E: Unable to locate package"; exit 100; }};; esac')
+        done = self.run_tool("setup.sh", "test")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual([line.split()[4] for line in self.lines("asked")], ["update", "install"] * 2)
 
     def test_a_program_from_elsewhere_will_do(self):
         self.have(*[p for p in self.packages("fetch") if p != "npm"])
@@ -82,6 +109,22 @@ class Setup(Machine):
 
     def test_unknown_purpose(self):
         self.assertEqual(self.run_tool("setup.sh", "cooking").returncode, 2)
+
+
+class Retry(Machine):
+    def fetches(self, failures):
+        """A fetch that fails so often; what tools/retry.sh makes of it."""
+        self.pretend("fetch", f'echo "$@" >>{self.folder}/asked; [ "$(wc -l <{self.folder}/asked)" -gt {failures} ] || exit 7')
+        return self.run_tool("retry.sh", "fetch", "a thing").returncode
+
+    def test_what_succeeds_runs_once(self):
+        self.assertEqual((self.fetches(0), self.lines("asked"), self.lines("slept")), (0, ["a thing"], []))
+
+    def test_two_hiccups_are_forgiven(self):
+        self.assertEqual((self.fetches(2), self.lines("asked"), self.lines("slept")), (0, ["a thing"] * 3, ["5", "20"]))
+
+    def test_what_fails_on_fails(self):
+        self.assertEqual((self.fetches(9), len(self.lines("asked"))), (7, 3))
 
 
 class FetchEngine(Machine):

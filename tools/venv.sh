@@ -17,8 +17,8 @@ rm -rf "$venv"
 python3 -m venv "$venv"
 pip="$venv/bin/python -m pip install --quiet --no-input --disable-pip-version-check"
 if [ "$each" = no ]; then
-    $pip -r "$list" </dev/null >&2
-elif ! $pip -r "$list" </dev/null >&2; then
+    tools/retry.sh $pip -r "$list" </dev/null >&2
+elif ! tools/retry.sh $pip -r "$list" </dev/null >&2; then
     # One broken package must not take the others along.
     sed -e 's/[[:space:]]*#.*//' -e '/^$/d' "$list" | while read -r package; do
         $pip "$package" </dev/null >&2 || echo "$package" >>"$venv/missing"
