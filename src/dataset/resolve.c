@@ -318,8 +318,9 @@ static enum tn_code resolve(void *context, const struct engine_table_ref *ref, s
     }
     if (code != TN_OK)
         tn_error_context(err, "dataset \"%s\"", name);
-    /* A text that names what is held is not the one that was forgotten and made again. */
-    if (code == TN_OK && ret->hold && !ret->variant)
+    /* A text that names what is held is not the one that was forgotten and made again. The version of
+     * a table without rows is no number that no other has: one of the same name may have other columns. */
+    if (code == TN_OK && (ret->hold || !snapshot) && !ret->variant)
         ret->variant = tn_arena_printf(arena, "%016" PRIx64, tn_hash64(sql, strlen(sql), 0));
     ret->definition = sql;
     return code;

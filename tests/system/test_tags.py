@@ -200,6 +200,19 @@ def test_main_of_a_dataset_without_rows_is_there(server):
     refused(server.request("PUT", path("q3", "empty")), 404, "snapshot_not_found")
 
 
+def test_a_dataset_without_rows_that_is_made_again_has_its_own_columns(server):
+    """No snapshot tells the two apart: whoever had compiled the first must not answer for the second."""
+    for name, kind in (("id", "long"), ("word", "string"), ("id", "string")):
+        made = server.post("/iceberg/v1/namespaces/default/tables", json={"name": "empty", "schema": {
+            "type": "struct", "schema-id": 0, "fields": [{"id": 1, "name": name, "required": False, "type": kind}]}})
+        assert made.status_code == 200, made.text
+        want = [{"name": name, "type": {"long": "BIGINT", "string": "VARCHAR"}[kind]}]
+        for _ in range(4):
+            assert server.query("select * from empty")["columns"] == want
+            assert server.query("select * from empty at (version => 'main')")["columns"] == want
+        assert server.delete("/catalog/datasets/empty").status_code == 200
+
+
 # ---- names -----------------------------------------------------------------------------
 
 
@@ -296,6 +309,19 @@ def test_made_listed_moved_dropped(people):
     assert len(people.get("/journal", params={"operation": "tag.set"}).json()["items"]) == 4
     assert rows(people) == NOW  # no row changed
     assert len(people.get("/catalog/datasets/people/snapshots").json()["items"]) == 3
+
+
+def test_a_table_of_format_1_is_not_tagged_here(server):
+    server.post("/iceberg/v1/namespaces/default/tables", json={"name": "old", "properties": {"format-version": "1"}, "schema": {
+        "type": "struct", "schema-id": 0, "fields": [{"id": 1, "name": "id", "required": False, "type": "long"}]}})
+    refs(server, "old", {"action": "add-snapshot", "snapshot": {
+        "snapshot-id": 5, "timestamp-ms": 1 << 42, "manifests": [], "summary": {"operation": "append"}}},
+         {"action": "set-snapshot-ref", "ref-name": "theirs", "type": "tag", "snapshot-id": 5},
+         {"action": "set-snapshot-ref", "ref-name": "main", "type": "branch", "snapshot-id": 5})
+    refused(server.request("PUT", path("q3", "old")), 422, "unsupported")
+    assert server.get(path("theirs", "old")).json()["snapshot_id"] == 5
+    assert events(server) == []
+    assert not list((server.lake / "buckets" / "primary" / "journal" / "intended").rglob("*.parquet"))
 
 
 def test_requests_that_are_wrong(people):
