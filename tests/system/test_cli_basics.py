@@ -9,7 +9,7 @@ import pytest
 from tests.support.cli import BINARY, environment, tarn
 
 COMMANDS = ["init", "serve", "ingest", "preview", "sql", "datasets", "describe", "sample", "snapshots", "rows",
-            "history", "journal", "outcomes", "restore", "ocr", "compact", "jobs", "expire", "pin", "unpin", "index",
+            "history", "journal", "outcomes", "restore", "tag", "ocr", "compact", "jobs", "expire", "pin", "unpin", "index",
             "search", "rag", "answers", "answer", "replay", "ask", "drop", "rejects", "doctor", "config", "embed",
             "reembed", "model", "token", "demo", "version", "help"]
 

@@ -217,5 +217,5 @@ def test_changes_between_two_snapshots(people):
     assert back == [["update", 2], ["delete", 4]]
     for text, code in [("changes('people')", "sql_error"), ("changes('people', 1)", "snapshot_not_found"),
                        ("changes('nosuch', 1, 2)", "dataset_not_found"), ("changes('people', (select 1))", "sql_refused"),
-                       ("changes('people', 'soon')", "sql_error")]:
+                       ("changes('people', 'soon')", "snapshot_not_found"), ("changes('people', 2.5)", "sql_error")]:
         assert people.post("/query/sql", json={"sql": f"select * from {text}"}).json()["code"] == code
