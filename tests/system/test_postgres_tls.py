@@ -11,7 +11,7 @@ import pytest
 from tests.support import postgres
 from tests.support.postgres import LOCKED_PASSWORD, Postgres
 from tests.support.reembed import Table, model_server
-from tests.support.tarn import PATIENCE, Server
+from tests.support.tarn import Server
 from tests.support.tls import Authority, TlsDoor
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'row ' || i FROM generate_series(1, 2000) i;"
@@ -78,7 +78,8 @@ def server(lake, tmp_path):
 
 
 def ask(server, url, **body):
-    return server.post("/ingest/postgres", params={"wait": PATIENCE}, json={"url": url, "tables": ["t"], **body})
+    return server.post("/ingest/postgres", params={"wait": 600}, timeout=660,
+                       json={"url": url, "tables": ["t"], **body})
 
 
 def check_taken(server, place, url, **body):
