@@ -60,6 +60,11 @@ def eventually(check, seconds=120):
         time.sleep(0.05)
 
 
+def opened(server, name="people"):
+    """Behind a start an index's files are being opened, for which a search waits a second and no longer."""
+    eventually(lambda: server.get(f"/vectors/indexes/{name}").json()["state"] != "opening")
+
+
 def test_meaning_words_and_both(people):
     answer = search(people, "somebody to run our cloud containers", mode="vector", k=20)
     assert all(int(id) % 5 == 0 for id in ids(answer)), "the ones who know Kubernetes, in other words"

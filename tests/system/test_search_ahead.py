@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tests.support import tarn
-from tests.system.test_search import eventually
+from tests.system.test_search import eventually, opened
 
 ROWS = 1_400
 QUESTIONS = ["years of work", "engineer", "engineers and welders", "trade7 years", "\"years of\" weld*"]
@@ -49,29 +49,32 @@ def logged(lake):
 def test_made_without_a_question(lake):
     since = logged(lake)
     with tarn.Server(lake, "--set", "log.level=debug") as server:
-        eventually(lambda: lists_made(server, since) is not None, 60)
+        eventually(lambda: lists_made(server, since) is not None, 240)
         assert lists_made(server, since) >= 4  # year, work, engineer, welder at least
         ahead = [ask(server, question) for question in QUESTIONS]
         assert all(len(hits) == 30 for hits in ahead)
     with tarn.Server(lake) as server:  # asked at once: lists of its own, or none yet
+        opened(server)
         assert [ask(server, question) for question in QUESTIONS] == ahead
 
 
 def test_a_kill_harms_nothing(lake):
     with tarn.Server(lake) as server:
+        opened(server)
         before = [ask(server, question) for question in QUESTIONS]
     for pause in (0, 0.005, 0.01, 0.02, 0.05):
         server = tarn.Server(lake)
         time.sleep(pause)
         server.kill()
     with tarn.Server(lake) as server:
+        opened(server)
         assert [ask(server, question) for question in QUESTIONS] == before
 
 
 def test_what_is_written_meanwhile_counts(lake):
     since = logged(lake)
     with tarn.Server(lake, "--set", "log.level=debug") as server:
-        eventually(lambda: lists_made(server, since) is not None, 60)
+        eventually(lambda: lists_made(server, since) is not None, 240)
         gone = ask(server, "engineers")[0][0]
         put = server.request("PUT", "/datasets/people/rows",
                              json={"id": int(gone), "v": [1, 1, 1, 1], "text": "a baker, and nothing but a baker"})

@@ -75,7 +75,7 @@ def test_nothing_of_before_and_soon_what_is_new(server):
     now.update(others.last)
     for id, word in now.items():
         if word:
-            eventually(lambda: ids(search(server, word, mode="keyword", index="people", filter=f"id = {id}")) == [str(id)], 60)
+            eventually(lambda: ids(search(server, word, mode="keyword", index="people", filter=f"id = {id}")) == [str(id)])
     gone = {str(id) for id, word in now.items() if word is None}
     left = ids(search(server, "somebody who bakes bread", mode="vector", index="people", k=1000))
     assert len(left) == ROWS - len(gone) and not gone & set(left)

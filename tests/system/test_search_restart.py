@@ -1,8 +1,10 @@
 """Indexes survive restarts, kills and the loss of their working files."""
 import shutil
 
+import pytest
+
 from tests.support import tarn
-from tests.system.test_search import as_csv, eventually, ids, index, rows, search
+from tests.system.test_search import as_csv, eventually, ids, index, opened, rows, search
 
 
 def test_after_a_restart_and_without_working_files(lake):
@@ -11,34 +13,33 @@ def test_after_a_restart_and_without_working_files(lake):
         index(server)
         before = search(server, "drives dangerous goods", k=20)["hits"]
     with tarn.Server(lake) as server:
+        opened(server)
         assert search(server, "drives dangerous goods", k=20)["hits"] == before
     shutil.rmtree(lake / "state" / "indexes")
     with tarn.Server(lake) as server:
         # Answered meanwhile with what is there, and flagged so; then with all of it.
+        opened(server)
         eventually(lambda: not search(server, "drives dangerous goods", k=20)["behind"])
         assert ids(search(server, "drives dangerous goods", k=20)) == [hit["doc_id"] for hit in before]
         assert ids(search(server, "number42", mode="keyword")) == ["42"]
 
 
-def test_killed_while_building(lake):
+@pytest.mark.parametrize("point", ["index.before_table", "index.between", "index.before_files"])
+def test_killed_while_building(lake, point):
     """Every chunk once, whatever was under way when the process died."""
-    for point in ("index.before_table", "index.between", "index.before_files"):
-        folder = lake.with_name(f"lake-{point}")
-        with tarn.Server(folder, env={"TARN_FAULT": f"{point}:2"}) as server:
-            server.ingest("people", as_csv(rows(1200)), key="id")
-            try:
-                server.post("/vectors/indexes", json={"dataset": "people", "text_columns": ["summary"]},
-                            params={"wait": 120})
-            except Exception:  # the connection breaks off
-                pass
-            server.process.wait(60)
-        with tarn.Server(folder) as server:
-            eventually(lambda: server.get("/vectors/indexes/people").json()["state"] == "ready", 60)
-            counts = server.query("select count(*), count(distinct doc_id), count(distinct chunk_id) "
-                                  "from people__vectors")
-            assert counts["rows"] == [[1200, 1200, 1200]]
-            assert ids(search(server, "number1199", mode="keyword")) == ["1199"]
-            assert len(search(server, "welder", mode="vector", k=1000)["hits"]) == 1000
+    with tarn.Server(lake, env={"TARN_FAULT": f"{point}:2"}) as server:
+        server.ingest("people", as_csv(rows(1200)), key="id")
+        try:
+            server.post("/vectors/indexes", json={"dataset": "people", "text_columns": ["summary"]})
+        except Exception:  # the connection breaks off
+            pass
+        server.process.wait(2 * tarn.PATIENCE)
+    with tarn.Server(lake) as server:
+        eventually(lambda: server.get("/vectors/indexes/people").json()["state"] == "ready")
+        counts = server.query("select count(*), count(distinct doc_id), count(distinct chunk_id) from people__vectors")
+        assert counts["rows"] == [[1200, 1200, 1200]]
+        assert ids(search(server, "number1199", mode="keyword")) == ["1199"]
+        assert len(search(server, "welder", mode="vector", k=1000)["hits"]) == 1000
 
 
 def test_datasets_are_indexed_by_themselves(lake):

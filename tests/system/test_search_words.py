@@ -2,7 +2,7 @@
 import subprocess
 
 from tests.support import tarn
-from tests.system.test_search import as_csv, ids, index, search
+from tests.system.test_search import as_csv, ids, index, opened, search
 
 TEXTS = {
     "wide": "The ＡＢＣ model of the pump", "ligature": "An oﬃce with a ﬁle of letters", "composed": "A Caf\u00e9 by the sea",
@@ -50,6 +50,7 @@ def test_an_index_of_before_is_cut_again(lake):
               "db.commit()")
     subprocess.run(["python3", "-c", script, str(words)], check=True)
     with tarn.Server(lake) as server:
+        opened(server)
         for question in ("abc", "寺", "words"):
             assert set(ids(search(server, question, mode="keyword", k=20))) == QUESTIONS[question], question
         assert "index.remade" not in server.log_text()

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from tests.support import tarn
+from tests.system.test_search import eventually, opened
 
 DIMENSION = 32
 ROWS = 2000
@@ -81,7 +82,10 @@ def test_a_trial_is_measured_beside_the_active_one(points):
 
 
 def test_worse_ones_are_refused_and_better_ones_serve(points):
-    bad = trial(points, M=4, ef_construction=8, ef=10)
+    tried = [trial(points, M=4, ef_construction=8, ef=10)]
+    while tried[-1]["recall_at_10"] >= 0.9 and len(tried) < 4:  # a graph is drawn by lot, and one in a thousand is so good
+        tried.append(trial(points, M=4, ef_construction=8, ef=10))
+    bad = tried[-1]
     assert bad["recall_at_10"] < 0.9
     refused = post(points, f"/hnsw/promote/points/{bad['trial']}", 422)
     assert refused["code"] == "refused" and "0.90" in refused["detail"] and "force" in refused["hint"]
@@ -109,7 +113,7 @@ def test_worse_ones_are_refused_and_better_ones_serve(points):
     assert forced["forced"] and forced["generation"] == bad["generation"]
 
     kept = points.query("select kind, trial, reason, forced from trials order by record")["rows"]
-    assert kept == [["trial", bad["trial"], None, None], ["trial", good["trial"], None, None],
+    assert kept == [*(["trial", one["trial"], None, None] for one in (*tried, good)),
                     ["promotion", good["trial"], "it finds more", None], ["rollback", None, "a doubt", None],
                     ["promotion", bad["trial"], "to see what happens", True]]
 
@@ -130,14 +134,17 @@ def test_what_was_promoted_stays_through_folds_and_restarts(lake):
         post(server, "/vectors/indexes/points/fold")
         tuning = server.get("/vectors/indexes/points").json()["tuning"]
         assert (tuning["m"], tuning["ef_construction"], tuning["code_bits"], tuning["ef"]) == (20, 150, 8, 150)
+        # Another graph may miss one of ten that the first one found; the same one does not.
+        folded = nearest(server)["hits"]
+        assert len({hit["doc_id"] for hit in folded} & {hit["doc_id"] for hit in wanted["hits"]}) >= 8
     with tarn.Server(lake) as server:
-        again = nearest(server)
-        assert [hit["doc_id"] for hit in again["hits"]] == [hit["doc_id"] for hit in wanted["hits"]]
+        opened(server, "points")
+        assert nearest(server)["hits"] == folded
         assert server.get("/vectors/indexes/points").json()["tuning"] == tuning
     # Made again from the vectors table, it is built as was chosen.
     shutil.rmtree(lake / "state" / "indexes")
     with tarn.Server(lake) as server:
-        nearest(server)
+        eventually(lambda: server.get("/vectors/indexes/points").json()["state"] == "ready")
         tuning = server.get("/vectors/indexes/points").json()["tuning"]
         assert (tuning["m"], tuning["code_bits"]) == (20, 8)
         # The record stays; the generation that it speaks of is gone.
@@ -193,6 +200,7 @@ def test_a_torn_record_costs_itself_alone(lake):
     with tarn.Server(lake) as server:
         assert server.query("select record from trials")["rows"] == [[1]]
         # Its number is not used again.
+        opened(server, "points")
         assert trial(server, M=8)["trial"] == 3
         server.delete("/vectors/indexes/points")
     assert not folder.exists() or not list(folder.iterdir())
@@ -226,12 +234,14 @@ def test_a_killed_promotion_leaves_one_of_the_two(lake):
     for point, promoted in (("index.promote.between", False), ("vector.promote.before_pointer", False),
                             ("vector.promote.after_pointer", True)):
         with tarn.Server(lake, env={"TARN_FAULT": f"{point}:1"}) as server:
+            opened(server, "points")
             try:
                 server.post(f"/hnsw/promote/points/{made['trial']}", json={"force": True, "reason": "kill"})
             except Exception:  # the connection breaks off
                 pass
             server.process.wait(60)
         with tarn.Server(lake) as server:
+            opened(server, "points")
             assert len(nearest(server)["hits"]) == 10
             now = server.get("/vectors/indexes/points").json()["tuning"]
             assert (now["m"], now["ef"]) == ((20, 64) if promoted else (before["m"], before["ef"])), point
