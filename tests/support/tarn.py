@@ -36,7 +36,7 @@ def wait_for(what, question, seconds=5 * PATIENCE):
     return answer
 
 
-def run(*arguments, check=True, stdin=None, cwd=None, env=None, timeout=PATIENCE):
+def run(*arguments, check=True, stdin=None, cwd=None, env=None, timeout=2 * PATIENCE):
     """Runs the command line; the completed process with text output."""
     done = subprocess.run([str(BINARY), *map(str, arguments)], input=stdin, capture_output=True, text=True, cwd=cwd,
                           env=environment(**(env or {})), timeout=timeout, check=False)
@@ -67,7 +67,7 @@ class Server:
         self.process = subprocess.Popen(
             [str(BINARY), "serve", "--lake", str(self.lake), "--port", "0", "--ready-file", str(ready), *self.arguments],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=environment(**self.env))
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + 2 * PATIENCE
         while not ready.exists() or not ready.read_text().strip():
             if self.process.poll() is not None or time.monotonic() > until:
                 self.kill()
@@ -87,9 +87,10 @@ class Server:
             return None
         self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(PATIENCE)
+            return self.process.wait(2 * PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            self.process.wait()
             raise AssertionError(f"the server did not stop:\n{self.log_text()}") from None
         finally:
             self._forget()

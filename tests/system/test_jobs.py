@@ -261,8 +261,7 @@ def events(answer, most=100):
 
 
 def follow(server, job_id, **headers):
-    answer = requests.get(f"{server.url}/jobs/{job_id}/events", stream=True, timeout=PATIENCE,
-                          headers={"Authorization": f"Bearer {server.token}", **headers})
+    answer = server.get(f"/jobs/{job_id}/events", stream=True, timeout=PATIENCE, headers=headers)
     assert answer.status_code in (200, 204), answer.text
     return answer
 
