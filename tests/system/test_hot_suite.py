@@ -100,6 +100,10 @@ def test_with_small_writes_and_after_each_compaction(busy):
     assert busy.query(text, as_of=loaded)["rows"] != busy.query(text)["rows"]
 
 
+def fills(server):
+    return server.get("/system").json()["cache"]["fills"]
+
+
 def test_hot_copies_go_along_with_upkeep(staffing_lake, tmp_path):
     """Compactions come by themselves; the copy answers right behind them."""
     lake = tmp_path / "lake"
@@ -107,10 +111,14 @@ def test_hot_copies_go_along_with_upkeep(staffing_lake, tmp_path):
     with tarn.Server(lake, "--set", "upkeep.interval=20ms", "--set", "upkeep.compact_files=20") as server:
         for table in WRITTEN:
             server.post(f"/datasets/{table}/pin")
+        filled = fills(server)
         for seed in range(1, 4):
             change(server, seed)
         for table in WRITTEN:
             tarn.wait_for(f"a compaction of {table}",
                           lambda table=table: server.get(f"/catalog/datasets/{table}").json()["debt"]["last_compaction"])
-            assert server.query(f"SELECT count(*) FROM {table}")["source"] == {table: "cache"}
+            # Who asks between a commit and the copy's hearing of it is answered from files.
+            tarn.wait_for(f"the copy of {table}",
+                          lambda table=table: server.query(f"SELECT count(*) FROM {table}")["source"] == {table: "cache"})
+        assert fills(server) == filled, "they followed, and were not made anew"
         ask_both_ways(server)
