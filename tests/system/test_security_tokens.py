@@ -2,6 +2,7 @@
 import json
 import os
 import stat
+import time
 
 import requests
 
@@ -18,7 +19,7 @@ def test_first_token_is_shown_once_and_hashed_at_rest(lake):
         path = lake / "tokens.json"
         assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
         text = path.read_text()
-        assert "$argon2id$" in text and first not in text and first.split("_")[2] not in text
+        assert "$argon2id$" in text and first not in text and first.split("_", 2)[2] not in text
     with tarn.Server(lake) as again:
         assert again.get("/catalog/datasets", headers=bearer(first)).status_code == 200
         assert len(again.get("/tokens", headers=bearer(first)).json()["items"]) == 1
@@ -51,34 +52,37 @@ def test_wrong_tokens(server):
 def test_guessing_is_throttled_and_the_owner_is_not(server):
     assert server.get("/system").status_code == 200  # verified, remembered
     wrong = server.token[:-4] + ("aaaa" if not server.token.endswith("aaaa") else "bbbb")
-    seen = [server.get("/system", headers=bearer(wrong)).status_code for _ in range(12)]
-    assert seen[0] == 401 and seen[-1] == 429
+    seen, began = [], time.monotonic()
+    while 429 not in seen and len(seen) < 100:
+        seen.append(server.get("/system", headers=bearer(wrong)).status_code)
+    assert set(seen[:-1]) == {401} and seen[-1] == 429
+    assert len(seen) == 11 or time.monotonic() - began > 60  # ten in a minute, and a slow machine has more of them
     assert server.get("/system").status_code == 200
 
 
 def test_link_becomes_a_cookie(server):
     browser = requests.Session()
     browser.trust_env = False
-    answer = browser.get(f"{server.url}/?token={server.token}", allow_redirects=False, timeout=30)
+    answer = browser.get(f"{server.url}/?token={server.token}", allow_redirects=False, timeout=120)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/")
     cookie = answer.headers["Set-Cookie"]
     assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and server.token not in cookie
-    assert browser.get(server.url + "/catalog/datasets", timeout=30).status_code == 200
+    assert browser.get(server.url + "/catalog/datasets", timeout=120).status_code == 200
     name, value = cookie.split(";")[0].split("=")
     forged = value[:-1] + ("0" if value[-1] != "0" else "1")
-    answer = requests.get(server.url + "/catalog/datasets", headers={"Cookie": f"{name}={forged}"}, timeout=30)
+    answer = requests.get(server.url + "/catalog/datasets", headers={"Cookie": f"{name}={forged}"}, timeout=120)
     assert answer.status_code == 401
-    assert requests.get(f"{server.url}/login?token=wrong", allow_redirects=False, timeout=30).status_code == 401
+    assert requests.get(f"{server.url}/login?token=wrong", allow_redirects=False, timeout=120).status_code == 401
 
 
 def test_cookie_dies_with_its_token(server):
     made = server.post("/tokens", json={"name": "browser"}).json()
     browser = requests.Session()
     browser.trust_env = False
-    browser.get(f"{server.url}/login?token={made['token']}", timeout=30)
-    assert browser.get(server.url + "/system", timeout=30).status_code == 200
+    browser.get(f"{server.url}/login?token={made['token']}", timeout=120)
+    assert browser.get(server.url + "/system", timeout=120).status_code == 200
     server.delete(f"/tokens/{made['id']}")
-    assert browser.get(server.url + "/system", timeout=30).status_code == 401
+    assert browser.get(server.url + "/system", timeout=120).status_code == 401
 
 
 def test_logs_hold_no_token(lake):

@@ -9,8 +9,8 @@ import pytest
 
 from tests.support import tarn
 
-pytestmark = pytest.mark.skipif(not (tarn.BINARY.parent / "all-MiniLM-L6-v2.tarn-model").is_file(),
-                                reason="the build has no embedding model (tools/fetch_model.sh)")
+pytestmark = [pytest.mark.timeout(900), pytest.mark.skipif(not (tarn.BINARY.parent / "all-MiniLM-L6-v2.tarn-model").is_file(),
+                                                           reason="the build has no embedding model (tools/fetch_model.sh)")]
 
 NEED = "find someone who could handle our Kubernetes migration"
 RESUMES = 220
