@@ -213,7 +213,7 @@ class Postgres:
     def database(self, name=None):
         """A new database, with pgvector where the server has it."""
         name = name or f"t{next(self.numbers)}"
-        self.admin().run(f"CREATE DATABASE \"{name}\";")
+        self.admin().run(f"CREATE DATABASE \"{name}\" TEMPLATE template0;")  # the one that nobody, no vacuum, is connected to
         made = Database(self, name)
         if self.version != "system":
             made.run("CREATE EXTENSION vector;")

@@ -70,6 +70,7 @@ class TlsDoor:
         return self
 
     def __exit__(self, *_):
+        self.listening.shutdown(socket.SHUT_RDWR)  # or who waits in accept() would let one more in
         self.listening.close()
 
     def _accept(self):
