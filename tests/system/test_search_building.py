@@ -48,7 +48,7 @@ def test_what_went_or_changed_since_the_first_walk_began_is_not_found(half_built
 def test_an_index_that_stays_behind_says_why(server):
     answer = server.ingest("points", '{"id": 1, "v": [1.5, 0, 1]}\n{"id": 2, "v": [0, 1.5, 1]}\n', key="id", format="json")
     assert answer["rows"] == 2
-    server.post("/vectors/indexes?wait=60", json={"dataset": "points", "vector_column": "v"})
+    server.post("/vectors/indexes?wait=100", json={"dataset": "points", "vector_column": "v"})
     assert server.get("/vectors/indexes/points").json()["problem"] is None
     assert server.request("PUT", "/datasets/points/rows", json=[{"id": 3, "v": [1, 2]}]).status_code == 200
     problem = wait_for("the problem", lambda: server.get("/vectors/indexes/points").json()["problem"])

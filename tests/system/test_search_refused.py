@@ -12,7 +12,7 @@ def notes(tmp_path_factory):
         if not (tarn.BINARY.parent / "all-MiniLM-L6-v2.tarn-model").is_file():
             pytest.skip("the build has no embedding model (tools/fetch_model.sh)")
         server.ingest("notes", ROWS, key="id")
-        made = server.post("/vectors/indexes", json={"dataset": "notes", "text_columns": ["note"]}, params={"wait": 60})
+        made = server.post("/vectors/indexes", json={"dataset": "notes", "text_columns": ["note"]}, params={"wait": 100})
         assert made.status_code == 200, made.text
         yield server
 
@@ -55,7 +55,7 @@ def test_an_index_over_the_vectors_of_an_index(notes):
 
 def test_a_failed_first_build_is_told(notes):
     notes.ingest("uneven", '{"id":1,"v":[0.5,0,0]}\n{"id":2,"v":[0.5,0]}\n', format="ndjson", key="id")
-    made = notes.post("/vectors/indexes", json={"dataset": "uneven", "vector_column": "v"}, params={"wait": 30})
+    made = notes.post("/vectors/indexes", json={"dataset": "uneven", "vector_column": "v"}, params={"wait": 100})
     assert made.status_code != 200, made.text
     shown = notes.get("/vectors/indexes/uneven")
     assert shown.json()["problem"], shown.text

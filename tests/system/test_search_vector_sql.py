@@ -13,7 +13,7 @@ def points(tmp_path_factory):
     with tarn.Server(tmp_path_factory.mktemp("vectors") / "lake") as server:
         server.ingest("points", ROWS, format="ndjson", key="id")
         made = server.post("/vectors/indexes", json={"dataset": "points", "text_columns": ["text"],
-                                                     "vector_column": "v"}, params={"wait": 60})
+                                                     "vector_column": "v"}, params={"wait": 100})
         assert made.status_code == 200, made.text
         yield server
 

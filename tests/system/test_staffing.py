@@ -77,5 +77,5 @@ def test_raw_files_are_what_was_loaded(staffing, tmp_path):
 
 def test_loading_again_changes_nothing(staffing_lake, staffing):
     before = staffing.query("SELECT count(*) FROM candidates")["snapshots"]
-    staffing.cli("demo", "staffing", "--scale", "0.01", "--no-serve", check=False)
+    staffing.cli("demo", "staffing", "--scale", "0.01", "--no-serve", check=False, timeout=300)
     assert staffing.query("SELECT count(*) FROM candidates")["snapshots"] == before

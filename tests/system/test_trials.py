@@ -123,7 +123,7 @@ def test_what_was_promoted_stays_through_folds_and_restarts(lake):
         make(server)
         good = trial(server, M=20, ef_construction=150, ef=150, code_bits=8)
         server.ingest("points", as_lines((i + ROWS, vector) for i, vector in vectors(300, 9)), format="ndjson")
-        server.post("/vectors/indexes/points/refresh", params={"wait": 60})
+        server.post("/vectors/indexes/points/refresh", params={"wait": 100})
         post(server, f"/hnsw/promote/points/{good['trial']}")
         assert server.get("/vectors/indexes/points").json()["chunks"] == ROWS + 300
         wanted = nearest(server)
@@ -219,7 +219,7 @@ def test_generations_are_kept_so_many_back(lake):
         assert states == ["active", "kept", "previous", "trial", "trial"]
         # One that was built before all those folds, with changes since, may still come.
         post(server, "/datasets/points/delete", where="id = 3")
-        server.post("/vectors/indexes/points/refresh", params={"wait": 60})
+        server.post("/vectors/indexes/points/refresh", params={"wait": 100})
         post(server, f"/hnsw/promote/points/{made[2]['trial']}", force=True, reason="as it was")
         assert server.get("/vectors/indexes/points").json()["chunks"] == 399
         hits = nearest(server, k=399)["hits"]
