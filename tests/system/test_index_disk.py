@@ -109,7 +109,7 @@ def test_vectors_of_any_numbers(server, of):
                        headers={"Accept": "application/vnd.apache.parquet"})
     assert made.status_code == 200, made.text
     server.ingest("typed", made.content, key="id", format="parquet")
-    made = server.post("/vectors/indexes?wait=60", json={"dataset": "typed", "vector_column": "v"})
+    made = server.post("/vectors/indexes?wait=100", json={"dataset": "typed", "vector_column": "v"})
     assert made.status_code == 200, made.text
     found = hits(server, "typed", vector=[1, 0, 7], k=3)
     assert [doc for doc, _ in found] == ["1", "2", "3"] and abs(found[0][1] - 1) < 1e-5

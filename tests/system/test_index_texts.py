@@ -34,7 +34,7 @@ def agrees(server):
 
 def make(server):
     write(server, 0)
-    made = server.post("/vectors/indexes", params={"wait": 60},
+    made = server.post("/vectors/indexes", params={"wait": 100},
                        json={"dataset": "notes", "text_columns": ["text"], "vector_column": "v"})
     assert made.status_code == 200, made.text
 
@@ -63,13 +63,13 @@ def test_the_log_stays_small(lake):
         most = 0
         for round in range(1, ROUNDS):
             write(server, round)
-            eventually(lambda: agrees(server), 60)
+            eventually(lambda: agrees(server))
             most = max(most, log_bytes(lake))
         # What is there, as much again or a megabyte, a round, and for a moment the next log.
         assert most < 4 * ROWS * BYTES + (2 << 20), "and not twenty rounds of a quarter of a megabyte"
-        eventually(lambda: one_pair(lake) and logs(lake) != ["chunks.log", "chunks.map"], 60)
+        eventually(lambda: one_pair(lake) and logs(lake) != ["chunks.log", "chunks.map"])
     with tarn.Server(lake) as server:
-        eventually(lambda: agrees(server), 60)
+        eventually(lambda: agrees(server))
         assert "index.remade" not in server.log_text()
 
 
@@ -81,21 +81,21 @@ def test_killed_while_the_log_is_written_anew(lake, point):
         try:
             for round in range(1, ROUNDS):
                 write(server, round)
-                eventually(lambda: agrees(server), 60)
+                eventually(lambda: agrees(server))
         except requests.exceptions.RequestException:
             pass
         server.process.wait(60)
         assert len(logs(lake)) == 4, "two pairs were there"
     with tarn.Server(lake) as server:
-        eventually(lambda: agrees(server), 60)
-        eventually(lambda: one_pair(lake), 60)  # one of them counted, and may be written anew by now
+        eventually(lambda: agrees(server))
+        eventually(lambda: one_pair(lake))  # one of them counted, and may be written anew by now
         assert "index.remade" not in server.log_text()
         # And it goes on, to the next one.
         before = logs(lake)
         for more in range(1, ROUNDS // 2):
             write(server, round + more)
-            eventually(lambda: agrees(server), 60)
-        eventually(lambda: one_pair(lake) and logs(lake) != before, 60)
+            eventually(lambda: agrees(server))
+        eventually(lambda: one_pair(lake) and logs(lake) != before)
 
 
 def test_killed_half_way(lake):
@@ -103,7 +103,7 @@ def test_killed_half_way(lake):
     with tarn.Server(lake, env={"TARN_FAULT": "index.log_half"}) as server:
         rows = [{"id": i, "text": text(i, 0) * 6, "v": [1.0, float(i), 2.0, 1.0]} for i in range(ROWS)]
         assert server.request("PUT", "/datasets/notes/rows", params={"key": "id"}, json=rows).status_code == 200
-        made = server.post("/vectors/indexes", params={"wait": 60},
+        made = server.post("/vectors/indexes", params={"wait": 100},
                            json={"dataset": "notes", "text_columns": ["text"], "vector_column": "v"})
         assert made.status_code == 200, made.text
         try:
@@ -112,12 +112,12 @@ def test_killed_half_way(lake):
                     row["text"] = text(row["id"], round) * 6
                 answer = server.request("PUT", "/datasets/notes/rows", json=rows)
                 assert answer.status_code == 200, answer.text
-                eventually(lambda: agrees(server), 60)
+                eventually(lambda: agrees(server))
         except requests.exceptions.RequestException:
             pass
         server.process.wait(60)
         assert len(logs(lake)) == 4
     with tarn.Server(lake) as server:
-        eventually(lambda: agrees(server), 60)
-        eventually(lambda: one_pair(lake), 60)
+        eventually(lambda: agrees(server))
+        eventually(lambda: one_pair(lake))
         assert "index.remade" not in server.log_text()
