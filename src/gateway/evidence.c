@@ -238,6 +238,36 @@ static bool moves_main(const json_t *update)
     return is_action(update, "set-snapshot-ref") && name && tn_streq(name, "main");
 }
 
+struct journal_mover *evidence_moving(struct request *request, const struct iceberg_change *change)
+{
+    TN_AUTO_JSON *updates = updates_of(change);
+    const char *dataset = NULL;
+    struct journal_mover *mover = NULL;
+    size_t i;
+    const json_t *update;
+    if (catalog_dataset_named(request->gateway->lake.catalog, change->space, change->table, request->arena, &dataset,
+                              NULL) != TN_OK)
+        return NULL;
+    json_array_foreach(updates, i, update)
+    {
+        if (!moves_main(update))
+            continue;
+        mover = mover ? mover : TN_ARENA_ARRAY(request->arena, struct journal_mover, 1);
+        mover->dataset = dataset;
+        mover->snapshot_id = json_integer_value(json_object_get(update, "snapshot-id"));
+        mover->by = (struct journal_event){.actor = request->actor.name, .request_id = request->id};
+    }
+    if (mover)
+        journal_moving(request->gateway->lake.journal, mover);
+    return mover;
+}
+
+void evidence_moved(struct request *request, const struct journal_mover *mover)
+{
+    if (mover)
+        journal_moved(request->gateway->lake.journal, mover);
+}
+
 /* Another state became the current one, if it did. */
 static void note_rollback(struct request *request, const char *dataset, const struct iceberg_metadata *after)
 {

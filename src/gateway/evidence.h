@@ -49,6 +49,10 @@ enum tn_code evidence_settle(struct request *request, const char *dataset, struc
  * state is the current one. `change` is committed, `after` what it made. */
 void evidence_changed(struct request *request, const struct iceberg_change *change,
                       const struct iceberg_metadata *after);
+/* Before it is committed: does it move main? Then whoever notes that first knows who did. The end of it: NULL is
+ * fine. */
+struct journal_mover *evidence_moving(struct request *request, const struct iceberg_change *change);
+void evidence_moved(struct request *request, const struct journal_mover *mover);
 /* Does it forget snapshots? */
 bool evidence_forgets(const struct iceberg_change *change);
 

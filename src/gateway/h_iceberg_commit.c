@@ -63,16 +63,22 @@ static enum tn_code run(struct request *request, struct iceberg_change *changes,
                         struct iceberg_metadata **ret, struct tn_error *err)
 {
     struct catalog_change *list = TN_ARENA_ARRAY(request->arena, struct catalog_change, count);
+    struct journal_mover **movers = TN_ARENA_ARRAY(request->arena, struct journal_mover *, count);
     const struct iceberg_origin origin = rest_origin(request);
     for (size_t i = 0; i < count; i++) {
         list[i].id = (struct catalog_identifier){changes[i].space, changes[i].table};
         list[i].change = changes[i];
         TN_TRY(settle(request, &list[i].change, err));
     }
-    TN_TRY(catalog_commit(request->gateway->lake.catalog, list, count, &origin, ret, err));
     for (size_t i = 0; i < count; i++)
-        evidence_changed(request, &changes[i], ret[i]);
-    return TN_OK;
+        movers[i] = evidence_moving(request, &changes[i]);
+    enum tn_code code = catalog_commit(request->gateway->lake.catalog, list, count, &origin, ret, err);
+    for (size_t i = 0; i < count; i++) {
+        if (code == TN_OK)
+            evidence_changed(request, &changes[i], ret[i]);
+        evidence_moved(request, movers[i]);
+    }
+    return code;
 }
 
 enum tn_code h_iceberg_commit(struct request *request, struct tn_error *err)

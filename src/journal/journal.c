@@ -18,6 +18,7 @@ enum tn_code journal_open(struct store *store, struct catalog *catalog, struct e
     journal->engine = engine;
     journal->table = (struct iceberg_table){.store = store, .prefix = JOURNAL_TABLE};
     journal->grace_ms = GRACE_MS;
+    pthread_mutex_init(&journal->moving, NULL);
     pthread_mutex_init(&journal->working, NULL);
     pthread_mutex_init(&journal->mutex, NULL);
     *ret = journal;
@@ -46,6 +47,7 @@ void journal_close(struct journal *journal)
     iceberg_metadata_unref(journal->events);
     pthread_mutex_destroy(&journal->mutex);
     pthread_mutex_destroy(&journal->working);
+    pthread_mutex_destroy(&journal->moving);
     free(journal);
 }
 

@@ -138,6 +138,16 @@ enum tn_code journal_note(struct journal *journal, const char *dataset, const ch
  * that a crash lost. Durable on return. */
 enum tn_code journal_note_moves(struct journal *journal, const char *dataset, const struct iceberg_metadata *metadata,
                                 const struct journal_event *by, struct tn_error *err) TN_CHECKED;
+/* Whoever is about to move main says so before, and that it is over after it noted it: upkeep, which may come in
+ * between, then knows who it was. What the mover names stays until then. */
+struct journal_mover {
+    const char *dataset;
+    int64_t snapshot_id;     /* where to */
+    struct journal_event by; /* actor, request_id */
+    struct journal_mover *next;
+};
+void journal_moving(struct journal *journal, struct journal_mover *mover);
+void journal_moved(struct journal *journal, const struct journal_mover *mover);
 /* The same for a change that a crash must not leave without its note: say it
  * before (durable on return), then make the change, then note it. What a process
  * that died between left behind is settled by journal_resume: the note is

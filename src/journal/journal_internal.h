@@ -86,6 +86,7 @@ struct journal {
     struct engine *engine;
     struct iceberg_table table;
     int64_t grace_ms;        /* for how long what nothing names stays */
+    pthread_mutex_t moving;  /* noting moves of main: who comes second finds them told; before `working` */
     pthread_mutex_t working; /* loading and rolling, one at a time; before `mutex` */
     bool scanned, tail_made;
     struct iceberg_metadata *events; /* the table's newest version; NULL: nothing was ever rolled */
@@ -102,6 +103,7 @@ struct journal {
     size_t mark_count, mark_capacity;
     struct rolled_mark *looked; /* how far foreign commits were looked for */
     size_t looked_count, looked_capacity;
+    struct journal_mover *movers;
     char **doubts; /* datasets with commits that `tail` may lack */
     size_t doubt_count, doubt_capacity;
 };

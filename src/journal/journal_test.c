@@ -438,7 +438,18 @@ static void test_moves_of_main(void **state)
     must(journal_moment(f->journal, people->uuid, log[4].timestamp_ms * 1000, 0, &place, &err));
     assert_true(place.back && place.sequence == 2);
     const struct iceberg_metadata back = moved(people, log, (const size_t[]){1, 3}, 2);
-    must(journal_note_moves(f->journal, "people", &back, NULL, &err));
+    struct journal_mover ann = {
+        .dataset = "people", .snapshot_id = people->snapshots[3]->id, .by = {.actor = "ann", .request_id = "r1"}};
+    struct journal_mover bob = {
+        .dataset = "people", .snapshot_id = people->snapshots[1]->id, .by = {.actor = "bob", .request_id = "r2"}};
+    journal_moving(f->journal, &ann);
+    journal_moving(f->journal, &bob);
+    must(journal_note_moves(f->journal, "people", &back, NULL, &err)); /* by upkeep, which was first */
+    must(journal_note_moves(f->journal, "people", &back, &ann.by, &err));
+    journal_moved(f->journal, &ann);
+    journal_moved(f->journal, &bob);
+    assert_string_equal(ask(f, "SELECT actor, request_id FROM journal WHERE operation = 'rollback' ORDER BY ts"),
+                        "[\"iceberg client\",null],[\"ann\",\"r1\"]");
     assert_string_equal(ask(f, "SELECT count(*) FROM journal WHERE operation = 'rollback'"), "[2]");
     tn_buf_clear(&out);
     must(journal_events(f->journal, people->uuid, 2, 5, collect, &out, &err));

@@ -112,6 +112,44 @@ static enum tn_code is_noted(struct journal *journal, const char *uuid, int64_t 
     return code;
 }
 
+void journal_moving(struct journal *journal, struct journal_mover *mover)
+{
+    if (!journal)
+        return;
+    pthread_mutex_lock(&journal->mutex);
+    mover->next = journal->movers;
+    journal->movers = mover;
+    pthread_mutex_unlock(&journal->mutex);
+}
+
+void journal_moved(struct journal *journal, const struct journal_mover *mover)
+{
+    if (!journal)
+        return;
+    pthread_mutex_lock(&journal->mutex);
+    struct journal_mover **at = &journal->movers;
+    while (*at && *at != mover)
+        at = &(*at)->next;
+    if (*at)
+        *at = mover->next;
+    pthread_mutex_unlock(&journal->mutex);
+}
+
+/* Who is at it right now, for those who only see that it was done. */
+static struct journal_event find_mover(struct journal *journal, const char *dataset, int64_t snapshot_id,
+                                       struct tn_arena *arena)
+{
+    struct journal_event by = {.actor = "iceberg client"};
+    pthread_mutex_lock(&journal->mutex);
+    for (const struct journal_mover *mover = journal->movers; mover; mover = mover->next)
+        if (mover->snapshot_id == snapshot_id && tn_streq(mover->dataset, dataset)) {
+            by.actor = tn_arena_strdup(arena, mover->by.actor);
+            by.request_id = tn_arena_strdup(arena, mover->by.request_id);
+        }
+    pthread_mutex_unlock(&journal->mutex);
+    return by;
+}
+
 /* `sequence`: of the newest commit before it. */
 static enum tn_code note_move(struct journal *journal, const char *dataset, const struct iceberg_metadata *metadata,
                               const struct iceberg_log_entry *log, const struct iceberg_snapshot *target,
@@ -130,7 +168,8 @@ static enum tn_code note_move(struct journal *journal, const char *dataset, cons
     tn_json_ki64(&json, "snapshot_id", target->id);
     tn_json_ki64(&json, "sequence", target->sequence_number);
     tn_json_close(&json, '}');
-    struct journal_event event = by ? *by : (struct journal_event){.actor = "iceberg client"};
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    struct journal_event event = by ? *by : find_mover(journal, dataset, target->id, arena);
     event.operation = "rollback";
     event.source = "iceberg client";
     event.new_value = value.data;
@@ -142,13 +181,11 @@ static enum tn_code note_move(struct journal *journal, const char *dataset, cons
     return code == TN_EEXISTS ? TN_OK : code;
 }
 
-enum tn_code journal_note_moves(struct journal *journal, const char *dataset, const struct iceberg_metadata *metadata,
-                                const struct journal_event *by, struct tn_error *err)
+static enum tn_code note_moves(struct journal *journal, const char *dataset, const struct iceberg_metadata *metadata,
+                               const struct journal_event *by, struct tn_error *err)
 {
     size_t next = 0;
     int64_t sequence = 0;
-    if (!journal || !metadata->uuid)
-        return TN_OK;
     pthread_mutex_lock(&journal->mutex);
     int64_t noted_ms = journal_looked_mark(journal, metadata->uuid)->moved_ms, newest_ms = noted_ms;
     pthread_mutex_unlock(&journal->mutex);
@@ -170,6 +207,17 @@ enum tn_code journal_note_moves(struct journal *journal, const char *dataset, co
     mark->moved_ms = TN_MAX(mark->moved_ms, newest_ms);
     pthread_mutex_unlock(&journal->mutex);
     return TN_OK;
+}
+
+enum tn_code journal_note_moves(struct journal *journal, const char *dataset, const struct iceberg_metadata *metadata,
+                                const struct journal_event *by, struct tn_error *err)
+{
+    if (!journal || !metadata->uuid)
+        return TN_OK;
+    pthread_mutex_lock(&journal->moving);
+    enum tn_code code = note_moves(journal, dataset, metadata, by, err);
+    pthread_mutex_unlock(&journal->moving);
+    return code;
 }
 
 /* ---- what is about to be done ------------------------------------------------ */
