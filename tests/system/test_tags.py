@@ -1,13 +1,15 @@
 """Tags and branches as moments: made here or by other engines, moved, deleted, kept from thinning; and the names of
 states that an answer gave."""
 import json
+import os
+import random
 import threading
 from urllib.parse import quote
 
 import pytest
 
 from tests.support import faults, tarn
-from tests.support.history import FLAGS
+from tests.support.history import FLAGS, History
 
 SELECT = "select id, name from {} order by id"
 REST = "/iceberg/v1/namespaces/default/tables/"
@@ -561,3 +563,33 @@ def test_tags_beside_writers(thinned):
     listed = server.get("/datasets/t/tags", params={"limit": 1000}).json()["items"]
     assert {item["name"]: item["snapshot_id"] for item in listed if item["type"] == "tag"} == named
     assert len(events(server)) == 40
+
+
+@pytest.mark.parametrize("key", [True, False])
+def test_names_of_states_in_a_random_history(lake, key):
+    """Whatever happened: the name that an answer gave a moment gives its rows again, and so does a tag."""
+    seed = int(os.environ.get("TARN_TEST_SEED", "0")) or random.SystemRandom().randrange(2**32)
+    print(f"TARN_TEST_SEED={seed}")
+    chance = random.Random(seed)
+    with tarn.Server(lake, *FLAGS) as server:
+        history, tags = History(server, chance, key), {}
+        while len(history.order) < 95:
+            history.step()
+            if chance.random() < 0.2:
+                name = f"tag {len(tags)}"
+                tags[name] = history.order[-1]  # not the newest one: upkeep may have made that
+                made = server.request("PUT", path(name, "t"), json={"as_of": tags[name]})
+                assert made.status_code == 200, made.text
+        names = 0
+        for snapshot in chance.sample(gone := history.thinned(), min(len(gone), 25)):
+            answer = server.query("select * from t order by all", as_of=snapshot)
+            name = answer["snapshots"]["t"]
+            names += name != snapshot
+            again = server.query("select * from t order by all", as_of=name)
+            assert (again["rows"], again["columns"], again["snapshots"]) == (
+                answer["rows"], answer["columns"], answer["snapshots"]), (snapshot, name)
+        assert names > 0
+        for name, snapshot in tags.items():
+            answer = server.query("select * from t", as_of=name)
+            assert answer["snapshots"]["t"] == snapshot
+            assert history.at(as_of=name) == history.states[snapshot], name
