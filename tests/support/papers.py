@@ -45,7 +45,7 @@ def scan(pages, dpi=150, posters=()):
     return assemble(objects)
 
 
-@functools.lru_cache(maxsize=32)
+@functools.lru_cache(maxsize=8)
 def drawn(text, dpi):
     """Width, height and grey pixels of a page with these lines, by poppler."""
     picture = subprocess.run(["pdftoppm", "-q", "-gray", "-r", str(dpi), "-"], input=pdf([text]), stdout=subprocess.PIPE,
