@@ -77,6 +77,8 @@ int __wrap_closedir(DIR *real);
 int __real_closedir(DIR *real);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ret);
 int __real_clock_gettime(clockid_t clock, struct timespec *ret);
+int __wrap_nanosleep(const struct timespec *time, struct timespec *ret_left);
+int __real_nanosleep(const struct timespec *time, struct timespec *ret_left);
 void __wrap_randombytes_buf(void *out, size_t count);
 void __real_randombytes_buf(void *out, size_t count);
 /* clang-format on */
