@@ -22,7 +22,7 @@ function(tarn_unit_test module)
     add_executable(${module}_${stem} ${source})
     target_link_libraries(${module}_${stem} PRIVATE tarn_flags tarn_${module} PkgConfig::CMOCKA)
     add_test(NAME ${module}/${stem} COMMAND ${module}_${stem} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-    set_tests_properties(${module}/${stem} PROPERTIES LABELS unit TIMEOUT 300)
+    set_tests_properties(${module}/${stem} PROPERTIES LABELS unit TIMEOUT 900)
     if(TARN_SANITIZE STREQUAL "thread")
       # The engine's library is not instrumented; run by hand, a test needs the same.
       set_property(TEST ${module}/${stem} PROPERTY ENVIRONMENT_MODIFICATION

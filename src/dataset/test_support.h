@@ -3,6 +3,7 @@
 #ifndef TARN_DATASET_TEST_SUPPORT_H
 #define TARN_DATASET_TEST_SUPPORT_H
 
+#include "base/test_folder.h"
 #include "dataset/cells.h"
 #include "dataset/dataset.h"
 #include "journal/journal.h"
@@ -49,7 +50,7 @@ static inline void close_lake(struct fixture *f)
 static inline int set_up(void **state)
 {
     struct fixture *f = tn_calloc(1, sizeof *f);
-    snprintf(f->folder, sizeof f->folder, "/tmp/tarn-dataset-XXXXXX");
+    snprintf(f->folder, sizeof f->folder, "%s/tarn-dataset-XXXXXX", test_fast_root());
     assert_non_null(mkdtemp(f->folder));
     open_lake(f);
     *state = f;

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/base.h"
+#include "base/test_folder.h"
 #include "iceberg/iceberg.h"
 #include "store/store.h"
 
@@ -45,8 +46,7 @@ struct fixture {
 static inline int fixture_open(void **state)
 {
     struct fixture *f = tn_calloc(1, sizeof *f);
-    (void)snprintf(f->folder, sizeof f->folder, "%s/tarn-iceberg-test-XXXXXX",
-                   access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"); /* memory: thousands of fsyncs */
+    (void)snprintf(f->folder, sizeof f->folder, "%s/tarn-iceberg-test-XXXXXX", test_fast_root());
     assert_non_null(mkdtemp(f->folder));
     assert_ok(tn_random_init(&test_err));
     assert_ok(store_open_local(f->folder, &f->store, &test_err));

@@ -2,6 +2,7 @@
  * remade. The model is a stand-in: a text's vector counts its words. */
 #include "index/index.h"
 
+#include "base/test_folder.h"
 #include "base/test_support.h"
 
 #include <math.h>
@@ -89,7 +90,7 @@ static void open_service(struct fixture *f)
 static int set_up(void **state)
 {
     struct fixture *f = tn_calloc(1, sizeof *f);
-    snprintf(f->folder, sizeof f->folder, "/tmp/tarn-index-XXXXXX");
+    snprintf(f->folder, sizeof f->folder, "%s/tarn-index-XXXXXX", test_fast_root());
     assert_non_null(mkdtemp(f->folder));
     TN_AUTO_FREE char *bucket = tn_asprintf("%s/bucket", f->folder);
     const char *folders[] = {bucket};
