@@ -19,6 +19,7 @@ enum tn_code journal_open(struct store *store, struct catalog *catalog, struct e
     journal->table = (struct iceberg_table){.store = store, .prefix = JOURNAL_TABLE};
     journal->grace_ms = GRACE_MS;
     pthread_mutex_init(&journal->moving, NULL);
+    pthread_mutex_init(&journal->telling, NULL);
     pthread_mutex_init(&journal->working, NULL);
     pthread_mutex_init(&journal->mutex, NULL);
     *ret = journal;
@@ -47,6 +48,7 @@ void journal_close(struct journal *journal)
     iceberg_metadata_unref(journal->events);
     pthread_mutex_destroy(&journal->mutex);
     pthread_mutex_destroy(&journal->working);
+    pthread_mutex_destroy(&journal->telling);
     pthread_mutex_destroy(&journal->moving);
     free(journal);
 }
@@ -284,11 +286,11 @@ enum tn_code journal_moment(struct journal *journal, const char *table_uuid, int
 
 /* ---- foreign commits ----------------------------------------------------------- */
 
-enum tn_code journal_add_foreign(struct journal *journal, struct journal_batch *batch,
-                                 const struct iceberg_metadata *metadata, const struct iceberg_snapshot *snapshot,
-                                 struct tn_error *err)
+static enum tn_code add_foreign(struct journal *journal, struct journal_batch *batch,
+                                const struct iceberg_metadata *metadata, const struct iceberg_snapshot *snapshot,
+                                struct tn_error *err)
 {
-    if (journal_batch_count(batch) == 0 || journal_has(journal, metadata, snapshot))
+    if (journal_has(journal, metadata, snapshot))
         return TN_OK;
     TN_AUTO_BUF object = {0};
     TN_TRY(journal_batch_encode(batch, metadata->uuid, snapshot->id, snapshot->sequence_number,
@@ -309,6 +311,18 @@ enum tn_code journal_add_foreign(struct journal *journal, struct journal_batch *
     snprintf(entry.uuid, sizeof entry.uuid, "%s", metadata->uuid);
     journal_tail_add(journal, &entry);
     return TN_OK;
+}
+
+enum tn_code journal_add_foreign(struct journal *journal, struct journal_batch *batch,
+                                 const struct iceberg_metadata *metadata, const struct iceberg_snapshot *snapshot,
+                                 struct tn_error *err)
+{
+    if (journal_batch_count(batch) == 0)
+        return TN_OK;
+    pthread_mutex_lock(&journal->telling);
+    enum tn_code code = add_foreign(journal, batch, metadata, snapshot, err);
+    pthread_mutex_unlock(&journal->telling);
+    return code;
 }
 
 bool journal_has(struct journal *journal, const struct iceberg_metadata *metadata,
