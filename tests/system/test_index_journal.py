@@ -3,7 +3,7 @@
 
 def events(server):
     return server.sql("SELECT operation, old_value, new_value, actor, reason FROM journal "
-                      "WHERE dataset = 'pages' AND operation LIKE 'index.%' ORDER BY sequence, ordinal")
+                      "WHERE dataset = 'pages' AND operation LIKE 'index.%' ORDER BY ts")
 
 
 def test_made_and_dropped(server):
