@@ -411,7 +411,8 @@ struct engine_statement {
     struct engine_table_ref *tables;
     size_t table_count;
 };
-/* Parses and judges; resolves nothing. */
+/* Parses and judges; resolves nothing. Names are the arena's; predicates and
+ * arguments are the guard's own, for as long as it remembers the statement. */
 enum tn_code engine_guard(struct engine *engine, const char *sql, size_t length, struct tn_arena *arena,
                           struct engine_statement *ret, struct tn_error *err) TN_CHECKED;
 /* A predicate over one table's columns ("status = 'active' AND rate < 90"),

@@ -147,6 +147,8 @@ enum tn_code engine_guard(struct engine *engine, const char *sql, size_t length,
     for (size_t i = 0; i < analysis->table_count; i++) {
         tables[i] = analysis->tables[i].ref;
         tables[i].name = tn_arena_strdup(arena, tables[i].name);
+        if (tables[i].at_name)
+            tables[i].at_name = tn_arena_strdup(arena, tables[i].at_name);
     }
     *ret = (struct engine_statement){.tables = tables, .table_count = analysis->table_count};
     return TN_OK;
@@ -171,12 +173,21 @@ static enum tn_code judge_condition(struct engine_session *session, const char *
     return code;
 }
 
+/* Nothing ends it but its length. */
+static bool is_blank(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (!memchr(" \t\r\n", text[i], 4))
+            return false;
+    return true;
+}
+
 enum tn_code engine_guard_predicate(struct engine *engine, const char *predicate, size_t length,
                                     struct tn_arena *arena, const char **ret, bool *ret_varies, struct tn_error *err)
 {
     bool varies = false;
     TN_CLEANUP(engine_session_give_p) struct engine_session *session = NULL;
-    if (strspn(predicate, " \t\r\n") >= length) {
+    if (is_blank(predicate, length)) {
         (void)tn_fail(err, TN_ESQL, "the condition is empty");
         tn_error_hint(err, "Write what a row must meet, such as city = 'Chicago'.");
         return TN_ESQL;

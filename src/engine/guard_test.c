@@ -190,6 +190,30 @@ static void test_predicates(void **state)
     assert_int_equal(err.column, 5);
 }
 
+/* Of a text that nothing ends, its length is all that is looked at. */
+static void test_length_ends_a_condition(void **state)
+{
+    (void)state;
+    static const char blank[] = " \r\n\t", sql[] = "a = 1";
+    TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
+    for (size_t length = 0; length < sizeof blank; length++) {
+        TN_AUTO_FREE char *text = tn_malloc(length + 1);
+        TN_AUTO_FREE char *exact = tn_malloc(TN_MAX(length, (size_t)1));
+        const char *safe = NULL;
+        memcpy(exact, blank, length);
+        assert_int_equal(engine_guard_predicate(fixture.engine, exact, length, arena, &safe, NULL, NULL), TN_ESQL);
+        memcpy(text, blank, length);
+        text[length] = 'x';
+        assert_int_equal(engine_guard_predicate(fixture.engine, text, length, arena, &safe, NULL, NULL), TN_ESQL);
+        assert_int_equal(engine_guard_predicate(fixture.engine, text, length + 1, arena, &safe, NULL, NULL), TN_OK);
+    }
+    const char *safe = NULL;
+    TN_AUTO_FREE char *exact = tn_malloc(strlen(sql));
+    memcpy(exact, sql, strlen(sql));
+    assert_int_equal(engine_guard_predicate(fixture.engine, exact, strlen(sql), arena, &safe, NULL, NULL), TN_OK);
+    assert_string_equal(safe, "a = 1\n");
+}
+
 static void test_varying(void **state)
 {
     (void)state;
@@ -272,8 +296,13 @@ static void test_bounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_attacks),    cmocka_unit_test(test_accepted), cmocka_unit_test(test_tables),
-        cmocka_unit_test(test_conditions), cmocka_unit_test(test_varying),  cmocka_unit_test(test_predicates),
+        cmocka_unit_test(test_attacks),
+        cmocka_unit_test(test_accepted),
+        cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_conditions),
+        cmocka_unit_test(test_length_ends_a_condition),
+        cmocka_unit_test(test_varying),
+        cmocka_unit_test(test_predicates),
         cmocka_unit_test(test_bounds),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
