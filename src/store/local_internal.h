@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum local_step { LOCAL_WRITE, LOCAL_FSYNC, LOCAL_RENAME, LOCAL_LINK, LOCAL_FOLDER, LOCAL_REMOVE };
+enum local_step { LOCAL_WRITE, LOCAL_FSYNC, LOCAL_RENAME, LOCAL_LINK, LOCAL_FOLDER, LOCAL_REMOVE, LOCAL_LOOK };
 
 /* TARN_STORE_FAULT; error_number 0 when there is none. */
 struct local_fault {

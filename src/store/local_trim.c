@@ -16,7 +16,6 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { MOST_FOLDERS = 256, MOST_AT_ONCE = 64 };
@@ -46,32 +45,39 @@ static char *numbered_key(const char *folder, int64_t number)
     return tn_asprintf("%s/%" PRId64, folder, number);
 }
 
-static bool is_there(const struct local_store *local, const char *folder, int64_t number)
+/* What cannot be looked at is neither there nor gone, and nothing may be concluded from it. */
+static enum tn_code look(struct local_store *local, const char *folder, int64_t number, bool *ret,
+                         struct tn_error *err)
 {
-    struct stat info;
+    *ret = false;
+    if (number <= 0)
+        return TN_OK;
     TN_AUTO_FREE char *key = numbered_key(folder, number);
-    TN_AUTO_FREE char *path = local_path_of(local, key);
-    return number > 0 && stat(path, &info) == 0;
+    return store_exists(&local->base, key, ret, err);
 }
 
 /* The lowest of the run that `last` stands in: looked for in growing steps, since
  * mostly it is `last` itself. */
-static int64_t first_of(const struct local_store *local, const char *folder, int64_t last)
+static enum tn_code find_first(struct local_store *local, const char *folder, int64_t last, int64_t *ret,
+                               struct tn_error *err)
 {
-    int64_t there = last, step = 1;
-    while (is_there(local, folder, there - step)) {
-        there -= step;
-        step *= 2;
+    int64_t there = last, missing = last - 1;
+    for (int64_t step = 1;; step *= 2) {
+        bool found;
+        missing = there - step;
+        TN_TRY(look(local, folder, missing, &found, err));
+        if (!found)
+            break;
+        there = missing;
     }
-    int64_t missing = there - step;
     while (there - missing > 1) {
         int64_t middle = missing + (there - missing) / 2;
-        if (is_there(local, folder, middle))
-            there = middle;
-        else
-            missing = middle;
+        bool found;
+        TN_TRY(look(local, folder, middle, &found, err));
+        *(found ? &there : &missing) = middle;
     }
-    return there;
+    *ret = there;
+    return TN_OK;
 }
 
 /* Each failure is counted, and told at most every ten seconds. */
@@ -86,24 +92,35 @@ static void say_failed(struct local_store *local, const char *folder, const char
            TN_FS("error", why));
 }
 
-/* True when some are left because there were many. */
-static bool trim_folder(struct local_store *local, const char *folder, int64_t last)
+static enum tn_code trim_some(struct local_store *local, const char *folder, int64_t last, bool *ret_more,
+                              struct tn_error *err)
 {
-    struct tn_error err = {0};
-    if (!is_there(local, folder, last + 1) || !is_there(local, folder, last))
-        return false;
-    int64_t first = first_of(local, folder, last);
+    bool above, there;
+    int64_t first;
+    TN_TRY(look(local, folder, last + 1, &above, err));
+    TN_TRY(look(local, folder, last, &there, err));
+    if (!above || !there)
+        return TN_OK;
+    TN_TRY(find_first(local, folder, last, &first, err));
     int64_t end = TN_MIN(last, first + MOST_AT_ONCE - 1);
     for (int64_t number = first; number <= end; number++) {
         TN_AUTO_FREE char *key = numbered_key(folder, number);
         TN_FAULT("store.trim.before_remove");
-        if (local_unlink(local, key, &err) != TN_OK) {
-            say_failed(local, folder, err.detail);
-            return false;
-        }
+        TN_TRY(local_unlink(local, key, err));
         STORE_COUNT(&local->base, deletes, 1);
     }
-    return end < last;
+    *ret_more = end < last;
+    return TN_OK;
+}
+
+/* True when some are left because there were many. */
+static bool trim_folder(struct local_store *local, const char *folder, int64_t last)
+{
+    struct tn_error err = {0};
+    bool more = false;
+    if (trim_some(local, folder, last, &more, &err) != TN_OK)
+        say_failed(local, folder, err.detail);
+    return more;
 }
 
 /* ---- the thread -------------------------------------------------------------- */

@@ -231,6 +231,6 @@ struct store_counters store_counters(const struct store *store);
 /* Fault injection for tests. TARN_STORE_FAULT=ERROR[@STEP]:KEYPART, read when
  * the store is opened, makes STEP fail for keys that contain KEYPART. ERROR is
  * enospc, eio, erofs, eacces; STEP is write (default), fsync, rename, link,
- * folder (the fsync of the folder) or remove. */
+ * folder (the fsync of the folder), remove or look. */
 
 #endif

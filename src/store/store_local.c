@@ -46,7 +46,7 @@ static enum tn_code read_fault(struct local_fault *fault, struct tn_error *err)
         const char *word;
         int number;
     } errors[] = {{"enospc", ENOSPC}, {"eio", EIO}, {"erofs", EROFS}, {"eacces", EACCES}};
-    static const char *const steps[] = {"write", "fsync", "rename", "link", "folder", "remove"};
+    static const char *const steps[] = {"write", "fsync", "rename", "link", "folder", "remove", "look"};
     const char *spec = getenv("TARN_STORE_FAULT");
     if (!spec || !*spec)
         return TN_OK;
@@ -190,8 +190,11 @@ static enum tn_code local_head(struct store *store, const char *key, uint64_t *r
     struct local_store *local = local_of(store);
     TN_AUTO_FREE char *path = local_path_of(local, key);
     struct stat info;
-    if (stat(path, &info) != 0)
-        return fail_open(local, key, path, errno, err);
+    int failure = local_injected(local, LOCAL_LOOK, key);
+    if (failure == 0 && stat(path, &info) != 0)
+        failure = errno;
+    if (failure != 0)
+        return fail_open(local, key, path, failure, err);
     if (!S_ISREG(info.st_mode))
         return local_fail_absent(local, key, err);
     *ret_size = (uint64_t)info.st_size;

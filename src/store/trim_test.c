@@ -99,6 +99,32 @@ static void a_failure_leaves_no_gap(void **state)
     }
 }
 
+/* What cannot be looked at is not taken for gone: those above it would go first. */
+static void an_unseen_one_leaves_no_gap(void **state)
+{
+    struct fixture *f = *state;
+    for (int unseen = 2; unseen <= 8; unseen++) {
+        char fault[32];
+        const char *folder = tn_arena_printf(f->arena, "u%d/c", unseen);
+        (void)snprintf(fault, sizeof fault, "eio@look:/c/%d", unseen);
+        fixture_reopen(f, NULL);
+        put_numbered(f, folder, 1, 9);
+        fixture_reopen(f, fault);
+        for (int last = 1; last <= 8; last++) {
+            store_trim_soon(f->store, folder, last);
+            struct run run = {.skip = strlen(folder) + 1};
+            assert_ok(store_list(f->store, tn_arena_printf(f->arena, "%s/", folder), note_number, &run, &test_err));
+            for (int number = 2; number <= 9; number++)
+                if (run.there[number - 1] && !run.there[number])
+                    fail_msg("%s: %d is there and %d is not, %d asked", fault, number - 1, number, last);
+        }
+        assert_true(store_counters(f->store).trim_failures > 0);
+        fixture_reopen(f, NULL);
+        store_trim_soon(f->store, folder, 8);
+        assert_run(f, folder, 9, 9);
+    }
+}
+
 /* New ones appear above while old ones go below: a gapless run at any time. */
 static void is_a_run_at_any_time(void **state)
 {
@@ -199,6 +225,7 @@ int main(void)
         STORE_TEST(goes_from_below),
         STORE_TEST(a_long_row_goes_in_pieces),
         STORE_TEST(a_failure_leaves_no_gap),
+        STORE_TEST(an_unseen_one_leaves_no_gap),
         STORE_TEST(is_a_run_at_any_time),
         STORE_TEST(stops_before_names_are_used_again),
         STORE_TEST(many_folders),
