@@ -62,6 +62,31 @@ static void commit_counts_fsyncs(void **state)
     }
 }
 
+static uint64_t fsyncs_of_pointer(struct store *store, const char *key)
+{
+    uint64_t before = store_counters(store).fsyncs;
+    assert_ok(store_create(store, key, "p", 1, &test_err));
+    return store_counters(store).fsyncs - before;
+}
+
+/* Another process's fsync may have failed after its pointer was there to be seen. */
+static void nothing_is_built_on_what_another_process_made(void **state)
+{
+    struct fixture *f = *state;
+    struct store *other = NULL;
+    assert_int_equal(fsyncs_of_pointer(f->store, "d/c/1"), 2 + 2); /* and two folders' own names */
+    assert_int_equal(fsyncs_of_pointer(f->store, "d/c/2"), 2);
+    assert_ok(store_open_local(f->root, &other, &test_err));
+    assert_int_equal(fsyncs_of_pointer(other, "d/c/3"), 2 + 3); /* it looks at all for the first time */
+    assert_int_equal(fsyncs_of_pointer(other, "d/c/4"), 2);
+    assert_int_equal(fsyncs_of_pointer(f->store, "d/c/5"), 2 + 1);
+    assert_int_equal(fsyncs_of_pointer(f->store, "d/c/6"), 2);
+    assert_int_equal(fsyncs_of_pointer(other, "e/c/1"), 2 + 2);
+    assert_int_equal(fsyncs_of_pointer(other, "d/c/7"), 2 + 1);
+    assert_int_equal(fsyncs_of_pointer(f->store, "d/c/name"), 2); /* no number: nothing is before it */
+    store_close(other);
+}
+
 static void soft_objects_cost_no_fsync(void **state)
 {
     struct fixture *f = *state;
@@ -299,6 +324,7 @@ int main(void)
         STORE_TEST(visible_only_after_flush),
         STORE_TEST(freed_unflushed),
         STORE_TEST(commit_counts_fsyncs),
+        STORE_TEST(nothing_is_built_on_what_another_process_made),
         STORE_TEST(soft_objects_cost_no_fsync),
         STORE_TEST(soft_objects_are_written_with_the_others),
         STORE_TEST(the_newest_hint_stays),

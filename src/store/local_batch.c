@@ -435,6 +435,7 @@ static enum tn_code link_pointer(struct local_store *local, const struct item *p
         local_forget_folders(local);
         return code;
     }
+    local_row_add(local, pointer->key);
     TN_FAULT("store.create.after_folder_sync");
     return TN_OK;
 }
@@ -494,13 +495,26 @@ static enum tn_code make_durable(struct local_store *local, struct local_batch *
     return sync_now(local, syncing, err);
 }
 
+/* A folder that is looked at for the first time is made durable with all that is
+ * in it. In one that is known there may be what another process has made since. */
+static enum tn_code need_row(struct local_store *local, const char *key, struct tn_error *err)
+{
+    bool follows = local_row_follows(local, key) || !local_knows_folder(local, key);
+    TN_TRY(local_need_folder(local, key, err));
+    if (follows)
+        return TN_OK;
+    const char *slash = strrchr(key, '/');
+    TN_AUTO_FREE char *folder = tn_strndup(key, slash ? (size_t)(slash - key) : 0);
+    return store_sync_folder(&local->base, folder, err);
+}
+
 static enum tn_code finish_objects(struct local_store *local, struct local_batch *batch, const struct item *pointer,
                                    struct tn_error *err)
 {
     for (size_t i = 0; i < batch->count; i++)
         TN_TRY(local_need_folder(local, batch->items[i].key, err));
     if (pointer)
-        TN_TRY(local_need_folder(local, pointer->key, err));
+        TN_TRY(need_row(local, pointer->key, err));
     TN_CLEANUP(tn_arena_free_p) struct tn_arena *arena = tn_arena_new();
     struct syncing syncing = {.arena = arena,
                               .syncs = TN_ARENA_ARRAY(arena, struct local_sync, 2 * batch->count + 1)};

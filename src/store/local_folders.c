@@ -17,6 +17,7 @@
 #include "store/local_internal.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -41,6 +42,7 @@ static void clear_all(struct local_store *local)
         local->durable[i] = NULL;
     }
     local->durable_count = 0;
+    memset(local->rows, 0, sizeof local->rows);
 }
 
 static void forget_all(struct local_store *local)
@@ -64,6 +66,45 @@ static bool is_durable(struct local_store *local, const char *folder)
     bool durable = local->durable_size > 0 && *find_slot(local, folder) != NULL;
     (void)pthread_mutex_unlock(&local->lock);
     return durable;
+}
+
+bool local_knows_folder(struct local_store *local, const char *key)
+{
+    const char *slash = strrchr(key, '/');
+    TN_AUTO_FREE char *folder = tn_strndup(key, slash ? (size_t)(slash - key) : 0);
+    return is_durable(local, folder);
+}
+
+/* .last is 0 for a key that has no number at its end. */
+static struct local_row row_of(const char *key)
+{
+    const char *slash = strrchr(key, '/'), *digits = slash ? slash + 1 : key;
+    size_t length = strlen(digits);
+    struct local_row row = {.folder = tn_hash64(key, (size_t)(digits - key), 0)};
+    if (length > 0 && length < 19 && strspn(digits, "0123456789") == length)
+        row.last = strtoll(digits, NULL, 10);
+    return row;
+}
+
+bool local_row_follows(struct local_store *local, const char *key)
+{
+    struct local_row row = row_of(key);
+    if (row.last <= 1)
+        return true;
+    (void)pthread_mutex_lock(&local->lock);
+    const struct local_row *known = &local->rows[row.folder % LOCAL_ROWS];
+    bool follows = known->folder == row.folder && known->last == row.last - 1;
+    (void)pthread_mutex_unlock(&local->lock);
+    return follows;
+}
+
+void local_row_add(struct local_store *local, const char *key)
+{
+    struct local_row row = row_of(key);
+    (void)pthread_mutex_lock(&local->lock);
+    if (row.last > 0)
+        local->rows[row.folder % LOCAL_ROWS] = row;
+    (void)pthread_mutex_unlock(&local->lock);
 }
 
 static void remember(struct local_store *local, const char *folder)

@@ -16,6 +16,15 @@ struct local_fault {
     char key_part[128];
 };
 
+/* Of objects that are numbered one after another in a folder, the last that this
+ * store has made durable. */
+struct local_row {
+    uint64_t folder; /* its hash */
+    int64_t last;
+};
+
+enum { LOCAL_ROWS = 256 };
+
 struct local_store {
     struct store base;
     char *root;    /* absolute, no symbolic links, no '/' behind ("" is "/") */
@@ -26,8 +35,9 @@ struct local_store {
     pthread_mutex_t lock;    /* guards what follows; taken last, and not for long */
     char **durable;          /* hash set: folders whose name is known to be on disk */
     size_t durable_count, durable_size;
-    struct local_syncers *syncers; /* NULL: one fsync after another */
-    struct local_trimmer *trimmer; /* NULL: done by whoever asks */
+    struct local_row rows[LOCAL_ROWS]; /* by hash; who comes later takes the place */
+    struct local_syncers *syncers;     /* NULL: one fsync after another */
+    struct local_trimmer *trimmer;     /* NULL: done by whoever asks */
     _Atomic uint64_t trim_warned_ns;
 };
 
@@ -51,6 +61,13 @@ enum tn_code local_fail_absent(const struct local_store *local, const char *key,
 
 /* The folder that `key` lies in, made with all above it, durably. */
 enum tn_code local_need_folder(struct local_store *local, const char *key, struct tn_error *err) TN_CHECKED;
+/* Whether the folder of `key` is known to be durable, with all that was in it then. */
+bool local_knows_folder(struct local_store *local, const char *key);
+/* Whether the number before that of `key` is durable because this store made it so,
+ * or there is none. What another process made may not be, and nothing must be built
+ * on it before it is: a power failure could take the older of two and leave the newer. */
+bool local_row_follows(struct local_store *local, const char *key);
+void local_row_add(struct local_store *local, const char *key); /* it is durable */
 /* Somebody removed folders behind our back: look again. */
 void local_forget_folders(struct local_store *local);
 /* Removes the folders above `key` that are empty. */
