@@ -45,6 +45,16 @@ int64_t held_oldest_tx(const struct iceberg_table *table)
     return oldest;
 }
 
+bool iceberg_tx_is_open(int64_t snapshot_id)
+{
+    bool found = false;
+    (void)pthread_mutex_lock(&held_lock);
+    for (const struct iceberg_tx *tx = held_txs; tx && !found; tx = tx->held_next)
+        found = tx->snapshot_id == snapshot_id;
+    (void)pthread_mutex_unlock(&held_lock);
+    return found;
+}
+
 /* --- Versions --- */
 
 void held_add_version(const struct store *store, struct iceberg_metadata *version)

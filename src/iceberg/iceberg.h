@@ -556,6 +556,9 @@ void iceberg_tx_set_time(struct iceberg_tx *tx, int64_t timestamp_ms);
 /* The id that the new snapshot will have (also after a rebase); data files may
  * carry it in their names. */
 int64_t iceberg_tx_snapshot_id(const struct iceberg_tx *tx);
+/* Whether a transaction of this process that makes, or made, that snapshot has
+ * not been freed: what it has put beside the table is not to be swept yet. */
+bool iceberg_tx_is_open(int64_t snapshot_id);
 /* What new data files are of: the default spec of the base. */
 const struct iceberg_spec *iceberg_tx_spec(const struct iceberg_tx *tx) __attribute__((returns_nonnull));
 /* The table's uuid, also of one that is only being made. The tx's. */

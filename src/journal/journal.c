@@ -20,6 +20,7 @@ enum tn_code journal_open(struct store *store, struct catalog *catalog, struct e
     journal->grace_ms = GRACE_MS;
     pthread_mutex_init(&journal->moving, NULL);
     pthread_mutex_init(&journal->telling, NULL);
+    pthread_rwlock_init(&journal->noting, NULL);
     pthread_mutex_init(&journal->working, NULL);
     pthread_mutex_init(&journal->mutex, NULL);
     *ret = journal;
@@ -49,6 +50,7 @@ void journal_close(struct journal *journal)
     pthread_mutex_destroy(&journal->mutex);
     pthread_mutex_destroy(&journal->working);
     pthread_mutex_destroy(&journal->telling);
+    pthread_rwlock_destroy(&journal->noting);
     pthread_mutex_destroy(&journal->moving);
     free(journal);
 }
@@ -297,10 +299,6 @@ static enum tn_code add_foreign(struct journal *journal, struct journal_batch *b
                                 snapshot->timestamp_ms * 1000, &object, err));
     TN_AUTO_FREE char *key = tn_asprintf(JOURNAL_FOREIGN "%s/%" PRId64 "-%" PRId64 ".parquet", metadata->uuid,
                                          snapshot->sequence_number, snapshot->id);
-    enum tn_code code = store_create(journal->store, key, object.data, object.len, err);
-    if (code == TN_EEXISTS)
-        return TN_OK;
-    TN_TRY(code);
     struct tail_batch entry = {
         .key = TN_TAKE(key),
         .sequence = snapshot->sequence_number,
@@ -309,8 +307,14 @@ static enum tn_code add_foreign(struct journal *journal, struct journal_batch *b
         .events = journal_batch_count(batch),
     };
     snprintf(entry.uuid, sizeof entry.uuid, "%s", metadata->uuid);
-    journal_tail_add(journal, &entry);
-    return TN_OK;
+    pthread_rwlock_rdlock(&journal->noting);
+    enum tn_code code = store_create(journal->store, entry.key, object.data, object.len, err);
+    if (code == TN_OK)
+        journal_tail_add(journal, &entry);
+    else
+        free(entry.key);
+    pthread_rwlock_unlock(&journal->noting);
+    return code == TN_EEXISTS ? TN_OK : code;
 }
 
 enum tn_code journal_add_foreign(struct journal *journal, struct journal_batch *batch,

@@ -87,6 +87,7 @@ struct journal {
     struct iceberg_table table;
     int64_t grace_ms;        /* for how long what nothing names stays */
     pthread_mutex_t moving;  /* noting moves of main: who comes second finds them told; before `working` */
+    pthread_rwlock_t noting; /* read: a note is made and listed; written: one that is not listed is swept */
     pthread_mutex_t telling; /* of foreign commits: who comes second finds them told; before `working` */
     pthread_mutex_t working; /* loading and rolling, one at a time; before `mutex` */
     bool scanned, tail_made;

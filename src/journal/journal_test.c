@@ -1,5 +1,5 @@
 /* Events that commit with their rows, and stay. */
-#include "journal/journal.h"
+#include "journal/journal_internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -237,6 +237,44 @@ static void test_without_commit_nothing(void **state)
     assert_string_equal(ask(f, "SELECT count(*) FROM journal WHERE entity = 'never'"), "[0]");
     must(journal_roll(f->journal, true, &err));
     assert_string_equal(ask(f, COUNT), "[1,1,1]");
+}
+
+/* A batch that is as old as can be while its commit is under way, since the clock was put forward. */
+static void test_what_is_under_way_is_not_swept(void **state)
+{
+    struct fixture *f = *state;
+    struct iceberg_table table = catalog_table(f->catalog, f->arena, "people");
+    commit_insert(f, "people", "a");
+    journal_shorten_grace(f->journal, 0);
+    for (int published = 1; published >= 0; published--) {
+        TN_CLEANUP(journal_batch_free_p) struct journal_batch *batch = journal_batch_new("people");
+        bool there = false;
+        {
+            ICEBERG_AUTO_METADATA *base = NULL, *done = NULL;
+            must(catalog_load(f->catalog, "people", &base, &err));
+            TN_CLEANUP(iceberg_tx_free_p) struct iceberg_tx *tx = iceberg_tx_new(&table, base);
+            add_insert(batch, "b");
+            put_row(f, tx, 9);
+            must(journal_batch_attach(batch, tx, true, &err));
+            must(iceberg_tx_prepare(tx, &err));
+            commit_insert(f, "calls", "c");
+            usleep(20000); /* the files' clock is a tick behind */
+            must(journal_roll(f->journal, true, &err));
+            must(store_exists(f->store, journal_batch_key(batch), &there, &err));
+            assert_true(there);
+            if (published) {
+                must(iceberg_tx_publish(tx, &done, &err));
+                catalog_publish(f->catalog, "people", done);
+                journal_batch_committed(f->journal, batch, done);
+            }
+        }
+        assert_string_equal(ask(f, "SELECT count(*) FROM journal WHERE entity = 'b'"), "[1]");
+        commit_insert(f, "calls", "d");
+        must(journal_roll(f->journal, true, &err));
+        must(store_exists(f->store, journal_batch_key(batch), &there, &err));
+        assert_false(there); /* rolled, or nobody's */
+        assert_string_equal(ask(f, "SELECT count(*) FROM journal WHERE entity = 'b'"), "[1]");
+    }
 }
 
 static void test_commits_that_nobody_told_of(void **state)
@@ -499,6 +537,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_kept_events_say_what_their_files_say, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_visible_at_once_and_after_restart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_without_commit_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_is_under_way_is_not_swept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_commits_that_nobody_told_of, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rolling_drops_and_doubles_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rolled_events_take_no_memory, set_up, tear_down),

@@ -60,6 +60,18 @@ static enum tn_code put_new(struct journal *journal, const char *folder, const s
     return code;
 }
 
+/* A note that has its number. */
+static enum tn_code put_listed(struct journal *journal, const struct journal_batch *batch, struct tail_batch *entry,
+                               int64_t time_us, struct tn_error *err)
+{
+    pthread_rwlock_rdlock(&journal->noting);
+    enum tn_code code = put_object(journal, JOURNAL_FOREIGN, batch, entry, time_us, err);
+    if (code == TN_OK)
+        journal_tail_add(journal, entry);
+    pthread_rwlock_unlock(&journal->noting);
+    return code;
+}
+
 enum tn_code journal_note(struct journal *journal, const char *dataset, const char *table_uuid, int64_t sequence,
                           const struct journal_event *events, size_t count, struct tn_error *err)
 {
@@ -68,9 +80,12 @@ enum tn_code journal_note(struct journal *journal, const char *dataset, const ch
     TN_CLEANUP(journal_batch_free_p) struct journal_batch *batch = make_batch(dataset, events, count);
     struct tail_batch entry;
     entry_init(&entry, table_uuid, sequence, count);
-    TN_TRY(put_new(journal, JOURNAL_FOREIGN, batch, &entry, err));
-    journal_tail_add(journal, &entry);
-    return TN_OK;
+    pthread_rwlock_rdlock(&journal->noting);
+    enum tn_code code = put_new(journal, JOURNAL_FOREIGN, batch, &entry, err);
+    if (code == TN_OK)
+        journal_tail_add(journal, &entry);
+    pthread_rwlock_unlock(&journal->noting);
+    return code;
 }
 
 /* ---- main, moved without a commit ------------------------------------------------ */
@@ -175,9 +190,7 @@ static enum tn_code note_move(struct journal *journal, const char *dataset, cons
     event.new_value = value.data;
     event.new_length = value.len;
     TN_CLEANUP(journal_batch_free_p) struct journal_batch *batch = make_batch(dataset, &event, 1);
-    enum tn_code code = put_object(journal, JOURNAL_FOREIGN, batch, &entry, log->timestamp_ms * 1000, err);
-    if (code == TN_OK)
-        journal_tail_add(journal, &entry);
+    enum tn_code code = put_listed(journal, batch, &entry, log->timestamp_ms * 1000, err);
     return code == TN_EEXISTS ? TN_OK : code;
 }
 
@@ -249,9 +262,7 @@ static enum tn_code put_intended(struct journal *journal, const char *dataset, c
     struct tail_batch entry;
     entry_init(&entry, intent->uuid, intent->sequence, count);
     entry.snapshot_id = intent->number;
-    enum tn_code code = put_object(journal, JOURNAL_FOREIGN, batch, &entry, time_us, err);
-    if (code == TN_OK)
-        journal_tail_add(journal, &entry);
+    enum tn_code code = put_listed(journal, batch, &entry, time_us, err);
     return code == TN_EEXISTS ? TN_OK : code;
 }
 

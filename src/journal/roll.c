@@ -9,6 +9,7 @@
 #include "journal/journal_internal.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -270,27 +271,52 @@ static enum tn_code shrink_tail(struct journal *journal, int64_t number, struct 
     return TN_OK;
 }
 
+static bool is_old(const struct journal *journal, const struct store_object *object)
+{
+    return object->modified_ms <= tn_now_ms() - journal->grace_ms;
+}
+
+/* Of a commit under way. Its age does not tell: the clock may have been put
+ * forward since, or the machine have slept. Asked before the list is looked into:
+ * a batch is in it before its transaction ends. */
+static bool is_under_way(const char *key)
+{
+    const char *slash = strrchr(key, '/');
+    return iceberg_tx_is_open(strtoll(slash ? slash + 1 : key, NULL, 10));
+}
+
 /* Objects of batches that are rolled, or that no snapshot ever named. Those of
  * datasets that are gone stay: nothing tells any more what they are. */
-static enum tn_code sweep_one(void *context, const struct store_object *object, struct tn_error *err)
+static enum tn_code sweep_batch(void *context, const struct store_object *object, struct tn_error *err)
 {
     struct journal *journal = context;
-    if (object->modified_ms > tn_now_ms() - journal->grace_ms || journal_tail_has_key(journal, object->key))
+    if (!is_old(journal, object) || is_under_way(object->key) || journal_tail_has_key(journal, object->key))
         return TN_OK;
-    if (tn_str_starts_with(object->key, JOURNAL_BATCHES)) {
-        const char *name = object->key + strlen(JOURNAL_BATCHES);
-        TN_AUTO_FREE char *dataset = tn_strndup(name, strcspn(name, "/"));
-        ICEBERG_AUTO_METADATA *metadata = NULL;
-        if (catalog_load(journal->catalog, dataset, &metadata, NULL) != TN_OK)
-            return TN_OK;
-    }
+    const char *name = object->key + strlen(JOURNAL_BATCHES);
+    TN_AUTO_FREE char *dataset = tn_strndup(name, strcspn(name, "/"));
+    ICEBERG_AUTO_METADATA *metadata = NULL;
+    if (catalog_load(journal->catalog, dataset, &metadata, NULL) != TN_OK)
+        return TN_OK;
     return store_delete(journal->store, object->key, err);
+}
+
+/* Notes that are rolled. */
+static enum tn_code sweep_note(void *context, const struct store_object *object, struct tn_error *err)
+{
+    struct journal *journal = context;
+    if (!is_old(journal, object))
+        return TN_OK;
+    pthread_rwlock_wrlock(&journal->noting);
+    enum tn_code code =
+        journal_tail_has_key(journal, object->key) ? TN_OK : store_delete(journal->store, object->key, err);
+    pthread_rwlock_unlock(&journal->noting);
+    return code;
 }
 
 static enum tn_code sweep(struct journal *journal, struct tn_error *err)
 {
-    TN_TRY(store_list(journal->store, JOURNAL_BATCHES, sweep_one, journal, err));
-    TN_TRY(store_list(journal->store, JOURNAL_FOREIGN, sweep_one, journal, err));
+    TN_TRY(store_list(journal->store, JOURNAL_BATCHES, sweep_batch, journal, err));
+    TN_TRY(store_list(journal->store, JOURNAL_FOREIGN, sweep_note, journal, err));
     return iceberg_table_orphans(&journal->table, journal->grace_ms, true, NULL, NULL, err);
 }
 
